@@ -1,0 +1,1 @@
+//! The in-process neural engine: decoder-only transformers for sampling and training.

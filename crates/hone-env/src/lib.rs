@@ -1,0 +1,200 @@
+//! Tasks, tasksets, environments, scorers and scripted agents: the traits that domains implement.
+//!
+//! A domain crate provides one or more [`Taskset`]s. A taskset deals tasks by split and index, makes the [`Environment`]
+//! in which a task is played, scores finished episodes, and offers scripted agents (expert, demonstrators, baselines).
+//!
+//! Invariants: a task is a pure function of (taskset, split, index); an environment's state is private to its episode;
+//! tools do not enforce policy unless the taskset says so; scoring reads only the task, the trace and the final state.
+
+use hone_model::Script;
+use hone_tool::ToolHost;
+use hone_trace::{Episode, Score, Stream};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Which part of a taskset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Split {
+    /// For demonstrations and training.
+    Train,
+    /// For choosing settings.
+    Validation,
+    /// Held out: entities, combinations and wordings that training never sees.
+    Test,
+}
+
+impl Split {
+    /// Name as written in task ids and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Validation => "validation",
+            Self::Test => "test",
+        }
+    }
+}
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Task {
+    /// `split/index`, unique within the taskset.
+    pub id: String,
+    /// Kind, for breakdowns (`refund/too_late`).
+    pub kind: String,
+    /// System message, if the taskset uses one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<String>,
+    /// The request, in natural language.
+    pub instruction: String,
+    /// Seed of the world that the task is played in.
+    pub seed: u64,
+    /// The domain's own data: fixture, expected state, required outcome.
+    pub data: Value,
+}
+
+/// Whether an environment can branch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fork {
+    /// [`Environment::fork`] copies the state.
+    Native,
+    /// By replaying the recorded calls on a fresh instance.
+    Replay,
+    /// Not at all: branching is refused.
+    None,
+}
+
+/// Why a task or an environment could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum EnvError {
+    /// The split has no task of that index.
+    #[error("taskset {taskset} has {len} tasks in split {split}, so there is no task {index}")]
+    NoSuchTask {
+        /// Taskset.
+        taskset: String,
+        /// Split.
+        split: &'static str,
+        /// Asked for.
+        index: u64,
+        /// Available.
+        len: u64,
+    },
+    /// Data that the taskset needs is missing or broken.
+    #[error("{what}; {remedy}")]
+    Data {
+        /// Which file or field, and what is wrong.
+        what: String,
+        /// How to mend it.
+        remedy: String,
+    },
+}
+
+/// The stateful world of an episode. Its tools are its [`ToolHost`] side.
+pub trait Environment: ToolHost {
+    /// Start the task: replaces all state.
+    ///
+    /// # Errors
+    /// When the task's data does not fit this environment.
+    fn reset(&mut self, task: &Task) -> Result<(), EnvError>;
+
+    /// The whole state as canonical JSON (for scoring and for people).
+    fn state(&self) -> Value;
+
+    /// Whether and how it can branch.
+    fn fork_kind(&self) -> Fork {
+        Fork::None
+    }
+
+    /// An independent copy, where [`Environment::fork_kind`] is native.
+    fn fork(&self) -> Option<Box<dyn Environment>> {
+        None
+    }
+}
+
+/// A scripted agent that a taskset offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScriptInfo {
+    /// Name, as on the command line.
+    pub name: &'static str,
+    /// One sentence.
+    pub about: &'static str,
+    /// What it is for.
+    pub role: ScriptRole,
+}
+
+/// What a script is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScriptRole {
+    /// Solves every task.
+    Expert,
+    /// Writes demonstrations for the cold start; may err.
+    Demonstrator,
+    /// Something to compare with.
+    Baseline,
+}
+
+/// What a malformed agent turn does next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnMalformed {
+    /// The agent sees an error and goes on.
+    #[default]
+    Observe,
+    /// The episode ends.
+    EndEpisode,
+}
+
+/// Bounds of an episode. A taskset suggests them, a recipe may change them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Budget {
+    /// Agent turns.
+    pub max_turns: u32,
+    /// Tool calls.
+    pub max_calls: u32,
+    /// Tokens that the agent may sample in one turn.
+    pub max_turn_tokens: u32,
+    /// Tokens of the whole conversation.
+    pub max_tokens: u32,
+    /// Characters of one observation; longer ones are cut and marked.
+    pub max_observation_chars: u32,
+    /// Wall-clock bound of one tool call, in milliseconds.
+    pub tool_timeout_ms: u64,
+    /// Wall-clock bound of the episode, in milliseconds.
+    pub episode_timeout_ms: u64,
+    /// What a malformed turn does.
+    pub on_malformed: OnMalformed,
+}
+
+/// A loadable, possibly infinite, collection of tasks with the world they are played in.
+pub trait Taskset: Send + Sync {
+    /// Name, as on the command line.
+    fn name(&self) -> &'static str;
+
+    /// What it is, in a sentence.
+    fn about(&self) -> &'static str;
+
+    /// Number of tasks in a split; `None` if there is no end.
+    fn len(&self, split: Split) -> Option<u64>;
+
+    /// The task of that index.
+    ///
+    /// # Errors
+    /// When there is none.
+    fn task(&self, split: Split, index: u64) -> Result<Task, EnvError>;
+
+    /// A fresh environment, to be reset with a task of this taskset.
+    fn environment(&self) -> Box<dyn Environment>;
+
+    /// Default bounds.
+    fn budget(&self) -> Budget;
+
+    /// Score a finished episode: `value` is 1 for success and 0 for failure, the parts say why.
+    fn score(&self, task: &Task, episode: &Episode, environment: &dyn Environment) -> Score;
+
+    /// The scripted agents on offer.
+    fn scripts(&self) -> &'static [ScriptInfo];
+
+    /// A scripted agent for one episode, with its own randomness.
+    fn script(&self, name: &str, task: &Task, stream: &Stream) -> Option<Box<dyn Script>>;
+}

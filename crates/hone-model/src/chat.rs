@@ -1,0 +1,127 @@
+//! Messages, the model trait, and scripted agents.
+
+use async_trait::async_trait;
+use hone_trace::{ModelCall, SamplingSettings, Stream, TokenId};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// A tool call as the model asked for it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CallRequest {
+    /// Tool name.
+    pub name: String,
+    /// Arguments (an object).
+    pub arguments: Value,
+}
+
+impl CallRequest {
+    /// A call from a name and a JSON object.
+    pub fn new(name: impl Into<String>, arguments: Value) -> Self {
+        Self { name: name.into(), arguments }
+    }
+}
+
+/// What an agent's turn says: a tool call, a final answer, or text that claims to be a call but cannot be parsed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentTurn {
+    /// A call.
+    Call(CallRequest),
+    /// A final answer.
+    Say(String),
+    /// Not parsable; the raw text and what is wrong with it.
+    Malformed {
+        /// The text as it was written.
+        raw: String,
+        /// What is wrong, for the model.
+        error: String,
+    },
+}
+
+/// One message of a conversation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Message {
+    /// Instructions.
+    System(String),
+    /// The user.
+    User(String),
+    /// The agent.
+    Agent(AgentTurn),
+    /// A tool's answer.
+    Tool(String),
+}
+
+/// A conversation under way: its messages and the exact tokens they became.
+#[derive(Clone, Debug, Default)]
+pub struct Conversation {
+    /// All messages so far.
+    pub messages: Vec<Message>,
+    /// How many of `messages` are already in `ids`.
+    pub rendered: usize,
+    /// The token sequence so far (empty for models that hide their tokens).
+    pub ids: Vec<TokenId>,
+    /// The model call that `ids` ends with.
+    pub last_call: Option<u32>,
+    /// The engine's cached sequence, released when the last clone is dropped.
+    pub cache: Option<Arc<dyn std::any::Any + Send + Sync>>,
+}
+
+/// One request to a model.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Settings.
+    pub sampling: SamplingSettings,
+    /// The stream that this call's randomness comes from.
+    pub stream: Stream,
+    /// Id that the recorded call gets.
+    pub call_id: u32,
+}
+
+/// A model's answer.
+#[derive(Clone, Debug)]
+pub struct Completion {
+    /// What it says.
+    pub turn: AgentTurn,
+    /// The record of the call.
+    pub call: ModelCall,
+}
+
+/// Why a model could not answer.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ModelError {
+    /// The conversation does not fit the context window.
+    #[error("the conversation has {tokens} tokens and the model's context holds {limit}; shorten observations or use a model with a longer context")]
+    ContextOverflow {
+        /// Tokens needed.
+        tokens: usize,
+        /// Tokens available.
+        limit: usize,
+    },
+    /// The model is gone.
+    #[error("the model stopped answering: {0}")]
+    Unavailable(String),
+}
+
+/// Anything that continues a chat.
+#[async_trait]
+pub trait Model: Send + Sync {
+    /// Name for the record.
+    fn name(&self) -> String;
+
+    /// Continue the conversation by one agent turn: renders the messages after `rendered`, answers, appends the answer to
+    /// `messages` and `ids`, and returns it with the record of the call.
+    ///
+    /// # Errors
+    /// When the conversation does not fit or the model is gone; the conversation is then unchanged.
+    async fn complete(&self, conversation: &mut Conversation, request: Request) -> Result<Completion, ModelError>;
+}
+
+/// A program that plays the agent: expert, imperfect demonstrator, or baseline.
+///
+/// One instance plays one episode. It sees the same messages as a model would.
+pub trait Script: Send {
+    /// The next turn, given all messages so far.
+    fn next(&mut self, messages: &[Message]) -> AgentTurn;
+}

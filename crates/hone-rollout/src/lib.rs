@@ -1,0 +1,1 @@
+//! Episodes in bulk: groups over one batching sampler, failures classed, traces recorded.

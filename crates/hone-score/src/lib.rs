@@ -1,0 +1,1 @@
+//! Metrics over scored traces: success with intervals, pass@k, pass^k, validity.

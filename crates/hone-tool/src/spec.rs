@@ -1,0 +1,90 @@
+//! What a tool is.
+
+use hone_trace::ToolErrorClass;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Hints about a tool's effects, as the Model Context Protocol defines them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Annotations {
+    /// Does not change its environment.
+    pub read_only_hint: bool,
+    /// May delete or overwrite.
+    pub destructive_hint: bool,
+    /// Calling it again with the same arguments changes nothing more.
+    pub idempotent_hint: bool,
+    /// Reaches beyond its own closed world.
+    pub open_world_hint: bool,
+}
+
+/// A named function with a JSON Schema.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ToolSpec {
+    /// Unique within its host.
+    pub name: String,
+    /// What it does, for the model.
+    pub description: String,
+    /// JSON Schema of its arguments (an object).
+    pub input_schema: Value,
+    /// Hints.
+    #[serde(default)]
+    pub annotations: Annotations,
+    /// Version, recorded with each call.
+    #[serde(default)]
+    pub version: String,
+}
+
+/// A tool's result.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ToolOutput {
+    /// Result data.
+    pub data: Value,
+    /// The text that the model sees (for structured results usually `data` as compact JSON).
+    pub text: String,
+    /// The environment says that the episode is over.
+    pub terminal: bool,
+}
+
+impl ToolOutput {
+    /// A result shown to the model as compact JSON.
+    pub fn json(data: Value) -> Self {
+        let text = data.to_string();
+        Self { data, text, terminal: false }
+    }
+}
+
+/// A tool's refusal or failure.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ToolError {
+    /// Its class; a tool itself usually reports [`ToolErrorClass::Tool`].
+    pub class: ToolErrorClass,
+    /// One sentence for the model: what, and how to mend.
+    pub message: String,
+}
+
+impl ToolError {
+    /// The tool ran and says no.
+    pub fn tool(message: impl Into<String>) -> Self {
+        Self { class: ToolErrorClass::Tool, message: message.into() }
+    }
+}
+
+/// A set of tools with shared state.
+pub trait ToolHost: Send {
+    /// The tools. The same slice for the host's whole life.
+    fn specs(&self) -> &[ToolSpec];
+
+    /// Run a tool. The arguments have been checked against its schema.
+    ///
+    /// # Errors
+    /// What the tool reports. A panic is caught by [`dispatch`](crate) and classed.
+    fn call(&mut self, tool: &str, arguments: &Value) -> Result<ToolOutput, ToolError>;
+
+    /// Hash of the state that the tools act on, if there is such a thing and it is cheap (microseconds).
+    fn state_hash(&self) -> Option<String> {
+        None
+    }
+}

@@ -1,0 +1,1 @@
+//! Selection, advantages, objectives and the training loops.

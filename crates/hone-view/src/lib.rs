@@ -1,0 +1,1 @@
+//! Reports, plots, metric files and terminal progress.

@@ -1,0 +1,1 @@
+//! TextCraft: crafting goals over the real Minecraft recipes.
