@@ -1,1 +1,36 @@
 //! The in-process neural engine: decoder-only transformers for sampling and training.
+//!
+//! One model definition ([`Config`], [`Weights`]) serves both. [`decode`] feeds token sequences with cached keys and
+//! values; [`Learner`] computes log-probabilities, gradients and AdamW steps; [`Sampler`] is the batching service that
+//! rollouts talk to.
+//!
+//! Invariants:
+//! * Same bits: a token's log-probability does not depend on the batch, the number of threads, the instruction set, or
+//!   on whether the sampler or the learner computed it. Matrix products and row operations fix their order of summation.
+//! * Parallelism is over sequences; inside a product there is one thread.
+//! * A gradient that is not finite changes nothing.
+//!
+//! Deliberately not here: text (`hone-model`), what a loss means (`hone-train`), when to sample (`hone-rollout`).
+
+pub mod checkpoint;
+mod choose;
+mod config;
+pub mod decode;
+pub mod gemm;
+mod induction;
+mod kernels;
+mod learn;
+mod sampler;
+mod simd;
+mod weights;
+
+pub use config::{Config, ConfigError, Layout, Tensor};
+pub use induction::induction;
+pub use learn::{AdamW, CrossEntropy, LearnError, Learner, Loss, OptimizerState, Pass, Row, RowGradient, RowScore};
+pub use choose::{Choice, choose};
+pub use sampler::{Sampler, SamplerStats};
+pub use simd::{Level, level};
+pub use weights::{Weights, WeightsError};
+
+#[cfg(test)]
+mod tests;

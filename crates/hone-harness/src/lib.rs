@@ -1,1 +1,29 @@
 //! Agent loops: how a model, an environment and a task become an episode.
+//!
+//! A [`Harness`] plays one episode and records all of it. It never fails: whatever goes wrong becomes the episode's
+//! [`EndReason`](hone_trace::EndReason) and, where it is not the policy's fault, an
+//! [`Outcome::InfraFailed`](hone_trace::Outcome) with its cause. It does not score either: an episode that may count
+//! leaves with [`Outcome::PolicyFailed`](hone_trace::Outcome), and scoring (`hone-rollout`) turns successes into `Ok`.
+//!
+//! Every tool call takes [`hone_tool::dispatch`]; every await has a deadline, and the episode's own bound on time cuts the
+//! wait for a model or a tool short.
+//!
+//! Deliberately not here: running many episodes, scoring (`hone-rollout`), and how text becomes tokens (`hone-model`).
+
+mod react;
+mod setup;
+
+pub use react::React;
+pub use setup::{EpisodeSetup, Finished, Label};
+
+use async_trait::async_trait;
+
+/// An agent loop.
+#[async_trait]
+pub trait Harness: Send + Sync {
+    /// Name for the record.
+    fn name(&self) -> &'static str;
+
+    /// Play one episode. Needs a tokio runtime with time enabled.
+    async fn run(&self, setup: EpisodeSetup) -> Finished;
+}

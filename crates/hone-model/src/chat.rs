@@ -18,7 +18,10 @@ pub struct CallRequest {
 impl CallRequest {
     /// A call from a name and a JSON object.
     pub fn new(name: impl Into<String>, arguments: Value) -> Self {
-        Self { name: name.into(), arguments }
+        Self {
+            name: name.into(),
+            arguments,
+        }
     }
 }
 
@@ -92,7 +95,9 @@ pub struct Completion {
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ModelError {
     /// The conversation does not fit the context window.
-    #[error("the conversation has {tokens} tokens and the model's context holds {limit}; shorten observations or use a model with a longer context")]
+    #[error(
+        "the conversation has {tokens} tokens and the model's context holds {limit}; shorten observations or use a model with a longer context"
+    )]
     ContextOverflow {
         /// Tokens needed.
         tokens: usize,
@@ -115,7 +120,11 @@ pub trait Model: Send + Sync {
     ///
     /// # Errors
     /// When the conversation does not fit or the model is gone; the conversation is then unchanged.
-    async fn complete(&self, conversation: &mut Conversation, request: Request) -> Result<Completion, ModelError>;
+    async fn complete(
+        &self,
+        conversation: &mut Conversation,
+        request: Request,
+    ) -> Result<Completion, ModelError>;
 }
 
 /// A program that plays the agent: expert, imperfect demonstrator, or baseline.

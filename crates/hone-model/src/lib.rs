@@ -2,7 +2,22 @@
 //!
 //! A conversation is rendered once: a new turn extends the token sequence, history is never re-rendered. Deliberately
 //! not here: the neural network (`hone-engine`) and the agent loop (`hone-harness`).
+//!
+//! Invariants:
+//! * Text of users, tools and agents never becomes a special token, whatever it contains ([`Codec::encode`]).
+//! * What a model sampled is parsed from its ids, bounded in size and nesting, and never panics ([`Codec::parse`]).
+//! * Every model writes its record through [`finish_turn`], scripted or neural.
 
 mod chat;
+mod codec;
+mod format;
+mod scripted;
+mod tokenizer;
+mod turn;
 
 pub use chat::*;
+pub use codec::{Codec, CodecError, MAX_CALL_BYTES, MAX_CALL_DEPTH};
+pub use format::ChatFormat;
+pub use scripted::Scripted;
+pub use tokenizer::{SKELETONS, train_tokenizer};
+pub use turn::{Output, finish_turn};

@@ -1,1 +1,25 @@
-//! Metrics over scored traces: success with intervals, pass@k, pass^k, validity.
+//! Metrics over scored traces: success with intervals, pass@k, pass^k, call validity, comparisons of two policies.
+//!
+//! Feed finished [`hone_trace::Episode`]s to [`Measures`]; read numbers from it; turn it into the [`EvalSummary`] that
+//! `hone eval --json` prints; compare two of them with [`Paired`]. Everything here is a pure function of the episodes
+//! (and of a [`hone_trace::Stream`] for the bootstrap), in any order.
+//!
+//! Invariants:
+//! * An episode whose outcome is `infra_failed` is counted as such and enters no other number.
+//! * Success is read from the episode's recorded outcome; nothing is scored again here.
+//! * A number that nothing supports is absent (`None`, a missing key), never zero.
+//!
+//! Not here: what success means (a domain's scorer says so), and how numbers look (`hone-view`).
+
+mod estimate;
+mod measures;
+mod paired;
+mod summary;
+
+pub use estimate::{MeanSd, Rate, pass_at, pass_hat, sign_test, wilson};
+pub use measures::{Measures, Outcomes, Tally};
+pub use paired::Paired;
+pub use summary::EvalSummary;
+
+#[cfg(test)]
+mod fixture;

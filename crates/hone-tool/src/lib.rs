@@ -1,11 +1,27 @@
 //! Tools and the one path that every tool call takes.
 //!
 //! A [`ToolHost`] is a set of tools with shared state (an environment, later an MCP server). Nothing but [`dispatch`]
-//! calls [`ToolHost::call`]: parse, validate, approve, run with a deadline, record. A malformed call goes back to the
-//! model as an error with its raw text kept; it never becomes `{}`.
+//! calls [`ToolHost::call`]: parse, validate, approve, replay, run with a deadline, record. A malformed call goes back to
+//! the model as an error with its raw text kept; it never becomes `{}`.
+//!
+//! Invariants:
+//! * A host is owned, never shared: it moves into the call and comes back with the result. A call that hangs or panics
+//!   loses its host and nothing else.
+//! * What the model is shown is bounded, and a cut is marked ([`CUT`]). An error is shown as `error: …` ([`ERROR`]).
+//! * A schema that does not compile is found before anything runs ([`Toolset::compile`]).
 //!
 //! Deliberately not here: how a model's text becomes a call request (`hone-model`), what the tools do (`domains/`).
 
+mod approval;
+mod dispatch;
+mod guard;
+mod replay;
 mod spec;
+mod toolset;
 
+pub use approval::ApprovalPolicy;
+pub use dispatch::{Asked, CUT, Dispatched, ERROR, Rules, ToolRequest, dispatch};
+pub use guard::{Lost, caught, guarded, panic_text};
+pub use replay::{Missing, Recording};
 pub use spec::*;
+pub use toolset::{SchemaError, Toolset, canonical};

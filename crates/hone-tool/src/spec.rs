@@ -51,7 +51,11 @@ impl ToolOutput {
     /// A result shown to the model as compact JSON.
     pub fn json(data: Value) -> Self {
         let text = data.to_string();
-        Self { data, text, terminal: false }
+        Self {
+            data,
+            text,
+            terminal: false,
+        }
     }
 }
 
@@ -68,7 +72,10 @@ pub struct ToolError {
 impl ToolError {
     /// The tool ran and says no.
     pub fn tool(message: impl Into<String>) -> Self {
-        Self { class: ToolErrorClass::Tool, message: message.into() }
+        Self {
+            class: ToolErrorClass::Tool,
+            message: message.into(),
+        }
     }
 }
 
@@ -86,5 +93,13 @@ pub trait ToolHost: Send {
     /// Hash of the state that the tools act on, if there is such a thing and it is cheap (microseconds).
     fn state_hash(&self) -> Option<String> {
         None
+    }
+
+    /// Whether the tools always return in microseconds and touch nothing outside their own memory.
+    ///
+    /// Such a host runs on the caller's thread: panics are still caught, but a hang would not be. Only built-in worlds
+    /// may say so; everything else runs on a thread of its own, with a deadline.
+    fn inline(&self) -> bool {
+        false
     }
 }

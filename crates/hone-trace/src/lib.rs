@@ -9,8 +9,19 @@
 //! * An episode is on disk before it is counted ([`Store`]); a killed process loses only episodes in flight.
 //! * [`Episode::digest`] covers everything but the wall-clock fields, which all live in [`Timing`] values.
 
+mod check;
+mod digest;
+mod exchange;
+mod join;
 mod record;
+pub mod sample;
+mod store;
 mod stream;
 
+pub use check::Flaw;
+pub use digest::{RunDigest, run_digest};
+pub use exchange::{ExchangeError, Import, MAX_LINE, export_jsonl, import_jsonl, write_episode};
+pub use join::{Break, BreakReason, CallSpan, JoinReport, Joined, Joining, Segment};
 pub use record::*;
+pub use store::{EpisodeSummary, Filter, Metric, OutcomeKind, Store, StoreError};
 pub use stream::Stream;

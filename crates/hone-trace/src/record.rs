@@ -153,12 +153,18 @@ impl ModelCall {
     /// The origin of output token `index`.
     pub fn origin(&self, index: usize) -> Option<Origin> {
         let index = index as u32;
-        self.origins.iter().find(|s| s.start <= index && index < s.end).map(|s| s.value)
+        self.origins
+            .iter()
+            .find(|s| s.start <= index && index < s.end)
+            .map(|s| s.value)
     }
 
     /// Log-probability of the distribution that output token `index` was sampled from.
     pub fn sampling_logprob(&self, index: usize) -> Option<f32> {
-        self.sampled_logprobs.get(index).or_else(|| self.logprobs.get(index)).copied()
+        self.sampled_logprobs
+            .get(index)
+            .or_else(|| self.logprobs.get(index))
+            .copied()
     }
 }
 
@@ -187,7 +193,14 @@ pub enum ToolErrorClass {
 impl ToolErrorClass {
     /// Whether the policy is to blame: a call that it could have written better.
     pub fn is_policy(self) -> bool {
-        matches!(self, Self::Malformed | Self::UnknownTool | Self::InvalidArguments | Self::Denied | Self::Tool)
+        matches!(
+            self,
+            Self::Malformed
+                | Self::UnknownTool
+                | Self::InvalidArguments
+                | Self::Denied
+                | Self::Tool
+        )
     }
 }
 

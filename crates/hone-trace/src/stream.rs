@@ -32,7 +32,10 @@ impl Stream {
     }
 
     fn from_key(key: [u8; 32]) -> Self {
-        Self { key, rng: ChaCha8Rng::from_seed(key) }
+        Self {
+            key,
+            rng: ChaCha8Rng::from_seed(key),
+        }
     }
 
     fn child(&self, tag: u8, data: &[u8]) -> Self {

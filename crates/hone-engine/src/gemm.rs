@@ -1,0 +1,414 @@
+//! Single-threaded f32 matrix products with a fixed order of summation.
+//!
+//! Every element of the result is one chain of fused multiply-adds over `k` in ascending order, whatever the number of
+//! rows or columns, the tile it falls in, or the instruction set. So a row gives the same bits alone and in a batch, in
+//! sampling and in training: the deterministic mode needs no slower path. (General libraries block over `k` by shape
+//! and cannot promise this.) Parallelism lies above: threads work on different sequences.
+//!
+//! The right-hand side is packed into panels of [`PANEL`] columns, zero-padded.
+
+use crate::simd::{Level, level};
+
+/// Columns per packed panel.
+pub const PANEL: usize = 32;
+
+/// A right-hand side `[k, n]`, packed: panel by panel, within a panel row by row.
+#[derive(Clone, Debug, Default)]
+pub struct Packed {
+    k: usize,
+    n: usize,
+    data: Vec<f32>,
+}
+
+impl Packed {
+    /// Pack `b[k, n]` stored row by row with `stride` floats between rows.
+    pub fn rows(&mut self, b: &[f32], stride: usize, k: usize, n: usize) {
+        assert!(k == 0 || b.len() >= (k - 1) * stride + n, "right-hand side is too short");
+        self.resize(k, n);
+        for (j, panel) in self.data.chunks_exact_mut(k.max(1) * PANEL).enumerate() {
+            let width = PANEL.min(n - j * PANEL);
+            for (p, row) in panel.chunks_exact_mut(PANEL).enumerate() {
+                let from = p * stride + j * PANEL;
+                row[..width].copy_from_slice(&b[from..from + width]);
+                row[width..].fill(0.0);
+            }
+        }
+    }
+
+    /// Pack the transpose of `b[n, k]` stored row by row with `stride` floats between rows.
+    pub fn columns(&mut self, b: &[f32], stride: usize, k: usize, n: usize) {
+        assert!(n == 0 || b.len() >= (n - 1) * stride + k, "right-hand side is too short");
+        self.resize(k, n);
+        for (j, panel) in self.data.chunks_exact_mut(k.max(1) * PANEL).enumerate() {
+            let width = PANEL.min(n - j * PANEL);
+            if width < PANEL {
+                panel.fill(0.0);
+            }
+            for c in 0..width {
+                let from = (j * PANEL + c) * stride;
+                for (p, &value) in b[from..from + k].iter().enumerate() {
+                    panel[p * PANEL + c] = value;
+                }
+            }
+        }
+    }
+
+    fn resize(&mut self, k: usize, n: usize) {
+        self.k = k;
+        self.n = n;
+        self.data.resize(n.div_ceil(PANEL) * k * PANEL, 0.0);
+    }
+
+    /// A borrowed view for [`gemm`].
+    pub fn view(&self) -> Panels<'_> {
+        Panels { k: self.k, n: self.n, stride: self.k * PANEL, data: &self.data }
+    }
+}
+
+/// A packed right-hand side, borrowed.
+#[derive(Clone, Copy, Debug)]
+pub struct Panels<'a> {
+    /// Rows.
+    pub k: usize,
+    /// Columns.
+    pub n: usize,
+    /// Floats between panels; at least `k * PANEL`.
+    pub stride: usize,
+    /// The panels.
+    pub data: &'a [f32],
+}
+
+/// A left-hand side `[m, k]`: element `(i, p)` lies at `i * row + p * col`.
+#[derive(Clone, Copy, Debug)]
+pub struct Left<'a> {
+    data: &'a [f32],
+    row: usize,
+    col: usize,
+}
+
+impl<'a> Left<'a> {
+    /// Stored row by row.
+    pub fn rows(data: &'a [f32], stride: usize) -> Self {
+        Self { data, row: stride, col: 1 }
+    }
+}
+
+/// `c[m, n] = a[m, k] · b[k, n]`, or `+=` where `accumulate`. `c` has `c_stride` floats between rows.
+///
+/// # Panics
+/// When a slice is shorter than its shape says.
+pub fn gemm(m: usize, a: Left<'_>, b: Panels<'_>, c: &mut [f32], c_stride: usize, accumulate: bool) {
+    let (k, n) = (b.k, b.n);
+    if m == 0 || n == 0 {
+        return;
+    }
+    let panels = n.div_ceil(PANEL);
+    assert!(k == 0 || a.data.len() > (m - 1) * a.row + (k - 1) * a.col, "left-hand side is too short");
+    assert!(b.data.len() >= (panels - 1) * b.stride + k * PANEL, "right-hand side is too short");
+    assert!(c.len() >= (m - 1) * c_stride + n && c_stride >= n, "result is too short");
+    let task = Task { m, k, n, a, b, c: c.as_mut_ptr(), c_stride, accumulate };
+    // SAFETY: the shapes were checked above, and `level` only names instructions that this processor has.
+    unsafe {
+        match level() {
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => x86::avx512(&task),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => x86::avx2(&task),
+            _ => portable(&task),
+        }
+    }
+}
+
+/// Scratch space of [`gemm_at_b`].
+#[derive(Default)]
+pub struct Transposed {
+    left: Vec<f32>,
+    right: Packed,
+}
+
+/// `c[m, n] += a[t, m]ᵀ · b[t, n]`, the shape of a weight gradient.
+pub fn gemm_at_b(scratch: &mut Transposed, t: usize, m: usize, a: &[f32], a_stride: usize, n: usize, b: &[f32], b_stride: usize, c: &mut [f32]) {
+    const TILE: usize = 12;
+    const DEPTH: usize = 256;
+    for t0 in (0..t).step_by(DEPTH) {
+        let depth = DEPTH.min(t - t0);
+        scratch.right.rows(&b[t0 * b_stride..], b_stride, depth, n);
+        for i0 in (0..m).step_by(TILE) {
+            let width = TILE.min(m - i0);
+            scratch.left.resize(DEPTH * TILE, 0.0);
+            for p in 0..depth {
+                let from = (t0 + p) * a_stride + i0;
+                scratch.left[p * width..(p + 1) * width].copy_from_slice(&a[from..from + width]);
+            }
+            let left = Left { data: &scratch.left, row: 1, col: width };
+            gemm(width, left, scratch.right.view(), &mut c[i0 * n..], n, true);
+        }
+    }
+}
+
+struct Task<'a> {
+    m: usize,
+    k: usize,
+    n: usize,
+    a: Left<'a>,
+    b: Panels<'a>,
+    c: *mut f32,
+    c_stride: usize,
+    accumulate: bool,
+}
+
+/// A vector of floats. All methods are unsafe: the caller must run on a processor that has the instructions.
+trait Vector: Copy {
+    const LANES: usize;
+    unsafe fn zero() -> Self;
+    unsafe fn load(from: *const f32) -> Self;
+    unsafe fn splat(value: f32) -> Self;
+    unsafe fn fma(self, b: Self, c: Self) -> Self;
+    unsafe fn store(self, to: *mut f32);
+}
+
+/// `R` rows by one panel: `V` vectors cover the panel's width.
+///
+/// # Safety
+/// `a` must hold `R` rows of `k` elements, `b` a panel of `k` rows, `c` `R` rows of `width` elements.
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+unsafe fn tile<T: Vector, const R: usize, const V: usize>(
+    k: usize,
+    a: *const f32,
+    a_row: usize,
+    a_col: usize,
+    b: *const f32,
+    c: *mut f32,
+    c_stride: usize,
+    width: usize,
+    accumulate: bool,
+) {
+    // SAFETY: within the bounds that the caller promised.
+    unsafe {
+        let mut acc = [[T::zero(); V]; R];
+        let mut edge = [0f32; PANEL];
+        if accumulate {
+            for (i, row) in acc.iter_mut().enumerate() {
+                let mut from: *const f32 = c.add(i * c_stride);
+                if width < PANEL {
+                    std::ptr::copy_nonoverlapping(from, edge.as_mut_ptr(), width);
+                    from = edge.as_ptr();
+                }
+                for (v, x) in row.iter_mut().enumerate() {
+                    *x = T::load(from.add(v * T::LANES));
+                }
+            }
+        }
+        for p in 0..k {
+            let mut right = [T::zero(); V];
+            for (v, x) in right.iter_mut().enumerate() {
+                *x = T::load(b.add(p * PANEL + v * T::LANES));
+            }
+            for (i, row) in acc.iter_mut().enumerate() {
+                let left = T::splat(*a.add(i * a_row + p * a_col));
+                for (x, y) in row.iter_mut().zip(right) {
+                    *x = left.fma(y, *x);
+                }
+            }
+        }
+        for (i, row) in acc.iter().enumerate() {
+            let to = c.add(i * c_stride);
+            if width < PANEL {
+                for (v, x) in row.iter().enumerate() {
+                    x.store(edge.as_mut_ptr().add(v * T::LANES));
+                }
+                std::ptr::copy_nonoverlapping(edge.as_ptr(), to, width);
+            } else {
+                for (v, x) in row.iter().enumerate() {
+                    x.store(to.add(v * T::LANES));
+                }
+            }
+        }
+    }
+}
+
+macro_rules! driver {
+    ($(#[$meta:meta])* $name:ident, $vector:ty, $v:literal, $max:literal, [$($r:literal)*]) => {
+        $(#[$meta])*
+        unsafe fn $name(task: &Task<'_>) {
+            for j in 0..task.n.div_ceil(PANEL) {
+                let width = PANEL.min(task.n - j * PANEL);
+                let mut i = 0;
+                while i < task.m {
+                    let rows = (task.m - i).min($max);
+                    // SAFETY: `gemm` checked the shapes; `i + rows <= m` and `j` is a panel of `b`.
+                    unsafe {
+                        let a = task.a.data.as_ptr().add(i * task.a.row);
+                        let b = task.b.data.as_ptr().add(j * task.b.stride);
+                        let c = task.c.add(i * task.c_stride + j * PANEL);
+                        match rows {
+                            $($r => tile::<$vector, $r, $v>(task.k, a, task.a.row, task.a.col, b, c, task.c_stride, width, task.accumulate),)*
+                            _ => unreachable!("rows is at most the largest tile"),
+                        }
+                    }
+                    i += rows;
+                }
+            }
+        }
+    };
+}
+
+#[derive(Clone, Copy)]
+struct Lanes([f32; 8]);
+
+impl Vector for Lanes {
+    const LANES: usize = 8;
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        Self([0.0; 8])
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: the caller promised eight floats.
+        Self(unsafe { from.cast::<[f32; 8]>().read_unaligned() })
+    }
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        Self([value; 8])
+    }
+    #[inline(always)]
+    unsafe fn fma(self, b: Self, c: Self) -> Self {
+        Self(std::array::from_fn(|i| self.0[i].mul_add(b.0[i], c.0[i])))
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: the caller promised room for eight floats.
+        unsafe { to.cast::<[f32; 8]>().write_unaligned(self.0) }
+    }
+}
+
+driver!(portable, Lanes, 4, 4, [1 2 3 4]);
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::{PANEL, Task, Vector, tile};
+    use std::arch::x86_64::*;
+
+    macro_rules! vector {
+        ($type:ty, $lanes:literal, $zero:ident, $load:ident, $splat:ident, $fma:ident, $store:ident) => {
+            impl Vector for $type {
+                const LANES: usize = $lanes;
+                #[inline(always)]
+                unsafe fn zero() -> Self {
+                    // SAFETY: the caller has the instructions.
+                    unsafe { $zero() }
+                }
+                #[inline(always)]
+                unsafe fn load(from: *const f32) -> Self {
+                    // SAFETY: the caller has the instructions and the floats.
+                    unsafe { $load(from) }
+                }
+                #[inline(always)]
+                unsafe fn splat(value: f32) -> Self {
+                    // SAFETY: the caller has the instructions.
+                    unsafe { $splat(value) }
+                }
+                #[inline(always)]
+                unsafe fn fma(self, b: Self, c: Self) -> Self {
+                    // SAFETY: the caller has the instructions.
+                    unsafe { $fma(self, b, c) }
+                }
+                #[inline(always)]
+                unsafe fn store(self, to: *mut f32) {
+                    // SAFETY: the caller has the instructions and the room.
+                    unsafe { $store(to, self) }
+                }
+            }
+        };
+    }
+    vector!(__m512, 16, _mm512_setzero_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_fmadd_ps, _mm512_storeu_ps);
+    vector!(__m256, 8, _mm256_setzero_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_fmadd_ps, _mm256_storeu_ps);
+
+    driver!(
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+        avx512_tiles, __m512, 2, 12, [1 2 3 4 5 6 7 8 9 10 11 12]
+    );
+    driver!(
+        #[target_feature(enable = "avx2,fma")]
+        avx2_tiles, __m256, 4, 3, [1 2 3]
+    );
+
+    /// # Safety
+    /// Needs AVX-512 and a task with checked shapes.
+    pub(super) unsafe fn avx512(task: &Task<'_>) {
+        // SAFETY: as the caller promised.
+        unsafe { avx512_tiles(task) }
+    }
+
+    /// # Safety
+    /// Needs AVX2 with FMA and a task with checked shapes.
+    pub(super) unsafe fn avx2(task: &Task<'_>) {
+        // SAFETY: as the caller promised.
+        unsafe { avx2_tiles(task) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hone_trace::Stream;
+
+    fn numbers(name: &str, n: usize) -> Vec<f32> {
+        let stream = Stream::new(3).named(name);
+        (0..n).map(|i| stream.uniform(i as u64) as f32 - 0.5).collect()
+    }
+
+    /// The definition: one chain of fused multiply-adds per element.
+    fn reference(m: usize, k: usize, n: usize, a: &[f32], b: &[f32], c: &[f32]) -> Vec<f32> {
+        let mut out = c.to_vec();
+        for i in 0..m {
+            for j in 0..n {
+                for p in 0..k {
+                    out[i * n + j] = a[i * k + p].mul_add(b[p * n + j], out[i * n + j]);
+                }
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn every_path_gives_the_defined_bits() {
+        for (m, k, n) in [(1, 1, 1), (1, 7, 33), (3, 32, 32), (5, 40, 70), (12, 17, 64), (13, 129, 31), (40, 64, 100)] {
+            let (a, b, c0) = (numbers("a", m * k), numbers("b", k * n), numbers("c", m * n));
+            let want = reference(m, k, n, &a, &b, &c0);
+            let mut packed = Packed::default();
+            packed.rows(&b, n, k, n);
+            let mut c = c0.clone();
+            gemm(m, Left::rows(&a, k), packed.view(), &mut c, n, true);
+            assert_eq!(c, want, "rows {m}x{k}x{n}");
+
+            let bt: Vec<f32> = (0..n * k).map(|i| b[(i % k) * n + i / k]).collect();
+            packed.columns(&bt, k, k, n);
+            let mut c = c0.clone();
+            let task = Task { m, k, n, a: Left::rows(&a, k), b: packed.view(), c: c.as_mut_ptr(), c_stride: n, accumulate: true };
+            // SAFETY: shapes as above.
+            unsafe { portable(&task) };
+            assert_eq!(c, want, "portable {m}x{k}x{n}");
+            #[cfg(target_arch = "x86_64")]
+            if level() >= Level::Avx2 {
+                let mut c = c0.clone();
+                let task = Task { c: c.as_mut_ptr(), ..task };
+                // SAFETY: the level was checked.
+                unsafe { x86::avx2(&task) };
+                assert_eq!(c, want, "avx2 {m}x{k}x{n}");
+            }
+
+            let at: Vec<f32> = (0..m * k).map(|i| a[(i % m) * k + i / m]).collect();
+            let mut c = c0.clone();
+            gemm_at_b(&mut Transposed::default(), k, m, &at, m, n, &b, n, &mut c);
+            assert_eq!(c, want, "transposed {m}x{k}x{n}");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "right-hand side is too short")]
+    fn short_slices_are_refused() {
+        Packed::default().rows(&[0.0; 5], 3, 2, 3);
+    }
+}

@@ -1,0 +1,236 @@
+//! A version of a model's weights, ready for products.
+
+use crate::config::{Block, Config, ConfigError, Layout};
+use crate::gemm::{Left, Packed, gemm};
+use crate::kernels;
+use hone_trace::Stream;
+use std::ops::Range;
+
+/// One block's matrices packed as right-hand sides.
+#[derive(Clone, Default)]
+pub(crate) struct PackedBlock {
+    pub(crate) qkv: Packed,
+    pub(crate) out: Packed,
+    pub(crate) gate_up: Packed,
+    pub(crate) down: Packed,
+}
+
+/// The matrices as one direction of the computation needs them.
+#[derive(Clone, Default)]
+pub(crate) struct PackedModel {
+    pub(crate) blocks: Vec<PackedBlock>,
+    pub(crate) head: Packed,
+}
+
+/// Cosines and sines of the rotary embedding, `head_dim / 2` per position.
+#[derive(Clone)]
+pub(crate) struct Rotary {
+    half: usize,
+    cos: Vec<f32>,
+    sin: Vec<f32>,
+}
+
+impl Rotary {
+    fn new(config: &Config) -> Self {
+        let half = config.head_dim / 2;
+        let angles = (0..config.max_position_embeddings).flat_map(|position| {
+            (0..half).map(move |i| {
+                position as f64 / f64::from(config.rope_theta).powf(2.0 * i as f64 / config.head_dim as f64)
+            })
+        });
+        let (cos, sin) = angles.map(|a| (a.cos() as f32, a.sin() as f32)).unzip();
+        Self { half, cos, sin }
+    }
+
+    /// Rotate the query and key heads of one qkv row.
+    pub(crate) fn apply(&self, row: &mut [f32], position: usize, sign: f32) {
+        let at = position * self.half..(position + 1) * self.half;
+        kernels::rotate(row, &self.cos[at.clone()], &self.sin[at], sign);
+    }
+}
+
+/// A model: its shape, its parameters, and their packed form.
+#[derive(Clone)]
+pub struct Weights {
+    /// Shape.
+    pub config: Config,
+    /// Places in `params`.
+    pub layout: Layout,
+    params: Vec<f32>,
+    pub(crate) forward: PackedModel,
+    pub(crate) rotary: Rotary,
+}
+
+impl std::fmt::Debug for Weights {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Weights").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl Weights {
+    /// A model from parameters in [`Config::layout`] order.
+    ///
+    /// # Errors
+    /// When the configuration is not one, or the number of parameters is not the layout's.
+    pub fn new(config: Config, params: Vec<f32>) -> Result<Self, WeightsError> {
+        config.validate()?;
+        let layout = config.layout();
+        if params.len() != layout.len {
+            return Err(WeightsError::Length { have: params.len(), want: layout.len });
+        }
+        let rotary = Rotary::new(&config);
+        let mut weights = Self { config, layout, params, forward: PackedModel::default(), rotary };
+        weights.repack();
+        Ok(weights)
+    }
+
+    /// Random weights: embedding and matrices normal with standard deviation `1/sqrt(fan_in)`, residual outputs scaled
+    /// down by the depth, gains one, biases zero.
+    ///
+    /// # Errors
+    /// As [`Weights::new`].
+    pub fn random(config: Config, stream: &Stream) -> Result<Self, WeightsError> {
+        config.validate()?;
+        let layout = config.layout();
+        let mut params = vec![0f32; layout.len];
+        let depth = (2.0 * config.num_hidden_layers as f32).sqrt();
+        for tensor in &layout.tensors {
+            let slot = &mut params[tensor.range.clone()];
+            match tensor.shape[..] {
+                [_] if tensor.name.ends_with("bias") => {}
+                [_] => slot.fill(1.0),
+                _ => {
+                    let fan_in = tensor.shape[1] as f32;
+                    let residual = tensor.name.ends_with("o_proj.weight") || tensor.name.ends_with("down_proj.weight");
+                    let std = fan_in.sqrt().recip() / if residual { depth } else { 1.0 };
+                    fill_normal(slot, std, &stream.named(&tensor.name));
+                }
+            }
+        }
+        Self::new(config, params)
+    }
+
+    /// The parameters, flat, in [`Config::layout`] order.
+    pub fn params(&self) -> &[f32] {
+        &self.params
+    }
+
+    /// Change the parameters; packs them again afterwards.
+    pub fn update(&mut self, change: impl FnOnce(&mut [f32])) {
+        change(&mut self.params);
+        self.repack();
+    }
+
+    fn repack(&mut self) {
+        let c = &self.config;
+        let (d, q, f) = (c.hidden_size, c.query_width(), c.intermediate_size);
+        self.forward.blocks.resize_with(c.num_hidden_layers, PackedBlock::default);
+        for (block, packed) in self.layout.blocks.iter().zip(&mut self.forward.blocks) {
+            packed.qkv.columns(&self.params[block.qkv.clone()], d, d, c.qkv_width());
+            packed.out.columns(&self.params[block.out.clone()], q, q, d);
+            packed.gate_up.columns(&self.params[block.gate_up.clone()], d, d, 2 * f);
+            packed.down.columns(&self.params[block.down.clone()], f, f, d);
+        }
+        self.forward.head.columns(&self.params[self.layout.embed.clone()], d, d, c.vocab_size);
+    }
+
+    /// Pack the transposed matrices, for gradients with respect to activations.
+    pub(crate) fn pack_backward(&self, packed: &mut PackedModel) {
+        let c = &self.config;
+        let (d, q, f) = (c.hidden_size, c.query_width(), c.intermediate_size);
+        packed.blocks.resize_with(c.num_hidden_layers, PackedBlock::default);
+        for (block, packed) in self.layout.blocks.iter().zip(&mut packed.blocks) {
+            packed.qkv.rows(&self.params[block.qkv.clone()], d, c.qkv_width(), d);
+            packed.out.rows(&self.params[block.out.clone()], q, d, q);
+            packed.gate_up.rows(&self.params[block.gate_up.clone()], d, 2 * f, d);
+            packed.down.rows(&self.params[block.down.clone()], f, d, f);
+        }
+        packed.head.rows(&self.params[self.layout.embed.clone()], d, c.vocab_size, d);
+    }
+
+    pub(crate) fn param(&self, range: &Range<usize>) -> &[f32] {
+        &self.params[range.clone()]
+    }
+
+    /// `out[m, d]` = embedding rows of the ids.
+    pub(crate) fn embed(&self, ids: impl Iterator<Item = u32>, out: &mut Vec<f32>) {
+        let d = self.config.hidden_size;
+        let table = self.param(&self.layout.embed);
+        out.clear();
+        for id in ids {
+            out.extend_from_slice(&table[id as usize * d..][..d]);
+        }
+    }
+
+    /// The feed-forward half of a block for `m` rows: `x += down(silu(gate(h)) * up(h))`, `h = norm(x)`.
+    pub(crate) fn feed_forward(&self, index: usize, m: usize, x: &mut [f32], inverse: &mut [f32], buffers: &mut Buffers) {
+        let c = &self.config;
+        let (d, f) = (c.hidden_size, c.intermediate_size);
+        let (block, packed) = (self.block(index), &self.forward.blocks[index]);
+        let h = sized(&mut buffers.h, m * d);
+        kernels::rms_norm(x, self.param(&block.norm2), c.rms_norm_eps, h, inverse);
+        let gate_up = sized(&mut buffers.gate_up, m * 2 * f);
+        gemm(m, Left::rows(h, d), packed.gate_up.view(), gate_up, 2 * f, false);
+        let act = sized(&mut buffers.act, m * f);
+        kernels::swiglu(gate_up, act, f);
+        gemm(m, Left::rows(act, f), packed.down.view(), x, d, true);
+    }
+
+    pub(crate) fn block(&self, index: usize) -> &Block {
+        &self.layout.blocks[index]
+    }
+
+    /// Log-probabilities of the next token for `m` rows of the residual stream, into `out[m, vocab]`.
+    pub(crate) fn head(&self, m: usize, x: &[f32], normed: &mut Vec<f32>, inverse: &mut Vec<f32>, out: &mut Vec<f32>) {
+        let (d, v) = (self.config.hidden_size, self.config.vocab_size);
+        let normed = sized(normed, m * d);
+        kernels::rms_norm(x, self.param(&self.layout.norm), self.config.rms_norm_eps, normed, sized(inverse, m));
+        gemm(m, Left::rows(normed, d), self.forward.head.view(), sized(out, m * v), v, false);
+    }
+}
+
+/// Scratch of a block.
+#[derive(Default)]
+pub(crate) struct Buffers {
+    pub(crate) h: Vec<f32>,
+    pub(crate) gate_up: Vec<f32>,
+    pub(crate) act: Vec<f32>,
+}
+
+/// The first `n` floats of a buffer that grows as needed; their content is arbitrary.
+pub(crate) fn sized(buffer: &mut Vec<f32>, n: usize) -> &mut [f32] {
+    if buffer.len() < n {
+        buffer.resize(n, 0.0);
+    }
+    &mut buffer[..n]
+}
+
+/// Fill with normal numbers (Box–Muller over the stream's uniforms).
+pub(crate) fn fill_normal(slot: &mut [f32], std: f32, stream: &Stream) {
+    use rand::Rng;
+    let mut rng = stream.clone();
+    let mut uniform = || ((rng.next_u64() >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
+    for pair in slot.chunks_mut(2) {
+        let (radius, angle) = ((-2.0 * uniform().ln()).sqrt(), std::f64::consts::TAU * uniform());
+        pair[0] = (radius * angle.cos()) as f32 * std;
+        if let Some(second) = pair.get_mut(1) {
+            *second = (radius * angle.sin()) as f32 * std;
+        }
+    }
+}
+
+/// Why parameters do not make a model.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum WeightsError {
+    /// The configuration is not one.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Too many or too few numbers.
+    #[error("the model has {want} parameters, but {have} were given; configuration and weights do not belong together")]
+    Length {
+        /// Given.
+        have: usize,
+        /// Expected.
+        want: usize,
+    },
+}

@@ -1,0 +1,435 @@
+//! Tokenizer and chat format together: messages to ids, sampled ids to turns.
+
+use crate::{AgentTurn, CallRequest, ChatFormat, Conversation, Message};
+use hone_trace::TokenId;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+use tokenizers::Tokenizer;
+
+/// Longest text of a call that [`Codec::parse`] reads, in bytes.
+pub const MAX_CALL_BYTES: usize = 64 * 1024;
+
+/// Deepest nesting of arrays and objects in a call's arguments.
+pub const MAX_CALL_DEPTH: usize = 32;
+
+const TOKENIZER: &str = "tokenizer.json";
+const CONFIG: &str = "tokenizer_config.json";
+const FORMAT_KEY: &str = "hone_chat_format";
+
+/// Why a tokenizer or chat format could not be made, read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum CodecError {
+    /// A file could not be read or written.
+    #[error(
+        "{path} could not be opened ({source}); check that the model directory is complete and accessible"
+    )]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file is not what it should be.
+    #[error("{path} is not usable: {what}; take a model directory that `hone train` wrote")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// The tokenizer cannot encode every text.
+    #[error(
+        "the tokenizer does not give {text:?} back; use a byte-level tokenizer without normalisation"
+    )]
+    Lossy {
+        /// A text that does not survive.
+        text: String,
+    },
+    /// A part of the chat format is not a token.
+    #[error(
+        "the chat format's `{part}` is {text:?}, which {what}; correct the format or add the token to the tokenizer"
+    )]
+    Format {
+        /// Which part.
+        part: &'static str,
+        /// Its text.
+        text: String,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// A tokenizer could not be trained.
+    #[error("the tokenizer could not be trained: {what}; give more text or a larger vocabulary")]
+    Train {
+        /// What is wrong.
+        what: String,
+    },
+}
+
+/// A tokenizer with its chat format.
+pub struct Codec {
+    tokenizer: Tokenizer,
+    format: ChatFormat,
+    /// Ids of the format's prefixes: system, user, agent, tool, call.
+    system: Vec<TokenId>,
+    user: Vec<TokenId>,
+    agent: Vec<TokenId>,
+    tool: Vec<TokenId>,
+    call: Vec<TokenId>,
+    end: TokenId,
+    pad: TokenId,
+    /// Ids of all special tokens, sorted.
+    special: Vec<TokenId>,
+    hash: String,
+}
+
+impl std::fmt::Debug for Codec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Codec")
+            .field("vocab", &self.vocab_size())
+            .field("hash", &self.hash)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Codec {
+    /// A codec from a tokenizer that holds the format's special tokens.
+    ///
+    /// # Errors
+    /// When the tokenizer is lossy or lacks a token of the format.
+    pub fn new(mut tokenizer: Tokenizer, format: ChatFormat) -> Result<Self, CodecError> {
+        let lossy = |text: &str| CodecError::Lossy { text: text.into() };
+        tokenizer.with_truncation(None).map_err(|_| lossy(""))?;
+        tokenizer.with_padding(None);
+        let mut special: Vec<TokenId> = tokenizer
+            .get_added_tokens_decoder()
+            .iter()
+            .filter(|(_, token)| token.special)
+            .map(|(id, _)| *id)
+            .collect();
+        special.sort_unstable();
+
+        // The format's own text is trusted: special tokens in it are meant.
+        tokenizer.set_encode_special_tokens(false);
+        let prefix = |part: &'static str, text: &str| -> Result<Vec<TokenId>, CodecError> {
+            let ids = tokenizer
+                .encode_fast(text, false)
+                .map_err(|_| lossy(text))?
+                .get_ids()
+                .to_vec();
+            if ids.iter().any(|id| special.binary_search(id).is_ok()) {
+                return Ok(ids);
+            }
+            Err(CodecError::Format {
+                part,
+                text: text.into(),
+                what: "holds no special token",
+            })
+        };
+        let single = |part: &'static str, text: &str| match prefix(part, text)?[..] {
+            [id] => Ok(id),
+            _ => Err(CodecError::Format {
+                part,
+                text: text.into(),
+                what: "is not one token",
+            }),
+        };
+        let system = prefix("system", &format.system)?;
+        let user = prefix("user", &format.user)?;
+        let agent = prefix("agent", &format.agent)?;
+        let tool = prefix("tool", &format.tool)?;
+        let call = prefix("call", &format.call)?;
+        let end = single("end", &format.end)?;
+        let pad = single("pad", &format.pad)?;
+
+        // Everybody else's text is not.
+        tokenizer.set_encode_special_tokens(true);
+        let mut probes = vec![
+            format.parts().concat(),
+            " two  spaces\n\ttab {\"a\":\"é\"} 語 🦀 ".to_string(),
+        ];
+        probes.push((1..=0x2ff).filter_map(char::from_u32).collect());
+        probes.push("\u{10ffff}\u{fffd}\u{3040}".into());
+        for text in &probes {
+            let ids = tokenizer
+                .encode_fast(text.as_str(), false)
+                .map_err(|_| lossy(text))?;
+            if tokenizer.decode(ids.get_ids(), false).ok().as_ref() != Some(text) {
+                return Err(lossy(text));
+            }
+        }
+
+        let mut hash = Sha256::new();
+        hash.update(json!(format).to_string());
+        hash.update(format.jinja());
+        let hash = hash
+            .finalize()
+            .iter()
+            .take(8)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        Ok(Self {
+            tokenizer,
+            format,
+            system,
+            user,
+            agent,
+            tool,
+            call,
+            end,
+            pad,
+            special,
+            hash,
+        })
+    }
+
+    /// Read `tokenizer.json` and the format in `tokenizer_config.json` (key `hone_chat_format`) of a model directory.
+    ///
+    /// # Errors
+    /// When a file is missing, broken, or does not fit the other.
+    pub fn load(dir: &Path) -> Result<Self, CodecError> {
+        let read = |name: &str| {
+            let path = dir.join(name);
+            let bytes = std::fs::read(&path).map_err(|source| CodecError::Io {
+                path: path.clone(),
+                source,
+            })?;
+            Ok::<_, CodecError>((path, bytes))
+        };
+        let (path, bytes) = read(TOKENIZER)?;
+        let tokenizer = Tokenizer::from_bytes(bytes).map_err(|error| CodecError::File {
+            path,
+            what: error.to_string(),
+        })?;
+        let (path, bytes) = read(CONFIG)?;
+        let config: Value = serde_json::from_slice(&bytes).map_err(|error| CodecError::File {
+            path: path.clone(),
+            what: error.to_string(),
+        })?;
+        let format = config.get(FORMAT_KEY).cloned().unwrap_or_default();
+        let format = ChatFormat::deserialize(format).map_err(|error| CodecError::File {
+            path,
+            what: format!("`{FORMAT_KEY}`: {error}"),
+        })?;
+        Self::new(tokenizer, format)
+    }
+
+    /// Write `tokenizer.json` and `tokenizer_config.json`, which Hugging Face `transformers` reads too.
+    ///
+    /// # Errors
+    /// When the directory cannot be written.
+    pub fn save(&self, dir: &Path) -> Result<(), CodecError> {
+        let write = |name: &str, text: String| {
+            let path = dir.join(name);
+            std::fs::write(&path, text).map_err(|source| CodecError::Io { path, source })
+        };
+        std::fs::create_dir_all(dir).map_err(|source| CodecError::Io {
+            path: dir.into(),
+            source,
+        })?;
+        write(TOKENIZER, self.tokenizer_json())?;
+        let config = json!({
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "clean_up_tokenization_spaces": false,
+            "eos_token": self.format.end,
+            "pad_token": self.format.pad,
+            "chat_template": self.format.jinja(),
+            FORMAT_KEY: self.format,
+        });
+        write(CONFIG, format!("{config:#}\n"))
+    }
+
+    pub(crate) fn tokenizer_json(&self) -> String {
+        self.tokenizer
+            .to_string(false)
+            .expect("a tokenizer that was built can be written as JSON")
+    }
+
+    /// The ids of a text. No text becomes a special token: `<|end|>` in it is eight ordinary characters or so.
+    pub fn encode(&self, text: &str) -> Vec<TokenId> {
+        // `new` has seen it encode every byte.
+        self.tokenizer
+            .encode_fast(text, false)
+            .expect("a byte-level tokenizer encodes any text")
+            .get_ids()
+            .to_vec()
+    }
+
+    /// The text of ids, special tokens included. Bytes that are no UTF-8 become U+FFFD; unknown ids are left out.
+    pub fn decode(&self, ids: &[TokenId]) -> String {
+        self.tokenizer.decode(ids, false).unwrap_or_default()
+    }
+
+    /// The ids of messages: each its role's prefix, its content, and the end token.
+    pub fn render(&self, messages: &[Message]) -> Vec<TokenId> {
+        let mut ids = Vec::new();
+        for message in messages {
+            let (prefix, text) = match message {
+                Message::System(text) => (&self.system, text),
+                Message::User(text) => (&self.user, text),
+                Message::Tool(text) => (&self.tool, text),
+                Message::Agent(turn) => {
+                    ids.extend_from_slice(&self.agent);
+                    ids.extend(self.render_agent(turn));
+                    continue;
+                }
+            };
+            ids.extend_from_slice(prefix);
+            ids.extend(self.encode(text));
+            ids.push(self.end);
+        }
+        ids
+    }
+
+    /// The ids that an agent samples for a turn: its content and the end token.
+    pub fn render_agent(&self, turn: &AgentTurn) -> Vec<TokenId> {
+        let (is_call, text) = match turn {
+            AgentTurn::Call(call) => (true, canonical_call(call)),
+            AgentTurn::Say(text) => (false, text.clone()),
+            AgentTurn::Malformed { raw, .. } => match raw.strip_prefix(&self.format.call) {
+                Some(rest) => (true, rest.to_string()),
+                None => (false, raw.clone()),
+            },
+        };
+        let mut ids = if is_call {
+            self.call.clone()
+        } else {
+            Vec::new()
+        };
+        ids.extend(self.encode(&text));
+        ids.push(self.end);
+        ids
+    }
+
+    /// The ids of what comes before an agent's answer.
+    pub fn generation_prompt(&self) -> &[TokenId] {
+        &self.agent
+    }
+
+    /// The ids that a conversation's next model call adds to its prompt: an end token if the last turn was cut short, the
+    /// messages that are not rendered yet, and the generation prompt.
+    pub fn prompt(&self, conversation: &Conversation) -> Vec<TokenId> {
+        let mut ids = Vec::new();
+        if conversation
+            .ids
+            .last()
+            .is_some_and(|last| *last != self.end)
+        {
+            ids.push(self.end);
+        }
+        ids.extend(
+            self.render(
+                conversation
+                    .messages
+                    .get(conversation.rendered..)
+                    .unwrap_or_default(),
+            ),
+        );
+        ids.extend_from_slice(&self.agent);
+        ids
+    }
+
+    /// What an agent's answer says, and its text (with the call marker, without the end token).
+    ///
+    /// `ids` come from a model and are not trusted. Everything from the first end token on is not part of the answer; a
+    /// missing one is accepted. Any other special token makes the answer malformed, except the call marker at its start.
+    pub fn parse(&self, ids: &[TokenId]) -> (AgentTurn, String) {
+        let ids = ids.split(|id| *id == self.end).next().unwrap_or_default();
+        let text = self.decode(ids);
+        let malformed = |error: &str| AgentTurn::Malformed {
+            raw: text.clone(),
+            error: error.into(),
+        };
+        let (is_call, body) = match ids.strip_prefix(self.call.as_slice()) {
+            Some(body) => (true, body),
+            None => (false, ids),
+        };
+        let turn = if body.iter().any(|id| self.special.binary_search(id).is_ok()) {
+            malformed("the answer holds a control token; write a call or plain text")
+        } else if is_call {
+            parse_call(&self.decode(body)).map_or_else(|error| malformed(&error), AgentTurn::Call)
+        } else {
+            AgentTurn::Say(text.clone())
+        };
+        (turn, text)
+    }
+
+    /// The token that ends a turn.
+    pub fn end_token(&self) -> TokenId {
+        self.end
+    }
+
+    /// The token that fills batches.
+    pub fn pad_token(&self) -> TokenId {
+        self.pad
+    }
+
+    /// One more than the largest id.
+    pub fn vocab_size(&self) -> usize {
+        self.tokenizer
+            .get_vocab(true)
+            .values()
+            .max()
+            .map_or(0, |id| *id as usize + 1)
+    }
+
+    /// The format.
+    pub fn format(&self) -> &ChatFormat {
+        &self.format
+    }
+
+    /// Hash of the chat format and its template, recorded with every model call.
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+}
+
+/// A call as compact JSON: name, then arguments with sorted keys.
+fn canonical_call(call: &CallRequest) -> String {
+    let mut arguments = call.arguments.clone();
+    // A no-op unless some crate of the build turns on insertion-ordered maps.
+    arguments.sort_all_objects();
+    format!(
+        "{{\"name\":{},\"arguments\":{arguments}}}",
+        Value::from(call.name.as_str())
+    )
+}
+
+fn parse_call(text: &str) -> Result<CallRequest, String> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Call {
+        name: String,
+        arguments: Map<String, Value>,
+    }
+    if text.len() > MAX_CALL_BYTES {
+        return Err(format!(
+            "the call is longer than {MAX_CALL_BYTES} bytes; write a shorter one"
+        ));
+    }
+    // Before any parser recurses: brackets within strings only make this bound stricter.
+    let mut depth = 0usize;
+    for byte in text.bytes() {
+        match byte {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_CALL_DEPTH + 2 {
+            return Err(format!(
+                "the call is nested deeper than {MAX_CALL_DEPTH}; write a flatter one"
+            ));
+        }
+    }
+    let call: Call = serde_json::from_str(text).map_err(|error| {
+        format!("the call is not valid ({error}); write {{\"name\":\"…\",\"arguments\":{{…}}}}")
+    })?;
+    if call.name.is_empty() {
+        return Err("the call names no tool; write its name".into());
+    }
+    Ok(CallRequest {
+        name: call.name,
+        arguments: Value::Object(call.arguments),
+    })
+}

@@ -1,0 +1,344 @@
+//! Running many episodes.
+
+use crate::score;
+use hone_env::{Budget, EnvError, Split, Task, Taskset};
+use hone_harness::{EpisodeSetup, Harness, Label};
+use hone_model::Model;
+use hone_tool::{ApprovalPolicy, SchemaError, ToolSpec, Toolset, caught};
+use hone_trace::{EndReason, Episode, SamplingSettings, Stream};
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// An error of the caller's making.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// How often a run looks whether it was cancelled while it waits for episodes.
+const CANCEL_POLL: Duration = Duration::from_millis(50);
+
+/// Makes a finished episode durable.
+pub type Sink<'a> = dyn FnMut(&Episode) -> Result<(), BoxError> + 'a;
+
+/// Makes the model of one episode from its task and its own stream.
+pub type Cast = dyn Fn(&Task, &Stream) -> Arc<dyn Model> + Send + Sync;
+
+/// Who plays the agent.
+#[derive(Clone)]
+pub enum Player {
+    /// One model for all episodes (the policy).
+    Shared(Arc<dyn Model>),
+    /// A model per episode (a script), with the episode's stream `script` for its randomness.
+    PerEpisode(Arc<Cast>),
+}
+
+/// Rollouts of one task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// Split of the task.
+    pub split: Split,
+    /// Index of the task within the split.
+    pub index: u64,
+    /// Group that the episodes belong to, unique within the phase.
+    pub group: u64,
+    /// Which samples of the group to play: `0..n`, or a later part when a run is resumed or a group extended.
+    pub samples: Range<u32>,
+}
+
+/// What happens to episodes as they finish, and how a run is stopped.
+#[derive(Default)]
+pub struct Hooks<'a> {
+    /// Makes an episode durable; called first. Its error stops the run.
+    pub sink: Option<&'a mut Sink<'a>>,
+    /// Counts an episode; called after the sink.
+    pub on_episode: Option<&'a mut dyn FnMut(&Episode)>,
+    /// Set it to stop the run: nothing more is launched, and what is in flight is dropped and not recorded. The run then
+    /// returns the episodes finished so far.
+    pub cancel: Option<&'a AtomicBool>,
+}
+
+impl Hooks<'_> {
+    fn deliver(&mut self, episode: &Episode) -> Result<(), RolloutError> {
+        if let Some(sink) = &mut self.sink {
+            sink(episode).map_err(RolloutError::Sink)?;
+        }
+        if let Some(count) = &mut self.on_episode {
+            count(episode);
+        }
+        Ok(())
+    }
+
+    fn cancelled(&self) -> bool {
+        self.cancel
+            .is_some_and(|cancel| cancel.load(Ordering::Relaxed))
+    }
+}
+
+/// Why a run could not start or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum RolloutError {
+    /// A task cannot be made.
+    #[error(transparent)]
+    Task(#[from] EnvError),
+    /// Taskset code panicked before any episode ran.
+    #[error(
+        "taskset {taskset} panicked while it made {what}: {message}; this is a defect of the taskset"
+    )]
+    Panic {
+        /// Taskset.
+        taskset: &'static str,
+        /// What was being made.
+        what: String,
+        /// The panic's message.
+        message: String,
+    },
+    /// The tools' schemas do not compile.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// Two jobs would make the same episode.
+    #[error("two jobs ask for episode {id}; give each job a group of its own")]
+    Duplicate {
+        /// The episode's id.
+        id: String,
+    },
+    /// The sink failed.
+    #[error("an episode could not be recorded: {0}; the run stops here and can be resumed")]
+    Sink(#[source] BoxError),
+    /// The runtime could not be made.
+    #[error("no async runtime: {0}; the system is out of threads or file handles")]
+    Runtime(#[source] std::io::Error),
+}
+
+/// Who plays what and how.
+#[derive(Clone)]
+pub struct Rollout {
+    /// The tasks and their world.
+    pub taskset: Arc<dyn Taskset>,
+    /// The agent.
+    pub player: Player,
+    /// The agent's loop.
+    pub harness: Arc<dyn Harness>,
+    /// Bounds of each episode.
+    pub budget: Budget,
+    /// Sampling settings of the agent.
+    pub sampling: SamplingSettings,
+    /// Which tools may run.
+    pub approval: Arc<ApprovalPolicy>,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Phase of the run: `eval/before`, `demo`, `rl/12`, …
+    pub phase: String,
+    /// Episodes in flight at once (at least 1).
+    pub concurrency: usize,
+}
+
+/// An episode to be played.
+#[derive(Clone)]
+struct Planned {
+    label: Label,
+    task: Arc<Task>,
+    stream: Stream,
+}
+
+/// What the episodes of a run share.
+struct Stage {
+    rollout: Rollout,
+    toolset: Mutex<Arc<Toolset>>,
+}
+
+impl Rollout {
+    /// Play `jobs` on a runtime of its own, on this thread; tools that are not inline run on threads of theirs.
+    ///
+    /// Returns the scored episodes, ordered by (group, sample). Must not be called from within an async runtime: there,
+    /// await [`Rollout::run_async`].
+    ///
+    /// # Errors
+    /// When a task, the tools or the runtime cannot be made, or the sink fails.
+    pub fn run(&self, jobs: &[Job], hooks: Hooks<'_>) -> Result<Vec<Episode>, RolloutError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(RolloutError::Runtime)?;
+        let result = runtime.block_on(self.run_async(jobs, hooks));
+        // A hanging tool must not hold up the end of the run.
+        runtime.shutdown_background();
+        result
+    }
+
+    /// [`Rollout::run`] on the current tokio runtime, which needs time enabled and, where tools may hang, must end with
+    /// `shutdown_background`.
+    ///
+    /// # Errors
+    /// As [`Rollout::run`].
+    pub async fn run_async(
+        &self,
+        jobs: &[Job],
+        mut hooks: Hooks<'_>,
+    ) -> Result<Vec<Episode>, RolloutError> {
+        let mut waiting = self.plan(jobs)?;
+        if waiting.is_empty() {
+            return Ok(Vec::new());
+        }
+        let stage = Arc::new(Stage {
+            rollout: self.clone(),
+            toolset: Mutex::new(self.toolset()?),
+        });
+        let mut running = JoinSet::new();
+        let mut in_flight = BTreeMap::new();
+        let mut episodes = Vec::with_capacity(waiting.len());
+        loop {
+            while running.len() < self.concurrency.max(1)
+                && !hooks.cancelled()
+                && let Some(planned) = waiting.pop_front()
+            {
+                let spare = planned.clone();
+                let stage = stage.clone();
+                let handle = running.spawn(async move { stage.play(planned).await });
+                in_flight.insert(handle.id(), spare);
+            }
+            if hooks.cancelled() {
+                running.shutdown().await;
+                break;
+            }
+            let next = match hooks.cancel {
+                None => running.join_next_with_id().await,
+                Some(_) => match timeout(CANCEL_POLL, running.join_next_with_id()).await {
+                    Ok(next) => next,
+                    Err(_) => continue,
+                },
+            };
+            let episode = match next {
+                None => break,
+                Some(Ok((id, episode))) => {
+                    in_flight.remove(&id);
+                    Some(episode)
+                }
+                Some(Err(lost)) => in_flight
+                    .remove(&lost.id())
+                    .map(|planned| planned.failed(lost.to_string())),
+            };
+            if let Some(episode) = episode {
+                hooks.deliver(&episode)?;
+                episodes.push(episode);
+            }
+        }
+        episodes.sort_by_key(|episode: &Episode| (episode.group, episode.sample));
+        Ok(episodes)
+    }
+
+    /// All episodes of the jobs, in launching order, their tasks made.
+    fn plan(&self, jobs: &[Job]) -> Result<VecDeque<Planned>, RolloutError> {
+        let root = Stream::new(self.seed).named(&self.phase);
+        let mut planned = VecDeque::new();
+        let mut seen = std::collections::BTreeSet::new();
+        for job in jobs {
+            let what = || format!("task {}/{}", job.split.name(), job.index);
+            let task = Arc::new(self.contain(what, || self.taskset.task(job.split, job.index))??);
+            let group = root.at(job.group);
+            for sample in job.samples.clone() {
+                let id = format!("{}/{}/{sample}", self.phase, job.group);
+                if !seen.insert((job.group, sample)) {
+                    return Err(RolloutError::Duplicate { id });
+                }
+                let label = Label {
+                    id,
+                    phase: self.phase.clone(),
+                    taskset: self.taskset.name().to_owned(),
+                    group: job.group,
+                    sample,
+                };
+                planned.push_back(Planned {
+                    label,
+                    task: task.clone(),
+                    stream: group.at(u64::from(sample)),
+                });
+            }
+        }
+        Ok(planned)
+    }
+
+    /// The tools of the taskset's environments, compiled.
+    fn toolset(&self) -> Result<Arc<Toolset>, RolloutError> {
+        let environment = self.contain(
+            || "an environment".to_owned(),
+            || self.taskset.environment(),
+        )?;
+        Ok(Arc::new(Toolset::compile(environment.specs())?))
+    }
+
+    fn contain<R>(
+        &self,
+        what: impl Fn() -> String,
+        make: impl FnOnce() -> R,
+    ) -> Result<R, RolloutError> {
+        catch_unwind(AssertUnwindSafe(make)).map_err(|payload| RolloutError::Panic {
+            taskset: self.taskset.name(),
+            what: what(),
+            message: hone_tool::panic_text(payload.as_ref()),
+        })
+    }
+}
+
+impl Planned {
+    fn failed(self, cause: String) -> Episode {
+        self.label.failed(
+            &self.task,
+            &self.stream,
+            EndReason::EnvironmentFailure,
+            cause,
+        )
+    }
+}
+
+impl Stage {
+    async fn play(&self, planned: Planned) -> Episode {
+        let spare = planned.clone();
+        let Planned {
+            label,
+            task,
+            stream,
+        } = planned;
+        let played = caught(async {
+            let rollout = &self.rollout;
+            let environment = rollout.taskset.environment();
+            let toolset = self.toolset(environment.specs())?;
+            let model = match &rollout.player {
+                Player::Shared(model) => model.clone(),
+                Player::PerEpisode(cast) => cast(&task, &stream.named("script")),
+            };
+            let setup = EpisodeSetup {
+                label,
+                task: task.clone(),
+                environment,
+                toolset,
+                model,
+                budget: rollout.budget,
+                sampling: rollout.sampling.clone(),
+                approval: rollout.approval.clone(),
+                recording: None,
+                stream,
+            };
+            let finished = rollout.harness.run(setup).await;
+            let time = Duration::from_millis(rollout.budget.tool_timeout_ms);
+            Ok::<_, SchemaError>(score(rollout.taskset.clone(), task, finished, time).await)
+        });
+        match played.await {
+            Ok(Ok(episode)) => episode,
+            Ok(Err(schema)) => spare.failed(schema.to_string()),
+            Err(panic) => spare.failed(format!("panicked: {panic}")),
+        }
+    }
+
+    /// The compiled tools of an environment: those of the one before, if they are the same.
+    fn toolset(&self, specs: &[ToolSpec]) -> Result<Arc<Toolset>, SchemaError> {
+        let mut cached = self.toolset.lock().unwrap_or_else(PoisonError::into_inner);
+        if cached.specs() != specs {
+            *cached = Arc::new(Toolset::compile(specs)?);
+        }
+        Ok(cached.clone())
+    }
+}

@@ -1,0 +1,403 @@
+//! What a set of episodes adds up to.
+
+use crate::estimate::{Rate, pass_at, pass_hat, wilson};
+use hone_trace::{EndReason, Episode, Outcome, ToolErrorClass, Turn};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// How many episodes ended in which way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcomes {
+    /// Succeeded.
+    pub ok: u64,
+    /// Failed, and the policy is to blame.
+    pub policy_failed: u64,
+    /// Failed for reasons that are not the policy's; in no other number.
+    pub infra_failed: u64,
+}
+
+/// Tries and successes of one task, or of one kind of task.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Episodes that count.
+    pub n: u64,
+    /// Successes among them.
+    pub ok: u64,
+}
+
+impl Tally {
+    fn add(&mut self, succeeded: bool) {
+        self.n += 1;
+        self.ok += u64::from(succeeded);
+    }
+
+    /// Success rate with its interval; `None` without episodes.
+    pub fn rate(self) -> Option<Rate> {
+        Rate::of(self.ok, self.n)
+    }
+
+    /// Success rate as a fraction; `None` without episodes.
+    pub fn fraction(self) -> Option<f64> {
+        (self.n > 0).then(|| self.ok as f64 / self.n as f64)
+    }
+}
+
+/// Sums over a set of episodes (of one policy, usually). Add episodes in any order, then ask.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Measures {
+    /// How they ended.
+    pub outcomes: Outcomes,
+    /// Tries and successes by (taskset, task).
+    pub tasks: BTreeMap<(String, String), Tally>,
+    /// Tries and successes by kind of task.
+    pub kinds: BTreeMap<String, Tally>,
+    /// Number of counted episodes by reason for their end.
+    pub ends: BTreeMap<&'static str, u64>,
+    /// Sum and number of each score part, by `scorer/part`.
+    parts: BTreeMap<String, (f64, u64)>,
+    turns: u64,
+    tool_calls: u64,
+    valid_calls: u64,
+    sampled_tokens: u64,
+    reward: (f64, u64),
+}
+
+impl Measures {
+    /// Of these episodes.
+    pub fn of<'a>(episodes: impl IntoIterator<Item = &'a Episode>) -> Self {
+        let mut measures = Self::default();
+        for episode in episodes {
+            measures.add(episode);
+        }
+        measures
+    }
+
+    /// Count one more episode.
+    pub fn add(&mut self, episode: &Episode) {
+        match episode.outcome {
+            Outcome::Ok => self.outcomes.ok += 1,
+            Outcome::PolicyFailed => self.outcomes.policy_failed += 1,
+            Outcome::InfraFailed { .. } => {
+                self.outcomes.infra_failed += 1;
+                return;
+            }
+        }
+        let succeeded = episode.succeeded();
+        self.tasks
+            .entry((episode.taskset.clone(), episode.task.clone()))
+            .or_default()
+            .add(succeeded);
+        self.kinds
+            .entry(episode.task_kind.clone())
+            .or_default()
+            .add(succeeded);
+        *self.ends.entry(end_name(episode.end)).or_default() += 1;
+        self.turns += episode
+            .turns
+            .iter()
+            .filter(|t| matches!(t, Turn::Agent { .. }))
+            .count() as u64;
+        self.tool_calls += episode.tool_calls.len() as u64;
+        self.valid_calls += episode
+            .tool_calls
+            .iter()
+            .filter(|call| {
+                call.error
+                    .as_ref()
+                    .is_none_or(|error| is_well_formed(error.class))
+            })
+            .count() as u64;
+        self.sampled_tokens += episode.sampled_tokens();
+        if let Some(reward) = episode.reward {
+            self.reward.0 += reward;
+            self.reward.1 += 1;
+        }
+        for score in &episode.scores {
+            for part in &score.parts {
+                let sum = self
+                    .parts
+                    .entry(format!("{}/{}", score.scorer, part.name))
+                    .or_default();
+                sum.0 += part.value;
+                sum.1 += 1;
+            }
+        }
+    }
+
+    /// Number of episodes that count.
+    pub fn n(&self) -> u64 {
+        self.outcomes.ok + self.outcomes.policy_failed
+    }
+
+    /// Share of counted episodes that succeeded, with a 95 % interval; `None` without any.
+    ///
+    /// The interval is Wilson's. Tries of the same task are not independent, so where tasks were tried more than once
+    /// `n` is divided by the design effect `Σ_task (Σ_try (x − p))² / (n p (1 − p))` (Kish 1965; the cluster-robust
+    /// variance of a mean over the binomial one), never below 1. With one try per task that factor is exactly 1; where
+    /// all tries agree (p is 0 or 1) the number of tasks is taken.
+    pub fn success(&self) -> Option<Rate> {
+        let n = self.n();
+        let mut rate = Rate::of(self.outcomes.ok, n)?;
+        let p = rate.value;
+        let effective = if p == 0.0 || p == 1.0 {
+            self.tasks.len() as f64
+        } else {
+            let between: f64 = self
+                .tasks
+                .values()
+                .map(|t| (t.ok as f64 - t.n as f64 * p).powi(2))
+                .sum();
+            n as f64 / (between / (n as f64 * p * (1.0 - p))).max(1.0)
+        };
+        (rate.lo, rate.hi) = wilson(p, effective);
+        Some(rate)
+    }
+
+    /// Share of tool calls that were a call at all: neither malformed, nor to an unknown tool, nor with arguments that
+    /// do not fit. What the tool then said does not matter. `None` without calls.
+    pub fn call_validity(&self) -> Option<f64> {
+        mean(self.valid_calls as f64, self.tool_calls)
+    }
+
+    /// Mean number of agent turns; `None` without episodes.
+    pub fn mean_turns(&self) -> Option<f64> {
+        mean(self.turns as f64, self.n())
+    }
+
+    /// Mean number of tool calls; `None` without episodes.
+    pub fn mean_tool_calls(&self) -> Option<f64> {
+        mean(self.tool_calls as f64, self.n())
+    }
+
+    /// Mean number of tokens that the policy sampled in an episode; `None` without episodes.
+    pub fn mean_sampled_tokens(&self) -> Option<f64> {
+        mean(self.sampled_tokens as f64, self.n())
+    }
+
+    /// Mean reward over the counted episodes that have one.
+    pub fn mean_reward(&self) -> Option<f64> {
+        mean(self.reward.0, self.reward.1)
+    }
+
+    /// Mean of each score part, by `scorer/part`.
+    pub fn score_parts(&self) -> BTreeMap<&str, f64> {
+        self.parts
+            .iter()
+            .map(|(name, (sum, n))| (name.as_str(), sum / *n as f64))
+            .collect()
+    }
+
+    /// The `k` worth reporting: 1, 2, 4, … and the number of tries itself, as far as at least half the tasks have that
+    /// many counted tries. Empty without tasks.
+    pub fn ks(&self) -> Vec<u64> {
+        let mut tries: Vec<u64> = self.tasks.values().map(|t| t.n).collect();
+        tries.sort_unstable();
+        // The largest k that at least half of the tasks support.
+        let Some(&most) = tries.get(tries.len() / 2) else {
+            return Vec::new();
+        };
+        let mut ks: Vec<u64> = std::iter::successors(Some(1u64), |k| k.checked_mul(2))
+            .take_while(|&k| k < most)
+            .collect();
+        ks.push(most);
+        ks
+    }
+
+    /// [`pass_at`], averaged over the tasks with at least `k` counted tries; `None` if there is none.
+    pub fn pass_at(&self, k: u64) -> Option<f64> {
+        self.over_tasks(|t| pass_at(t.n, t.ok, k))
+    }
+
+    /// [`pass_hat`], averaged over the tasks with at least `k` counted tries; `None` if there is none.
+    pub fn pass_hat(&self, k: u64) -> Option<f64> {
+        self.over_tasks(|t| pass_hat(t.n, t.ok, k))
+    }
+
+    fn over_tasks(&self, f: impl Fn(&Tally) -> Option<f64>) -> Option<f64> {
+        let (mut sum, mut n) = (0.0, 0);
+        for value in self.tasks.values().filter_map(f) {
+            sum += value;
+            n += 1;
+        }
+        mean(sum, n)
+    }
+}
+
+fn mean(sum: f64, n: u64) -> Option<f64> {
+    (n > 0).then(|| sum / n as f64)
+}
+
+/// Whether a call that failed in this way still was a well-formed call to a tool that exists.
+fn is_well_formed(class: ToolErrorClass) -> bool {
+    !matches!(
+        class,
+        ToolErrorClass::Malformed | ToolErrorClass::UnknownTool | ToolErrorClass::InvalidArguments
+    )
+}
+
+/// The name of an end reason, as it is written in traces.
+fn end_name(end: EndReason) -> &'static str {
+    match end {
+        EndReason::Answered => "answered",
+        EndReason::Terminal => "terminal",
+        EndReason::MaxTurns => "max_turns",
+        EndReason::MaxCalls => "max_calls",
+        EndReason::MaxTokens => "max_tokens",
+        EndReason::ContextOverflow => "context_overflow",
+        EndReason::Deadline => "deadline",
+        EndReason::Malformed => "malformed",
+        EndReason::ToolFailure => "tool_failure",
+        EndReason::ModelFailure => "model_failure",
+        EndReason::EnvironmentFailure => "environment_failure",
+        EndReason::Cancelled => "cancelled",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{call, episode};
+
+    #[test]
+    fn infra_failures_enter_no_number() {
+        let mut lost = episode(
+            "b",
+            Outcome::InfraFailed {
+                cause: "server gone".into(),
+            },
+        );
+        lost.tool_calls.push(call(Some(ToolErrorClass::Malformed)));
+        lost.turns.push(Turn::Agent { model_call: 0 });
+        let good = episode("a", Outcome::Ok);
+        let alone = Measures::of([&good]);
+        let mut both = Measures::of([&lost, &good]);
+        assert_eq!(
+            both.outcomes,
+            Outcomes {
+                ok: 1,
+                policy_failed: 0,
+                infra_failed: 1
+            }
+        );
+        both.outcomes.infra_failed = 0;
+        assert_eq!(alone, both);
+        let none = Measures::of([&lost]);
+        assert_eq!(
+            (
+                none.n(),
+                none.success(),
+                none.call_validity(),
+                none.mean_turns()
+            ),
+            (0, None, None, None)
+        );
+        assert!(none.ks().is_empty());
+    }
+
+    #[test]
+    fn only_ill_formed_calls_are_invalid() {
+        let mut e = episode("a", Outcome::PolicyFailed);
+        e.tool_calls = vec![
+            call(None),
+            call(Some(ToolErrorClass::Malformed)),
+            call(Some(ToolErrorClass::UnknownTool)),
+            call(Some(ToolErrorClass::InvalidArguments)),
+            call(Some(ToolErrorClass::Denied)),
+            call(Some(ToolErrorClass::Tool)),
+            call(Some(ToolErrorClass::Timeout)),
+            call(Some(ToolErrorClass::Panic)),
+        ];
+        let m = Measures::of([&e]);
+        assert_eq!(m.call_validity(), Some(5.0 / 8.0));
+        assert_eq!(m.mean_tool_calls(), Some(8.0));
+    }
+
+    #[test]
+    fn pass_is_averaged_over_tasks_not_tries() {
+        // Task a: 4 tries, 2 successes. Task b: 2 tries, none (two more were lost to the infrastructure).
+        let mut all = Vec::new();
+        for ok in [true, true, false, false] {
+            all.push(episode(
+                "a",
+                if ok {
+                    Outcome::Ok
+                } else {
+                    Outcome::PolicyFailed
+                },
+            ));
+        }
+        for _ in 0..2 {
+            all.push(episode("b", Outcome::PolicyFailed));
+            all.push(episode(
+                "b",
+                Outcome::InfraFailed {
+                    cause: "lost".into(),
+                },
+            ));
+        }
+        let m = Measures::of(&all);
+        assert_eq!(m.pass_at(1), Some(0.25));
+        assert!((m.pass_at(2).unwrap() - (5.0 / 6.0) / 2.0).abs() < 1e-12);
+        assert!((m.pass_hat(2).unwrap() - (1.0 / 6.0) / 2.0).abs() < 1e-12);
+        assert_eq!(m.pass_at(4), Some(1.0), "only task a has four tries");
+        assert_eq!(m.pass_at(5), None);
+        assert_eq!(m.ks(), [1, 2, 4]);
+        assert_eq!(m.success().unwrap().value, 2.0 / 6.0);
+    }
+
+    #[test]
+    fn repeated_tries_widen_the_interval() {
+        // Ten tasks, eight tries each that always agree: as informative as ten tries, not eighty.
+        let mut all = Vec::new();
+        for task in 0..10 {
+            for _ in 0..8 {
+                let outcome = if task < 8 {
+                    Outcome::Ok
+                } else {
+                    Outcome::PolicyFailed
+                };
+                all.push(episode(&task.to_string(), outcome));
+            }
+        }
+        let rate = Measures::of(&all).success().unwrap();
+        let ten = Rate::of(8, 10).unwrap();
+        assert_eq!(rate.n, 80);
+        assert!((rate.lo - ten.lo).abs() < 1e-12 && (rate.hi - ten.hi).abs() < 1e-12);
+        // One try per task: plain Wilson.
+        let single: Vec<_> = (0..10)
+            .map(|t| {
+                episode(
+                    &t.to_string(),
+                    if t < 8 {
+                        Outcome::Ok
+                    } else {
+                        Outcome::PolicyFailed
+                    },
+                )
+            })
+            .collect();
+        let plain = Measures::of(&single).success().unwrap();
+        assert!((plain.lo - ten.lo).abs() < 1e-12 && (plain.hi - ten.hi).abs() < 1e-12);
+    }
+
+    #[test]
+    fn end_names_are_those_of_the_trace() {
+        use EndReason::*;
+        for end in [
+            Answered,
+            Terminal,
+            MaxTurns,
+            MaxCalls,
+            MaxTokens,
+            ContextOverflow,
+            Deadline,
+            Malformed,
+            ToolFailure,
+            ModelFailure,
+            EnvironmentFailure,
+            Cancelled,
+        ] {
+            assert_eq!(serde_json::to_value(end).unwrap(), end_name(end));
+        }
+    }
+}

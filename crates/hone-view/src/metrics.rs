@@ -1,0 +1,119 @@
+//! Numbers by step, written for other tools while a run goes on.
+
+use crate::csv::CsvFile;
+use crate::tensorboard::EventFile;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why metrics could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write metrics to {path}: {source}; free space there or choose another run directory", path = path.display())]
+pub struct MetricError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// Writes each number to `metrics.csv` and to a TensorBoard event file in `tensorboard/`.
+///
+/// Opening an existing directory appends. A resumed run may write a step a second time; the later line holds.
+#[derive(Debug)]
+pub struct MetricLog {
+    dir: PathBuf,
+    csv: CsvFile,
+    events: EventFile,
+}
+
+impl MetricLog {
+    /// Open the metric files of a run directory, which must exist.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn open(dir: &Path) -> Result<Self, MetricError> {
+        let open = || {
+            let boards = dir.join("tensorboard");
+            std::fs::create_dir_all(&boards)?;
+            Ok((
+                CsvFile::open(&dir.join("metrics.csv"))?,
+                EventFile::create(&boards)?,
+            ))
+        };
+        let (csv, events) = open().map_err(|source| MetricError {
+            path: dir.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            csv,
+            events,
+        })
+    }
+
+    /// Write the numbers of one step and hand them to the operating system. In TensorBoard, a number's tag is
+    /// `phase/name`.
+    ///
+    /// # Errors
+    /// When the file system refuses, such as on a full disk.
+    pub fn log<'a>(
+        &mut self,
+        phase: &str,
+        step: u64,
+        values: impl IntoIterator<Item = (&'a str, f64)>,
+    ) -> Result<(), MetricError> {
+        self.append(phase, step, values)
+            .map_err(|source| MetricError {
+                path: self.dir.clone(),
+                source,
+            })
+    }
+
+    fn append<'a>(
+        &mut self,
+        phase: &str,
+        step: u64,
+        values: impl IntoIterator<Item = (&'a str, f64)>,
+    ) -> io::Result<()> {
+        for (name, value) in values {
+            self.csv.write(step, phase, name, value)?;
+            self.events
+                .scalar(step, &format!("{phase}/{name}"), value)?;
+        }
+        self.csv.flush()?;
+        self.events.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logs_append_over_reopening() {
+        let dir = tempfile::tempdir().unwrap();
+        for step in 1..3u64 {
+            let mut log = MetricLog::open(dir.path()).unwrap();
+            log.log("rl", step, [("success", 0.5 * step as f64), ("turns", 4.0)])
+                .unwrap();
+        }
+        let csv = std::fs::read_to_string(dir.path().join("metrics.csv")).unwrap();
+        assert_eq!(
+            csv,
+            "step,phase,name,value\n1,rl,success,0.5\n1,rl,turns,4\n2,rl,success,1\n2,rl,turns,4\n"
+        );
+        let boards: Vec<_> = std::fs::read_dir(dir.path().join("tensorboard"))
+            .unwrap()
+            .collect();
+        assert_eq!(boards.len(), 2);
+    }
+
+    #[test]
+    fn a_missing_directory_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let error = MetricLog::open(&file).unwrap_err().to_string();
+        assert!(
+            error.contains("file") && error.contains("choose another"),
+            "{error}"
+        );
+    }
+}
