@@ -213,7 +213,10 @@ fn read(path: &Path, limit: u64) -> Result<Vec<u8>, CheckpointError> {
 }
 
 /// Write a file so that a reader sees the old one or the new one, never half of it.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
+///
+/// # Errors
+/// When the disk says no.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
     let fail = |source| CheckpointError::File { action: "write", path: path.into(), source, remedy: DISK };
     let partial = path.with_extension("partial");
     std::fs::write(&partial, bytes).map_err(fail)?;

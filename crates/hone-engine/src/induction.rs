@@ -18,7 +18,11 @@ const SLOW: f64 = 0.012;
 /// Size of the constant key in block 0, per fast pair.
 const NEIGHBOUR: f32 = 5.0;
 /// Scale of the content match in block 1, on queries and on keys.
-const MATCH: f32 = 2.2;
+const MATCH: f32 = 1.0;
+/// Size of the residual stream per element at the start. The embedding carries it, so that block outputs do not drown it.
+const STREAM: f32 = 0.5;
+/// How strongly block 1 writes what it copies, in units of the stream.
+const COPY: f32 = 4.0;
 
 /// Random weights with induction heads in the first two blocks.
 ///
@@ -35,14 +39,17 @@ pub fn induction(config: Config, stream: &Stream) -> Result<Weights, WeightsErro
     let half = hd / 2;
     let angle = |pair: usize| f64::from(c.rope_theta).powf(-(2.0 * pair as f64) / hd as f64);
     let rank = hd.min(d);
-    let es: f32 = std::env::var("ES").map_or(0.3, |x| x.parse().unwrap());
-    let cs: f32 = std::env::var("CS").map_or(1.0, |x| x.parse().unwrap());
-    let ms: f32 = std::env::var("MS").map_or(2.2, |x| x.parse().unwrap());
     let layout = weights.layout.clone();
     weights.update(|params| {
-        for x in &mut params[layout.embed.clone()] { *x *= es * (d as f32).sqrt(); }
-        for x in &mut params[layout.norm.clone()] { *x = 1.0 / (es * (d as f32).sqrt()); }
-        for b in &layout.blocks { for x in &mut params[b.out.clone()] { *x *= es; } for x in &mut params[b.down.clone()] { *x *= es; } }
+        // The embedding at STREAM per element, everything written to the stream in proportion to it, and the last gain
+        // such that logits start near unit scale.
+        let root = (d as f32).sqrt();
+        params[layout.embed.clone()].iter_mut().for_each(|x| *x *= STREAM * root);
+        params[layout.norm.clone()].fill(1.0 / (STREAM * root));
+        for block in &layout.blocks {
+            params[block.out.clone()].iter_mut().for_each(|x| *x *= STREAM);
+            params[block.down.clone()].iter_mut().for_each(|x| *x *= STREAM);
+        }
         for (index, block) in blocks.iter().enumerate() {
             for head in 0..c.num_attention_heads {
                 // O = Vᵀ plus noise.
@@ -50,7 +57,7 @@ pub fn induction(config: Config, stream: &Stream) -> Result<Weights, WeightsErro
                 for i in 0..hd {
                     for j in 0..d {
                         let v = params[block.qkv.start + (q + kv + group * hd + i) * d + j];
-                        params[block.out.start + j * q + head * hd + i] += 0.5 * es * v;
+                        params[block.out.start + j * q + head * hd + i] += 0.5 * STREAM * v;
                     }
                 }
             }
@@ -63,8 +70,7 @@ pub fn induction(config: Config, stream: &Stream) -> Result<Weights, WeightsErro
                     params[at..at + d].copy_from_slice(&value[i * d..(i + 1) * d]);
                 }
                 let out = if index == 0 { orthonormal(rank, d, &name("out")) } else { value };
-                // Block 0 writes half as much as the embedding carries: both must stay legible.
-                let size = if index == 0 { es } else { cs * es };
+                let size = if index == 0 { STREAM } else { COPY * STREAM };
                 for i in 0..rank {
                     for j in 0..d {
                         params[block.out.start + j * q + head * hd + i] = size * out[i * d + j];
@@ -95,11 +101,11 @@ pub fn induction(config: Config, stream: &Stream) -> Result<Weights, WeightsErro
                 let slow = angle(dim % half) < SLOW;
                 for j in 0..d {
                     let value = params[blocks[0].qkv.start + (q + kv + group * hd + dim) * d + j];
-                    let out = params[blocks[0].out.start + j * q + head * hd + dim] / es;
+                    let out = params[blocks[0].out.start + j * q + head * hd + dim] / STREAM;
                     let query = &mut params[blocks[1].qkv.start + (head * hd + dim) * d + j];
-                    *query = if slow { ms * value } else { 0.1 * *query };
+                    *query = if slow { MATCH * value } else { 0.1 * *query };
                     let key = &mut params[blocks[1].qkv.start + (q + group * hd + dim) * d + j];
-                    *key = if slow { ms * out } else { 0.1 * *key };
+                    *key = if slow { MATCH * out } else { 0.1 * *key };
                 }
             }
         }

@@ -28,6 +28,8 @@ pub struct RowScore {
     pub logp: Vec<f32>,
     /// Entropy in nats of the distribution that predicts it.
     pub entropy: Vec<f32>,
+    /// Whether no other token is likelier: greedy decoding would choose it (up to ties).
+    pub likeliest: Vec<bool>,
 }
 
 /// A loss's answer for one row.
@@ -415,7 +417,9 @@ fn shard_pass(
         for (k, &j) in targets.iter().enumerate() {
             let logits = &mut s.logits[(at + k) * v..(at + k + 1) * v];
             kernels::log_softmax(logits, inverse_temperature);
-            score.logp.push(logits[ids[j as usize] as usize]);
+            let logp = logits[ids[j as usize] as usize];
+            score.likeliest.push(logits.iter().all(|l| *l <= logp));
+            score.logp.push(logp);
             score.entropy.push(kernels::entropy(logits));
         }
         if let Some(loss) = loss {

@@ -1,27 +1,13 @@
-//! scratch: pretraining pilot
-use hone_engine::*; use hone_model::*; use hone_primer::*; use hone_train::*; use hone_trace::Stream;
-use hone_train::stages::*;
-use std::sync::Arc; use std::ops::ControlFlow; use std::time::Instant;
-fn example(codec:&Codec, messages:&[Message])->Example{ let mut ids=Vec::new(); let mut targets=Vec::new();
-  for m in messages { match m { Message::Agent(t)=>{ ids.extend_from_slice(codec.generation_prompt()); let o=codec.render_agent(t); let s=ids.len(); ids.extend(o); targets.extend(s as u32..ids.len() as u32);} m=>ids.extend(codec.render(std::slice::from_ref(m))) } }
-  Example{ids,targets} }
-fn probe(learner:&mut Learner, codec:&Codec, kind:Probe,n:usize)->f64{
-  // exact match of the last target under greedy teacher-forced argmax approx: all tokens logp > ln .5
-  let docs=probes(kind,n,7); let ex:Vec<Example>=docs.iter().map(|d|{ let all=example(codec,&d.messages); let head=example(codec,&d.messages[..d.messages.len()-1]); let start=head.ids.len() as u32; Example{targets:all.targets.iter().copied().filter(|t|*t>=start).collect(),ids:all.ids} }).collect();
-  let rows:Vec<Row>=ex.iter().map(|e|Row{ids:&e.ids,targets:&e.targets}).collect();
-  let s=learner.score(&rows,1.0); s.iter().filter(|r|r.logp.iter().all(|l|*l>-0.69)).count() as f64/n as f64 }
-fn main(){
-  let arg=|i:usize,d:f64|std::env::args().nth(i).map_or(d,|a|a.parse().unwrap());
-  let (lr,secs,layers,ind,d,ffn)=(arg(1,3e-3),arg(2,120.0),arg(3,6.0) as usize,arg(4,1.0),arg(5,128.0) as usize,arg(6,352.0) as usize);
-  let t=Instant::now(); let codec=Arc::new(train_tokenizer(tokenizer_texts(),1024).unwrap()); eprintln!("tokenizer {:.1}s vocab {}",t.elapsed().as_secs_f64(),codec.vocab_size());
-  let c=Config{vocab_size:codec.vocab_size(),hidden_size:d,num_hidden_layers:layers,num_attention_heads:4,num_key_value_heads:2,head_dim:32,intermediate_size:ffn,rope_theta:1e6,rms_norm_eps:1e-6,max_position_embeddings:512};
-  let w=if ind>0.0{induction(c,&Stream::new(0))}else{Weights::random(c,&Stream::new(0))}.unwrap();
-  eprintln!("params {}",w.params().len());
-  let mut l=Learner::new(w,2); let p=Primer::new(0); let mut i=0; let mut tok=0; let t=Instant::now();
-  let s=Supervised{steps:1_000_000,batch_tokens:2048,lr:Schedule{peak:lr,shape:Shape::Constant,warmup:30,floor:0.0},adamw:AdamW{weight_decay:0.05,..AdamW::default()}};
-  let mut acc=0.0; let mut last=0.0; let mut gen_s=0.0;
-  supervised(&mut l,&s,0,||{let t=Instant::now(); let d=p.document(i); i+=1; let e=example(&codec,&d.messages); gen_s+=t.elapsed().as_secs_f64(); e},|_,r|{tok+=r.tokens; acc+=r.loss; let e=t.elapsed().as_secs_f64(); if r.step%50==49{eprintln!("step {} loss {:.3} docs? tok {}k {:.0} tok/s norm {:.2} {:.0}s",r.step+1,acc/50.0,tok/1000,tok as f64/e,r.norm,e); acc=0.0;} last=r.loss; if e>secs{ControlFlow::Break(())}else{ControlFlow::Continue(())}}).unwrap();
-  eprintln!("gen {gen_s:.1}s docs {i} last {last}");
-  for k in [Probe::Copy,Probe::LookUp,Probe::TwoHop]{ eprintln!("{k:?} {:.3}",probe(&mut l,&codec,k,200)); }
-  std::fs::create_dir_all("/tmp/pilot").unwrap(); checkpoint::save(std::path::Path::new("/tmp/pilot"),&l.weights()).unwrap(); codec.save(std::path::Path::new("/tmp/pilot")).unwrap();
-}
+//! scratch: make the base
+use hone_primer::*; use hone_model::*; use hone_train::*; use hone_train::recipe::*;
+use std::collections::BTreeMap; use std::sync::atomic::AtomicBool;
+struct P(Primer);
+impl Corpus for P { fn document(&self,i:u64)->Vec<Message>{self.0.document(i).messages}
+ fn probes(&self,n:usize)->BTreeMap<&'static str,Vec<Vec<Message>>>{ [("copy",Probe::Copy),("look_up",Probe::LookUp),("two_hop",Probe::TwoHop)].into_iter().map(|(k,p)|(k,probes(p,n,7).into_iter().map(|d|d.messages).collect())).collect() } }
+struct O(f64,std::time::Instant); impl Observer for O{ fn phase(&mut self,n:&str){eprintln!("{n}");} fn note(&mut self,n:&str){eprintln!("{n}");} fn step(&mut self,s:&Step<'_>){ self.0+=s.metrics[0].1; if s.step%100==99{eprintln!("{} loss {:.4} {:?} {:.0}s",s.step+1,self.0/100.0,&s.metrics[2..],self.1.elapsed().as_secs_f64()); self.0=0.0;} } }
+fn main(){ let file=std::env::args().nth(1).unwrap(); let Recipe::Base(r)=Recipe::parse(&std::fs::read_to_string(&file).unwrap(),&file).unwrap() else {panic!()};
+ let out=std::env::args().nth(2).unwrap(); let out=std::path::Path::new(&out);
+ let codec=train_tokenizer(tokenizer_texts(),r.model.vocab_size).unwrap(); let c=P(Primer::new(r.seed));
+ codec.save(out).unwrap(); codec.save(std::path::Path::new(&format!("{}-work",out.display()))).unwrap(); let mut l=make_base(&r,&codec,&c,std::path::Path::new(&format!("{}-work",out.display())),2,&mut O(0.0,std::time::Instant::now()),&AtomicBool::new(false)).unwrap();
+ codec.save(out).unwrap(); hone_engine::checkpoint::save(out,&l.weights()).unwrap();
+ println!("{:?}",probe(&mut l,&codec,&c,r.probes)); }

@@ -1,0 +1,142 @@
+//! Making a base model from a generated corpus.
+
+use crate::observe::{Observer, Step};
+use crate::recipe::BaseRecipe;
+use crate::rows::document;
+use crate::supervised::{Example, supervised};
+use hone_engine::checkpoint::{self, CheckpointError};
+use hone_engine::{LearnError, Learner, Row, WeightsError, induction};
+use hone_model::{Codec, Message};
+use hone_trace::Stream;
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// Steps between checkpoints.
+const CHECKPOINT_EVERY: u64 = 500;
+
+/// A generated corpus: document by index, and probes of skills by name.
+pub trait Corpus {
+    /// Document `index`.
+    fn document(&self, index: u64) -> Vec<Message>;
+
+    /// Conversations that end with agent turns which a model should write exactly, by skill. Their names are in no
+    /// document.
+    fn probes(&self, n: usize) -> BTreeMap<&'static str, Vec<Vec<Message>>>;
+}
+
+/// Why no base model came out.
+#[derive(Debug, thiserror::Error)]
+pub enum BaseError {
+    /// The shape is not one.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// Training broke down.
+    #[error(transparent)]
+    Learn(#[from] LearnError),
+    /// A checkpoint could not be read or written.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The run was stopped.
+    #[error("stopped; run the same command again to go on from the last checkpoint")]
+    Stopped,
+}
+
+/// Train a base model as the recipe says. Starts from induction heads, not from noise.
+///
+/// Keeps a checkpoint in `dir` and continues from the one that it finds there.
+///
+/// # Errors
+/// When the shape is not one, the gradient is not finite, a checkpoint cannot be read or written, or `cancel` was set.
+pub fn make_base(
+    recipe: &BaseRecipe,
+    codec: &Codec,
+    corpus: &dyn Corpus,
+    dir: &Path,
+    threads: usize,
+    observer: &mut dyn Observer,
+    cancel: &AtomicBool,
+) -> Result<Learner, BaseError> {
+    let config = hone_engine::Config { vocab_size: codec.vocab_size(), ..recipe.model.clone() };
+    let weights = induction(config, &Stream::new(recipe.seed).named("weights"))?;
+    let mut learner = Learner::new(weights, threads);
+    let mut index = 0;
+    let place = dir.join("place.json");
+    if let Some(found) = read_place(&place) {
+        let weights = checkpoint::load(dir)?;
+        let state = checkpoint::load_optimizer(dir, &weights)?;
+        learner = Learner::new(weights, threads);
+        learner.restore_optimizer(state)?;
+        index = found;
+        observer.note(&format!("continuing at step {} from {}", learner.steps(), dir.display()));
+    }
+    let from = learner.steps() as u32;
+    let mut tokens = 0;
+    let start = Instant::now();
+    let steps = recipe.pretrain.steps;
+    observer.phase("pretrain");
+    let index = Cell::new(index);
+    let next = || document(codec, &corpus.document(index.replace(index.get() + 1)));
+    let mut failed = None;
+    supervised(&mut learner, &recipe.pretrain, from, next, |learner, step| {
+        tokens += step.tokens;
+        let speed = tokens as f64 / start.elapsed().as_secs_f64();
+        observer.step(&Step {
+            phase: "pretrain",
+            step: u64::from(step.step),
+            steps: u64::from(steps),
+            metrics: &[("loss", step.loss), ("gradient_norm", step.norm), ("lr", step.lr), ("tokens_per_second", speed)],
+        });
+        let stop = cancel.load(Ordering::Relaxed);
+        if stop || learner.steps() % CHECKPOINT_EVERY == 0 {
+            let weights = learner.weights();
+            let saved = checkpoint::save(dir, &weights)
+                .and_then(|()| checkpoint::save_optimizer(dir, &weights, &learner.optimizer_state()))
+                .and_then(|()| checkpoint::write(&place, format!("{{\"documents\": {}}}\n", index.get()).as_bytes()));
+            failed = saved.err();
+        }
+        if stop || failed.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
+    if cancel.load(Ordering::Relaxed) {
+        return Err(BaseError::Stopped);
+    }
+    Ok(learner)
+}
+
+/// Number of documents that the checkpoint in this directory has seen.
+fn read_place(path: &Path) -> Option<u64> {
+    let value: serde_json::Value = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+    value["documents"].as_u64()
+}
+
+/// Share of probes by skill whose last agent turn the model writes exactly under greedy decoding, token by token.
+///
+/// Computed in one pass: a greedy continuation equals the expected one if and only if every expected token is the
+/// likeliest, given the expected ones before it.
+pub fn probe(learner: &mut Learner, codec: &Codec, corpus: &dyn Corpus, n: usize) -> BTreeMap<&'static str, f64> {
+    let mut out = BTreeMap::new();
+    for (skill, documents) in corpus.probes(n) {
+        let examples: Vec<Example> = documents
+            .iter()
+            .map(|messages| {
+                let whole = document(codec, messages);
+                let before = document(codec, &messages[..messages.len().saturating_sub(1)]).ids.len() as u32;
+                let targets = whole.targets.iter().copied().filter(|t| *t >= before).collect();
+                Example { ids: whole.ids, targets }
+            })
+            .collect();
+        let mut right = 0;
+        for chunk in examples.chunks(64) {
+            let rows: Vec<_> = chunk.iter().map(|e| Row { ids: &e.ids, targets: &e.targets }).collect();
+            right += learner.score(&rows, 1.0).iter().filter(|s| s.likeliest.iter().all(|l| *l)).count();
+        }
+        out.insert(skill, right as f64 / examples.len().max(1) as f64);
+    }
+    out
+}

@@ -1,0 +1,365 @@
+//! Recipes: TOML files that name everything a run does. Nothing but data, and validated as a whole before anything runs.
+
+use crate::stages::{Method, Schedule, StageError};
+use crate::supervised::Supervised;
+use hone_engine::{AdamW, Config};
+use serde::{Deserialize, Serialize};
+
+/// Any recipe.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Recipe {
+    /// Makes a base model from a generated corpus.
+    Base(BaseRecipe),
+    /// Teaches a model a taskset: demonstrations, cold start, reinforcement.
+    Agent(Box<AgentRecipe>),
+}
+
+/// What makes a base model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BaseRecipe {
+    /// `base`.
+    pub kind: String,
+    /// Name.
+    pub name: String,
+    /// What it is, in a sentence.
+    pub about: String,
+    /// Seed of everything.
+    pub seed: u64,
+    /// Where the model goes, relative to the working directory.
+    pub output: String,
+    /// Shape of the model; `vocab_size` is the bound given to the tokenizer's training.
+    pub model: Config,
+    /// The corpus.
+    pub corpus: Corpus,
+    /// Training.
+    pub pretrain: Supervised,
+    /// Tasks per probe at the end.
+    pub probes: usize,
+}
+
+/// A generated corpus.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Corpus {
+    /// Name: `primer`.
+    pub name: String,
+}
+
+/// What teaches a model a taskset.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentRecipe {
+    /// `agent`.
+    pub kind: String,
+    /// Name.
+    pub name: String,
+    /// What it is, in a sentence.
+    pub about: String,
+    /// Seed of everything.
+    pub seed: u64,
+    /// Taskset, as `hone eval` names it.
+    pub taskset: String,
+    /// Directory of the base model.
+    pub base: String,
+    /// Recipe of a base model to make first instead of loading `base` (`--from-scratch`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scratch: Option<String>,
+    /// The demonstrations.
+    pub demonstrations: Demonstrations,
+    /// The cold start.
+    pub sft: Supervised,
+    /// Reinforcement.
+    pub rl: Rl,
+    /// Held-out evaluation.
+    pub eval: Eval,
+}
+
+/// Where the cold start's demonstrations come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Demonstrations {
+    /// A scripted agent of the taskset.
+    pub script: String,
+    /// Number of episodes, each on its own training task.
+    pub episodes: u64,
+}
+
+/// Reinforcement learning.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rl {
+    /// A method's name.
+    pub method: String,
+    /// Settings of the method that differ from the preset.
+    #[serde(default, rename = "override", skip_serializing_if = "toml_empty")]
+    pub overrides: serde_json::Map<String, serde_json::Value>,
+    /// Steps: rollouts, then updates.
+    pub steps: u32,
+    /// Tasks per step (groups).
+    pub tasks: u64,
+    /// Rollouts per task (group size).
+    pub samples: u32,
+    /// Optimiser steps per step: the groups are dealt to that many mini-batches.
+    pub updates: u32,
+    /// Learning rate over the steps.
+    pub lr: Schedule,
+    /// Optimiser.
+    #[serde(default)]
+    pub adamw: AdamW,
+    /// How strongly tasks are chosen by the variance of their kind's rewards: 0 takes them as they come, 1 hardly takes
+    /// kinds that always succeed or always fail.
+    #[serde(default)]
+    pub focus: f64,
+    /// Validate every so many steps (0: never).
+    #[serde(default)]
+    pub validate_every: u32,
+    /// Checkpoint every so many steps; a resumed run repeats at most that many.
+    pub checkpoint_every: u32,
+}
+
+fn toml_empty(map: &serde_json::Map<String, serde_json::Value>) -> bool {
+    map.is_empty()
+}
+
+/// Held-out evaluation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Eval {
+    /// Test tasks, each played greedily and once at temperature 1.
+    pub tasks: u64,
+    /// Validation tasks for the curve during reinforcement.
+    pub validation_tasks: u64,
+    /// Scripted agents to compare with.
+    pub baselines: Vec<String>,
+    /// Whether to continue the cold start for the wall time that reinforcement took, for comparison.
+    pub sft_matched: bool,
+}
+
+/// Why a recipe is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum RecipeError {
+    /// Not TOML, an unknown key, a wrong type.
+    #[error("{file}:{line}: {message}")]
+    Syntax {
+        /// Recipe file.
+        file: String,
+        /// Line, from 1.
+        line: usize,
+        /// What is wrong and what is allowed.
+        message: String,
+    },
+    /// A value out of range.
+    #[error("{file}:{line}: {source}")]
+    Setting {
+        /// Recipe file.
+        file: String,
+        /// Line, from 1.
+        line: usize,
+        /// Which key, and what is allowed.
+        source: StageError,
+    },
+}
+
+impl Recipe {
+    /// Read a recipe. `file` is for the messages.
+    ///
+    /// # Errors
+    /// Names the file, the line, the key and what is allowed.
+    pub fn parse(text: &str, file: &str) -> Result<Self, RecipeError> {
+        let syntax = |e: toml::de::Error| RecipeError::Syntax {
+            file: file.to_owned(),
+            line: e.span().map_or(1, |span| line_at(text, span.start)),
+            message: e.message().to_owned(),
+        };
+        #[derive(Deserialize)]
+        struct Kind {
+            kind: String,
+        }
+        let kind = toml::from_str::<Kind>(text).map_err(syntax)?.kind;
+        let recipe = match kind.as_str() {
+            "base" => Self::Base(toml::from_str(text).map_err(syntax)?),
+            "agent" => Self::Agent(Box::new(toml::from_str(text).map_err(syntax)?)),
+            _ => {
+                return Err(RecipeError::Syntax {
+                    file: file.to_owned(),
+                    line: line_of(text, "kind"),
+                    message: format!("`kind` is \"{kind}\"; allowed: \"base\" (makes a base model), \"agent\" (teaches one a taskset)"),
+                });
+            }
+        };
+        recipe.validate().map_err(|source| RecipeError::Setting {
+            file: file.to_owned(),
+            line: match &source {
+                StageError::Setting { key, .. } | StageError::Value { key, .. } | StageError::UnknownKey { key, .. } => line_of(text, key),
+                StageError::UnknownMethod { .. } => line_of(text, "rl.method"),
+                _ => 1,
+            },
+            source,
+        })?;
+        Ok(recipe)
+    }
+
+    /// Check every setting.
+    ///
+    /// # Errors
+    /// Names the key and what is allowed.
+    pub fn validate(&self) -> Result<(), StageError> {
+        match self {
+            Self::Base(recipe) => recipe.validate(),
+            Self::Agent(recipe) => recipe.validate(),
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Base(recipe) => &recipe.name,
+            Self::Agent(recipe) => &recipe.name,
+        }
+    }
+
+    /// What it is.
+    pub fn about(&self) -> &str {
+        match self {
+            Self::Base(recipe) => &recipe.about,
+            Self::Agent(recipe) => &recipe.about,
+        }
+    }
+}
+
+fn refuse(key: &str, got: impl ToString, allowed: &str) -> Result<(), StageError> {
+    Err(StageError::Setting { key: key.to_owned(), got: got.to_string(), allowed: allowed.to_owned() })
+}
+
+fn between<T: PartialOrd + ToString>(key: &str, value: T, low: T, high: T) -> Result<(), StageError> {
+    if value >= low && value <= high {
+        return Ok(());
+    }
+    refuse(key, value.to_string(), &format!("between {} and {}", low.to_string(), high.to_string()))
+}
+
+impl BaseRecipe {
+    fn validate(&self) -> Result<(), StageError> {
+        if let Err(e) = self.model.validate() {
+            return refuse("model", e.to_string(), "a model that can be made");
+        }
+        if self.corpus.name != "primer" {
+            return refuse("corpus.name", &self.corpus.name, "primer");
+        }
+        between("probes", self.probes, 1, 100_000)?;
+        self.pretrain.validate("pretrain")
+    }
+}
+
+impl AgentRecipe {
+    fn validate(&self) -> Result<(), StageError> {
+        self.method()?;
+        between("demonstrations.episodes", self.demonstrations.episodes, 1, 10_000_000)?;
+        self.sft.validate("sft")?;
+        self.rl.lr.validate("rl.lr")?;
+        between("rl.steps", self.rl.steps, 0, 1_000_000)?;
+        between("rl.tasks", self.rl.tasks, 1, 100_000)?;
+        between("rl.samples", self.rl.samples, 2, 4096)?;
+        between("rl.updates", u64::from(self.rl.updates), 1, self.rl.tasks)?;
+        between("rl.focus", self.rl.focus, 0.0, 1.0)?;
+        between("rl.checkpoint_every", self.rl.checkpoint_every, 1, 1_000_000)?;
+        between("eval.tasks", self.eval.tasks, 1, 1_000_000)?;
+        between("eval.validation_tasks", self.eval.validation_tasks, 1, 1_000_000)
+    }
+
+    /// The method with its overrides.
+    ///
+    /// # Errors
+    /// When the method is unknown or a setting is out of range.
+    pub fn method(&self) -> Result<Method, StageError> {
+        Method::resolve(&self.rl.method, &serde_json::Value::Object(self.rl.overrides.clone()))
+    }
+}
+
+fn line_at(text: &str, at: usize) -> usize {
+    text.as_bytes()[..at.min(text.len())].iter().filter(|b| **b == b'\n').count() + 1
+}
+
+/// The line that sets a dotted key: its last part, inside the table that its first parts name; else that table; else 1.
+fn line_of(text: &str, key: &str) -> usize {
+    let mut table = String::new();
+    let mut table_line = None;
+    let mut best = None;
+    for (index, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if let Some(name) = line.strip_prefix('[').and_then(|l| l.split(']').next()) {
+            table = format!("{}.", name.trim());
+            if key.starts_with(&table) || key == name.trim() || format!("rl.override.{key}").starts_with(&table) {
+                table_line = Some(index + 1);
+            }
+        } else if let Some((name, _)) = line.split_once('=') {
+            let full = format!("{table}{}", name.trim());
+            if key == full || key.starts_with(&format!("{full}.")) || format!("rl.override.{key}") == full {
+                best = Some(index + 1);
+            }
+        }
+    }
+    best.or(table_line).unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AGENT: &str = r#"kind = "agent"
+name = "t"
+about = "a test"
+seed = 1
+taskset = "shop"
+base = "models/nano"
+
+[demonstrations]
+script = "over_eager"
+episodes = 10
+
+[sft]
+steps = 2
+batch_tokens = 100
+lr = { peak = 1e-3 }
+
+[rl]
+method = "grpo"
+steps = 1
+tasks = 2
+samples = 2
+updates = 1
+lr = { peak = 1e-4 }
+checkpoint_every = 1
+
+[eval]
+tasks = 2
+validation_tasks = 2
+baselines = []
+sft_matched = false
+"#;
+
+    #[test]
+    fn a_recipe_comes_back_as_it_was() {
+        let recipe = Recipe::parse(AGENT, "t.toml").unwrap();
+        let text = toml::to_string(&recipe).unwrap();
+        assert_eq!(Recipe::parse(&text, "t.toml").unwrap(), recipe);
+    }
+
+    #[test]
+    fn mistakes_are_named_with_file_line_and_key() {
+        let message = |from: &str, to: &str| {
+            assert!(AGENT.contains(from));
+            Recipe::parse(&AGENT.replacen(from, to, 1), "t.toml").unwrap_err().to_string()
+        };
+        assert!(message("steps = 2", "stepps = 2").starts_with("t.toml:13: unknown field `stepps`"));
+        assert!(message("seed = 1", "seed = \"one\"").starts_with("t.toml:4: invalid type"));
+        assert!(message("samples = 2", "samples = 1").starts_with("t.toml:21: `rl.samples` is 1. Allowed: between 2"));
+        assert!(message("\"grpo\"", "\"gppo\"").starts_with("t.toml:18: there is no method `gppo`"));
+        assert!(message("peak = 1e-4", "peak = -1.0").starts_with("t.toml:23: `rl.lr.peak`"));
+        assert!(message("kind = \"agent\"", "kind = \"agnet\"").starts_with("t.toml:1: `kind`"));
+        assert!(message("[eval]", "[rl.override]\nobjective = { clipp = 1 }\n\n[eval]").contains("objective.clipp"));
+        assert!(message("name = \"t\"", "name = ").starts_with("t.toml:2:"));
+    }
+}
