@@ -81,7 +81,8 @@ pub fn make_base(
     let index = Cell::new(index);
     let next = || document(codec, &corpus.document(index.replace(index.get() + 1)));
     let mut failed = None;
-    supervised(&mut learner, &recipe.pretrain, from, next, |learner, step| {
+    let rate = |step| recipe.pretrain.rate(step);
+    supervised(&mut learner, &recipe.pretrain, from, rate, next, |learner, step| {
         tokens += step.tokens;
         let speed = tokens as f64 / start.elapsed().as_secs_f64();
         observer.step(&Step {

@@ -1,12 +1,16 @@
 //! Selection, advantages, objectives and the training loops.
+mod agent;
 mod base;
 mod observe;
 pub mod recipe;
 mod rows;
 pub mod stages;
 mod supervised;
+mod update;
 
+pub use agent::{Evaluation, Run, RunError, State, TIMED};
 pub use base::{BaseError, Corpus, make_base, probe};
 pub use observe::{Observer, Step};
 pub use rows::{demonstration, document, rollout};
 pub use supervised::{Example, Supervised, SupervisedStep, supervised};
+pub use update::{Update, UpdateError, update};

@@ -74,6 +74,9 @@ pub struct AgentRecipe {
     pub rl: Rl,
     /// Held-out evaluation.
     pub eval: Eval,
+    /// What a budget changes: `[budget.fast]` holds any keys of the recipe, for `--budget fast`.
+    #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
+    pub budget: toml::Table,
 }
 
 /// Where the cold start's demonstrations come from.
@@ -163,11 +166,11 @@ pub enum RecipeError {
 }
 
 impl Recipe {
-    /// Read a recipe. `file` is for the messages.
+    /// Read a recipe. `file` is for the messages; `budget` names a table of [`AgentRecipe::budget`] to lay over it.
     ///
     /// # Errors
     /// Names the file, the line, the key and what is allowed.
-    pub fn parse(text: &str, file: &str) -> Result<Self, RecipeError> {
+    pub fn parse(text: &str, file: &str, budget: Option<&str>) -> Result<Self, RecipeError> {
         let syntax = |e: toml::de::Error| RecipeError::Syntax {
             file: file.to_owned(),
             line: e.span().map_or(1, |span| line_at(text, span.start)),
@@ -178,7 +181,7 @@ impl Recipe {
             kind: String,
         }
         let kind = toml::from_str::<Kind>(text).map_err(syntax)?.kind;
-        let recipe = match kind.as_str() {
+        let mut recipe = match kind.as_str() {
             "base" => Self::Base(toml::from_str(text).map_err(syntax)?),
             "agent" => Self::Agent(Box::new(toml::from_str(text).map_err(syntax)?)),
             _ => {
@@ -189,6 +192,13 @@ impl Recipe {
                 });
             }
         };
+        if let Some(name) = budget {
+            recipe = recipe.with_budget(name).map_err(|message| RecipeError::Syntax {
+                file: file.to_owned(),
+                line: line_of(text, &format!("budget.{name}")),
+                message,
+            })?;
+        }
         recipe.validate().map_err(|source| RecipeError::Setting {
             file: file.to_owned(),
             line: match &source {
@@ -199,6 +209,17 @@ impl Recipe {
             source,
         })?;
         Ok(recipe)
+    }
+
+    fn with_budget(self, name: &str) -> Result<Self, String> {
+        let Self::Agent(recipe) = self else { return Err("a base recipe knows no budgets".to_owned()) };
+        let Some(toml::Value::Table(over)) = recipe.budget.get(name).cloned() else {
+            let known: Vec<_> = recipe.budget.keys().map(String::as_str).collect();
+            return Err(format!("there is no budget `{name}`; this recipe has: {}", known.join(", ")));
+        };
+        let mut table = toml::Table::try_from(&recipe).map_err(|e| e.to_string())?;
+        lay_over(&mut table, over);
+        table.try_into().map(Self::Agent).map_err(|e| format!("budget {name}: {}", e.message()))
     }
 
     /// Check every setting.
@@ -278,6 +299,18 @@ impl AgentRecipe {
     }
 }
 
+/// Replace values of `table` by those of `over`, table by table.
+fn lay_over(table: &mut toml::Table, over: toml::Table) {
+    for (key, value) in over {
+        match (table.get_mut(&key), value) {
+            (Some(toml::Value::Table(inside)), toml::Value::Table(over)) => lay_over(inside, over),
+            (_, value) => {
+                table.insert(key, value);
+            }
+        }
+    }
+}
+
 fn line_at(text: &str, at: usize) -> usize {
     text.as_bytes()[..at.min(text.len())].iter().filter(|b| **b == b'\n').count() + 1
 }
@@ -342,16 +375,26 @@ sft_matched = false
 
     #[test]
     fn a_recipe_comes_back_as_it_was() {
-        let recipe = Recipe::parse(AGENT, "t.toml").unwrap();
+        let recipe = Recipe::parse(AGENT, "t.toml", None).unwrap();
         let text = toml::to_string(&recipe).unwrap();
-        assert_eq!(Recipe::parse(&text, "t.toml").unwrap(), recipe);
+        assert_eq!(Recipe::parse(&text, "t.toml", None).unwrap(), recipe);
+    }
+
+    #[test]
+    fn a_budget_changes_what_it_names() {
+        let text = format!("{AGENT}\n[budget.fast]\nsft = {{ steps = 1 }}\n[budget.odd]\nsft = {{ stepps = 1 }}\n");
+        let Recipe::Agent(fast) = Recipe::parse(&text, "t.toml", Some("fast")).unwrap() else { panic!() };
+        assert_eq!((fast.sft.steps, fast.sft.batch_tokens), (1, 100));
+        let message = |budget| Recipe::parse(&text, "t.toml", Some(budget)).unwrap_err().to_string();
+        assert!(message("odd").contains("stepps"), "{}", message("odd"));
+        assert!(message("slow").contains("this recipe has: fast, odd"));
     }
 
     #[test]
     fn mistakes_are_named_with_file_line_and_key() {
         let message = |from: &str, to: &str| {
             assert!(AGENT.contains(from));
-            Recipe::parse(&AGENT.replacen(from, to, 1), "t.toml").unwrap_err().to_string()
+            Recipe::parse(&AGENT.replacen(from, to, 1), "t.toml", None).unwrap_err().to_string()
         };
         assert!(message("steps = 2", "stepps = 2").starts_with("t.toml:13: unknown field `stepps`"));
         assert!(message("seed = 1", "seed = \"one\"").starts_with("t.toml:4: invalid type"));

@@ -31,6 +31,11 @@ pub struct Supervised {
 }
 
 impl Supervised {
+    /// The learning rate of a step; `None` after the last.
+    pub fn rate(&self, step: u32) -> Option<f64> {
+        (step < self.steps).then(|| self.lr.at(step, self.steps))
+    }
+
     /// Check the settings; `key` is the name of the table that holds them.
     ///
     /// # Errors
@@ -67,7 +72,8 @@ pub struct SupervisedStep {
     pub lr: f64,
 }
 
-/// Run steps `from..settings.steps`. `next` gives the examples, `report` sees every step and may end the training.
+/// Run steps from `from` on. `rate` gives each step's learning rate, and `None` after the last; `next` gives the examples;
+/// `report` sees every step and may end the training.
 ///
 /// The loss is the mean over all learnt tokens of the batch.
 ///
@@ -77,10 +83,12 @@ pub fn supervised(
     learner: &mut Learner,
     settings: &Supervised,
     from: u32,
+    mut rate: impl FnMut(u32) -> Option<f64>,
     mut next: impl FnMut() -> Example,
     mut report: impl FnMut(&Learner, &SupervisedStep) -> ControlFlow<()>,
 ) -> Result<(), LearnError> {
-    for step in from..settings.steps {
+    for step in from.. {
+        let Some(lr) = rate(step) else { break };
         let mut batch = Vec::new();
         let mut drawn = 0;
         while drawn < settings.batch_tokens {
@@ -92,7 +100,6 @@ pub fn supervised(
         let targets: usize = rows.iter().map(|r| r.targets.len()).sum();
         let weights = vec![1.0 / targets.max(1) as f32; rows.len()];
         let pass = learner.pass(&rows, 1.0, &CrossEntropy { weights: &weights });
-        let lr = settings.lr.at(step, settings.steps);
         let norm = learner.step(lr as f32, &settings.adamw)?;
         let done = SupervisedStep { step, loss: pass.loss, targets, tokens: pass.tokens, norm, lr };
         if report(learner, &done).is_break() {

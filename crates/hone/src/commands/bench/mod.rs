@@ -1,0 +1,213 @@
+//! `hone bench`: how fast the parts are on this machine, and beside whom.
+//!
+//! A bench returns [`Measured`] figures; this file shows them as a table or as JSON Lines. Every figure is the median of
+//! its samples, and its settings hold their spread. A peer is measured interleaved with ours, in the same call.
+
+mod engine;
+mod env;
+mod trace;
+
+use crate::console::{print, print_json, table};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use std::path::{Path, PathBuf};
+
+/// Measure how fast the parts are on this machine.
+///
+/// Figures are medians; stop other work first, and read the spread beside them.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  hone bench env                     reset, step, fork and hash of the built-in worlds
+  hone bench trace                   writing, reading and digesting episodes
+  hone bench engine                  training step and sampling speed
+  hone bench engine --peer torch     the same beside PyTorch, in turns (needs a Python with torch)
+  hone bench engine --json           JSON Lines: name, value, unit, peer, peer_value, ratio, better, n, settings";
+
+#[derive(Debug, clap::Subcommand)]
+enum Bench {
+    /// Reset, step, fork and hash of worlds.
+    Env(env::Args),
+    /// Writing, reading and digesting episodes.
+    Trace(trace::Args),
+    /// Training step and sampling of the in-process engine.
+    Engine(engine::Args),
+}
+
+impl Args {
+    /// Measure, and print the figures.
+    pub fn run(self, json: bool) -> anyhow::Result<()> {
+        let figures = match self.bench {
+            Bench::Env(args) => args.run()?,
+            Bench::Trace(args) => args.run()?,
+            Bench::Engine(args) => match args.child() {
+                Some(child) => return print_json(&child?),
+                None => args.run()?,
+            },
+        };
+        if json {
+            figures.iter().try_for_each(print_json)
+        } else {
+            print(table(&rows(&figures)))
+        }
+    }
+}
+
+/// Which way a figure should go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Better {
+    Higher,
+    Lower,
+}
+
+/// One figure, as `--json` prints it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct Measured {
+    /// Bench, subject and quantity: `engine/bakeoff/train_step`.
+    name: String,
+    /// Median of the samples.
+    value: f64,
+    /// Its unit.
+    unit: &'static str,
+    /// Who was measured beside it.
+    peer: Option<&'static str>,
+    /// Median of the peer's samples.
+    peer_value: Option<f64>,
+    /// Ours over the peer's.
+    ratio: Option<f64>,
+    /// Which way is better.
+    better: Better,
+    /// Number of our samples; the peer has as many.
+    n: usize,
+    /// What was measured; `spread` (and `peer_spread`) are the 10th and 90th percentile of the samples.
+    settings: Map<String, Value>,
+}
+
+impl Measured {
+    /// A figure of these samples, of which there is at least one.
+    fn new(name: String, unit: &'static str, better: Better, samples: &[f64], settings: &Value) -> Self {
+        let mut settings = settings.as_object().cloned().unwrap_or_default();
+        settings.insert("spread".into(), spread(samples));
+        let value = quantile(samples, 0.5);
+        let n = samples.len();
+        Self { name, value, unit, peer: None, peer_value: None, ratio: None, better, n, settings }
+    }
+
+    /// The figure beside a peer's samples.
+    fn beside(mut self, peer: &'static str, samples: &[f64]) -> Self {
+        let value = quantile(samples, 0.5);
+        self.settings.insert("peer_spread".into(), spread(samples));
+        self.peer = Some(peer);
+        self.peer_value = Some(value);
+        self.ratio = Some(self.value / value);
+        self
+    }
+}
+
+fn spread(samples: &[f64]) -> Value {
+    json!([quantile(samples, 0.1), quantile(samples, 0.9)])
+}
+
+/// The quantile `q` of samples, linear between neighbours; NaN if there are none.
+fn quantile(samples: &[f64], q: f64) -> f64 {
+    let mut sorted = samples.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
+    let at = q * last as f64;
+    let (low, high) = (sorted[at.floor() as usize], sorted[at.ceil() as usize]);
+    low + (high - low) * at.fract()
+}
+
+fn rows(figures: &[Measured]) -> Vec<Vec<String>> {
+    let peer = figures.iter().find_map(|figure| figure.peer);
+    let mut head = vec!["what".to_owned(), "median".into(), "unit".into(), "p10 to p90".into(), "n".into()];
+    head.extend(peer.into_iter().flat_map(|peer| [peer.to_owned(), "p10 to p90".into(), "ratio".into(), "better".into()]));
+    let range = |figure: &Measured, key: &str| {
+        let ends: Vec<String> = figure.settings[key].as_array().into_iter().flatten().filter_map(Value::as_f64).map(short).collect();
+        ends.join(" to ")
+    };
+    let row = |figure: &Measured| {
+        let mut row = vec![figure.name.clone(), short(figure.value), figure.unit.into(), range(figure, "spread"), figure.n.to_string()];
+        if let (Some(value), Some(ratio)) = (figure.peer_value, figure.ratio) {
+            let better = if figure.better == Better::Higher { "higher" } else { "lower" };
+            row.extend([short(value), range(figure, "peer_spread"), format!("{ratio:.2}"), better.into()]);
+        }
+        row
+    };
+    std::iter::once(head).chain(figures.iter().map(row)).collect()
+}
+
+/// A number with about four digits.
+fn short(value: f64) -> String {
+    let digits = if value == 0.0 { 0.0 } else { value.abs().log10().floor() };
+    let decimals = (3.0 - digits).clamp(0.0, 6.0) as usize;
+    format!("{value:.decimals$}")
+}
+
+/// A new folder that goes when this is dropped.
+struct Workspace(PathBuf);
+
+impl Workspace {
+    fn new(parent: &Path) -> anyhow::Result<Self> {
+        let dir = parent.join(format!("hone-bench-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).map_err(|error| {
+            anyhow::anyhow!("cannot make the folder {}: {error}; name a writable one with --dir", dir.display())
+        })?;
+        Ok(Self(dir))
+    }
+
+    fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Workspace {
+    fn drop(&mut self) {
+        // What cannot be removed lies in the system's folder for temporary files, or where the user asked for it.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_linear_between_neighbours() {
+        let samples = [4.0, 1.0, 3.0, 2.0];
+        assert_eq!(quantile(&samples, 0.5), 2.5);
+        assert_eq!(quantile(&samples, 0.0), 1.0);
+        assert_eq!(quantile(&samples, 1.0), 4.0);
+        assert!((quantile(&samples, 0.1) - 1.3).abs() < 1e-12);
+        assert_eq!(quantile(&[7.0], 0.9), 7.0);
+        assert!(quantile(&[], 0.5).is_nan());
+    }
+
+    #[test]
+    fn a_figure_has_the_published_keys_and_a_ratio_of_ours_over_the_peers() {
+        let figure = Measured::new("engine/x".into(), "s", Better::Lower, &[1.0, 3.0], &json!({"threads": 2}));
+        let alone = serde_json::to_value(&figure).unwrap();
+        let keys: Vec<&str> = alone.as_object().unwrap().keys().map(String::as_str).collect();
+        let mut want = ["name", "value", "unit", "peer", "peer_value", "ratio", "better", "n", "settings"];
+        want.sort_unstable();
+        let mut sorted = keys.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, want);
+        assert_eq!((&alone["peer"], &alone["peer_value"], &alone["ratio"]), (&Value::Null, &Value::Null, &Value::Null));
+        let beside = serde_json::to_value(figure.beside("torch", &[4.0, 4.0])).unwrap();
+        assert_eq!((&beside["value"], &beside["ratio"], &beside["better"]), (&json!(2.0), &json!(0.5), &json!("lower")));
+        assert_eq!(beside["settings"]["threads"], 2);
+    }
+
+    #[test]
+    fn numbers_keep_four_digits() {
+        assert_eq!([0.0, 0.012_345, 1.5, 12_345.6].map(short), ["0.000", "0.01235", "1.500", "12346"]);
+    }
+}

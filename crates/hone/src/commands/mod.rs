@@ -1,0 +1,46 @@
+//! The commands, a module each.
+
+mod data;
+mod doctor;
+mod eval;
+mod run;
+mod systems;
+mod trace;
+
+/// What to do.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Teach a model a taskset, or make a base model.
+    Train(crate::train::Train),
+    /// List, show and check recipes.
+    #[command(subcommand)]
+    Recipe(crate::train::RecipeCommand),
+    /// Play one episode and watch it step by step.
+    Run(run::Args),
+    /// Measure a model or a script on many tasks.
+    Eval(eval::Args),
+    /// Look into a recorded run, compare it, move it.
+    Trace(trace::Args),
+    /// List the published systems and how far each is reproduced here.
+    Systems(systems::Args),
+    /// Say what works on this machine, and what to do about the rest.
+    Doctor(doctor::Args),
+    /// List and fetch public data that tasksets read.
+    Data(data::Args),
+}
+
+impl Command {
+    /// Do it.
+    pub fn run(self, json: bool) -> anyhow::Result<()> {
+        match self {
+            Self::Train(args) => args.run(json),
+            Self::Recipe(args) => args.run(json),
+            Self::Run(args) => args.run(json),
+            Self::Eval(args) => args.run(json),
+            Self::Trace(args) => args.run(json),
+            Self::Systems(args) => args.run(json),
+            Self::Doctor(args) => args.run(json),
+            Self::Data(args) => args.run(json),
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! `hone run`: one episode, told while it is played.
+
+use crate::console::{print_json, say};
+use crate::episode_text;
+use crate::models::{self, ModelSpec};
+use crate::tasksets::{self, TaskId};
+use anyhow::{Context, bail};
+use async_trait::async_trait;
+use hone_harness::React;
+use hone_model::{Completion, Conversation, Message, Model, ModelError, Request};
+use hone_rollout::{Hooks, Job, Player, Rollout};
+use hone_tool::ApprovalPolicy;
+use hone_trace::{Outcome, SamplingSettings};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Play one episode and watch it step by step.
+///
+/// The request, each turn of the agent, each tool result and the score with its parts go to stderr as they come. Nothing
+/// is recorded; `hone eval` records.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Taskset: shop, shop-guided, textcraft, textcraft:2-3
+    taskset: String,
+    /// The task, as SPLIT/INDEX: test/3, train/0
+    #[arg(long)]
+    task: TaskId,
+    /// Who plays: a model's directory, or script:NAME
+    #[arg(long)]
+    model: ModelSpec,
+    /// 0 takes the likeliest token, 1 samples as the model says
+    #[arg(long, default_value = "0", value_parser = models::temperature)]
+    temperature: f32,
+    /// All randomness comes from it
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  hone run shop --task test/3 --model script:expert        how the task is meant to be solved
+  hone run shop --task test/3 --model models/nano          what the untrained base does with it
+  hone run textcraft:2 --task train/0 --model DIR --temperature 1 --seed 7
+  hone run shop --task test/3 --model script:expert --json | jq .turns";
+
+impl Args {
+    /// Play.
+    pub fn run(self, json: bool) -> anyhow::Result<()> {
+        let taskset = tasksets::taskset(&self.taskset)?;
+        let (player, _) = models::player(&self.model, &taskset)?;
+        let told = Arc::new(AtomicUsize::new(0));
+        let counter = told.clone();
+        let player = Player::PerEpisode(Arc::new(move |task, stream| {
+            let model = match &player {
+                Player::Shared(model) => model.clone(),
+                Player::PerEpisode(cast) => cast(task, stream),
+            };
+            Arc::new(Told {
+                model,
+                messages: counter.clone(),
+            })
+        }));
+        let rollout = Rollout {
+            budget: taskset.budget(),
+            taskset,
+            player,
+            harness: Arc::new(React),
+            sampling: greedy_or(self.temperature),
+            approval: Arc::new(ApprovalPolicy::AllowAll),
+            seed: self.seed,
+            phase: "run".into(),
+            concurrency: 1,
+        };
+        let job = Job {
+            split: self.task.split,
+            index: self.task.index,
+            group: self.task.index,
+            samples: 0..1,
+        };
+        let episodes = rollout.run(&[job], Hooks::default())?;
+        let episode = episodes
+            .first()
+            .context("no episode came back; this is a defect, please report it")?;
+        // What the model never read: the result of a last call, for one. Turns and messages correspond.
+        for turn in episode.turns.iter().skip(told.load(Ordering::Relaxed)) {
+            say(episode_text::turn(episode, turn));
+        }
+        say(episode_text::verdict(episode));
+        if json {
+            print_json(episode)?;
+        }
+        if let Outcome::InfraFailed { cause } = &episode.outcome {
+            bail!("the episode does not count: {cause}; mend that and play it again");
+        }
+        Ok(())
+    }
+}
+
+/// Sampling settings at a temperature, without any other change to the model's distribution; the taskset bounds lengths.
+pub fn greedy_or(temperature: f32) -> SamplingSettings {
+    SamplingSettings {
+        temperature,
+        top_p: 1.0,
+        top_k: 0,
+        max_tokens: 0,
+        stream: String::new(),
+    }
+}
+
+/// A model that tells on stderr what it reads and says.
+struct Told {
+    model: Arc<dyn Model>,
+    /// How many messages were told.
+    messages: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl Model for Told {
+    fn name(&self) -> String {
+        self.model.name()
+    }
+
+    async fn complete(&self, conversation: &mut Conversation, request: Request) -> Result<Completion, ModelError> {
+        let told = self.messages.load(Ordering::Relaxed);
+        for message in conversation.messages.iter().skip(told) {
+            match message {
+                Message::System(text) => say(episode_text::message("system", text)),
+                Message::User(text) => say(episode_text::message("user", text)),
+                Message::Tool(text) => say(episode_text::message("tool", text)),
+                Message::Agent(_) => {}
+            }
+        }
+        self.messages.store(conversation.messages.len(), Ordering::Relaxed);
+        let completion = self.model.complete(conversation, request).await?;
+        say(episode_text::message("agent", &completion.call.text));
+        self.messages.store(conversation.messages.len(), Ordering::Relaxed);
+        Ok(completion)
+    }
+}

@@ -1,0 +1,272 @@
+//! `hone trace`: what is in a run.
+
+use crate::console::{print, print_json, say, table};
+use crate::episode_text;
+use anyhow::{Context, bail};
+use hone_trace::{
+    Episode, EpisodeSummary, Filter, Outcome, OutcomeKind, Store, StoreError, export_jsonl, import_jsonl,
+};
+use serde_json::{Value, json};
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+/// Look into a recorded run, compare it, move it.
+///
+/// RUN is a run's directory, or the run.db in it. Reading works while the run goes on.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  hone trace ls runs/quickstart-001 --phase eval --outcome policy_failed --limit 20
+  hone trace show runs/quickstart-001 eval/3/0
+  hone trace digest runs/quickstart-001                the same for the same seed
+  hone trace export runs/quickstart-001 -o traces.jsonl
+  hone trace import runs/copy traces.jsonl";
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// List episodes (with --json: JSON Lines).
+    Ls {
+        /// Run directory or run.db
+        run: PathBuf,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Show one episode: every turn, call and result, and the scores.
+    Show {
+        /// Run directory or run.db
+        run: PathBuf,
+        /// The episode's id, as `ls` shows it: eval/3/0
+        id: String,
+    },
+    /// Print a hash of everything but the wall clock: equal runs have equal digests.
+    Digest {
+        /// Run directory or run.db
+        run: PathBuf,
+        /// Only this phase and those below it
+        #[arg(long)]
+        phase: Option<String>,
+    },
+    /// Write episodes as JSON Lines; docs/trace-schema.md describes the fields.
+    Export {
+        /// Run directory or run.db
+        run: PathBuf,
+        /// File to make (default: stdout)
+        #[arg(short, long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Append the episodes of a JSON Lines file to a run, which is made if it is not there.
+    Import {
+        /// Run directory or run.db
+        run: PathBuf,
+        /// The file; - is stdin
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Which {
+    /// Only this phase and those below it: rl covers rl/12
+    #[arg(long)]
+    phase: Option<String>,
+    /// Only this outcome: ok, policy_failed, infra_failed
+    #[arg(long)]
+    outcome: Option<OutcomeKind>,
+    /// Only this kind of task
+    #[arg(long)]
+    kind: Option<String>,
+    /// Only the first that many
+    #[arg(long)]
+    limit: Option<u64>,
+}
+
+impl From<Which> for Filter {
+    fn from(which: Which) -> Self {
+        Self {
+            phase: which.phase,
+            outcome: which.outcome,
+            task_kind: which.kind,
+            limit: which.limit,
+        }
+    }
+}
+
+impl Args {
+    /// Do it.
+    pub fn run(self, json: bool) -> anyhow::Result<()> {
+        match self.action {
+            Action::Ls { run, which } => list(&read(&run)?, &which.into(), json),
+            Action::Show { run, id } => show(&read(&run)?, &id, json),
+            Action::Digest { run, phase } => digest(&read(&run)?, phase, json),
+            Action::Export { run, out, which } => export(&read(&run)?, out.as_deref(), &which.into(), json),
+            Action::Import { run, file } => import(&run, &file, json),
+        }
+    }
+}
+
+/// The database of a run that is given as directory or file.
+fn database(run: &Path) -> PathBuf {
+    if run.is_dir() { run.join("run.db") } else { run.into() }
+}
+
+fn read(run: &Path) -> Result<Store, StoreError> {
+    Store::open_read_only(database(run))
+}
+
+fn list(store: &Store, filter: &Filter, json: bool) -> anyhow::Result<()> {
+    let episodes = store.episodes(filter)?;
+    if json {
+        return episodes.iter().try_for_each(|episode| print_json(&summary(episode)));
+    }
+    let head = [
+        "episode", "task", "kind", "policy", "outcome", "reward", "end", "turns", "calls", "sampled",
+    ];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    rows.extend(episodes.iter().map(|e| {
+        vec![
+            e.id.clone(),
+            format!("{} {}", e.taskset, e.task),
+            e.task_kind.clone(),
+            e.policy.clone(),
+            e.outcome.kind().to_string(),
+            e.reward.map_or("-".into(), |reward| format!("{reward:.3}")),
+            episode_text::name(&e.end),
+            e.model_calls.to_string(),
+            e.tool_calls.to_string(),
+            e.sampled_tokens.to_string(),
+        ]
+    }));
+    print(table(&rows))?;
+    say(format!("{} episodes", episodes.len()));
+    Ok(())
+}
+
+fn summary(episode: &EpisodeSummary) -> Value {
+    let cause = match &episode.outcome {
+        Outcome::InfraFailed { cause } => Some(cause),
+        Outcome::Ok | Outcome::PolicyFailed => None,
+    };
+    json!({
+        "id": episode.id, "phase": episode.phase, "taskset": episode.taskset, "task": episode.task,
+        "kind": episode.task_kind, "policy": episode.policy, "end": episode.end,
+        "outcome": episode.outcome.kind().name(), "cause": cause, "reward": episode.reward,
+        "model_calls": episode.model_calls, "tool_calls": episode.tool_calls,
+        "sampled_tokens": episode.sampled_tokens, "duration_us": episode.duration_us,
+    })
+}
+
+fn show(store: &Store, id: &str, json: bool) -> anyhow::Result<()> {
+    let episode: Episode = store.episode(id)?.ok_or_else(|| StoreError::NoEpisode {
+        path: store.path().into(),
+        episode: id.into(),
+    })?;
+    if json {
+        return print_json(&episode);
+    }
+    let Episode {
+        taskset,
+        task,
+        task_kind,
+        policy,
+        harness,
+        seed,
+        ..
+    } = &episode;
+    let facts = format!("{id}: {taskset} {task} ({task_kind}), {policy} in {harness}, seed {seed}");
+    print(episode_text::message("episode", &facts))?;
+    for turn in &episode.turns {
+        print(episode_text::turn(&episode, turn))?;
+    }
+    for event in &episode.events {
+        print(episode_text::message(
+            "event",
+            &format!("{} {}", event.kind, event.detail),
+        ))?;
+    }
+    print(episode_text::verdict(&episode))
+}
+
+fn digest(store: &Store, phase: Option<String>, json: bool) -> anyhow::Result<()> {
+    let filter = Filter {
+        phase,
+        ..Filter::default()
+    };
+    let digest = store.digest(&filter)?;
+    if json {
+        let episodes = store.episodes(&filter)?.len();
+        return print_json(&json!({"phase": filter.phase, "episodes": episodes, "digest": digest}));
+    }
+    print(digest)
+}
+
+fn export(store: &Store, out: Option<&Path>, filter: &Filter, json: bool) -> anyhow::Result<()> {
+    let Some(path) = out else {
+        let count = export_jsonl(store, filter, &mut BufWriter::new(io::stdout().lock()))?;
+        say(format!("{count} episodes"));
+        return Ok(());
+    };
+    if path.exists() {
+        bail!(
+            "{} exists already; choose another name, or remove it first",
+            path.display()
+        );
+    }
+    // Whoever sees the file under its name sees all of it.
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    let write = || -> anyhow::Result<u64> {
+        let mut file = BufWriter::new(File::create(&partial)?);
+        let count = export_jsonl(store, filter, &mut file)?;
+        file.flush()?;
+        std::fs::rename(&partial, path)?;
+        Ok(count)
+    };
+    let count = write().with_context(|| {
+        // What is left of it is of no use; if it cannot be removed, the first error is the one that matters.
+        let _ = std::fs::remove_file(&partial);
+        format!(
+            "{} cannot be written; check its folder and the space on its disk",
+            path.display()
+        )
+    })?;
+    say(format!("{count} episodes written to {}", path.display()));
+    if json {
+        print_json(&json!({"episodes": count, "file": path.display().to_string()}))?;
+    }
+    Ok(())
+}
+
+fn import(run: &Path, file: &Path, json: bool) -> anyhow::Result<()> {
+    let from: Box<dyn io::Read> = if file.as_os_str() == "-" {
+        Box::new(io::stdin())
+    } else {
+        let opened = File::open(file);
+        Box::new(opened.with_context(|| format!("{} cannot be read; give a file of JSON Lines, or -", file.display()))?)
+    };
+    let database = if run.exists() || run.extension().is_some_and(|ext| ext == "db") {
+        database(run)
+    } else {
+        std::fs::create_dir_all(run)
+            .with_context(|| format!("the run directory {} cannot be made; choose another", run.display()))?;
+        run.join("run.db")
+    };
+    let store = if database.exists() {
+        Store::open(&database)?
+    } else {
+        Store::create(&database)?
+    };
+    let count = import_jsonl(BufReader::new(from), &store)?;
+    say(format!("{count} episodes imported into {}", database.display()));
+    if json {
+        print_json(&json!({"episodes": count, "run": run.display().to_string()}))?;
+    }
+    Ok(())
+}

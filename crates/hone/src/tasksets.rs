@@ -1,0 +1,100 @@
+//! Tasksets by the names that they have on the command line.
+
+use crate::data;
+use anyhow::{anyhow, bail};
+use hone_env::{Split, Taskset};
+use hone_shop::Shop;
+use hone_textcraft::Textcraft;
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// The names, with what they mean.
+pub const TASKSETS: [(&str, &str); 4] = [
+    ("shop", "serve a store's customers as policy asks"),
+    ("shop-guided", "the same, with the policy in a system message"),
+    ("textcraft", "craft items with the real Minecraft recipes"),
+    ("textcraft:D, textcraft:D-D", "only goals of these depths, 1 to 4"),
+];
+
+/// The taskset of that name.
+///
+/// # Errors
+/// When there is none, or its data is missing.
+pub fn taskset(name: &str) -> anyhow::Result<Arc<dyn Taskset>> {
+    Ok(match name {
+        "shop" => hone_shop::shop(),
+        "shop-guided" => Arc::new(Shop::guided()),
+        _ if name.split(':').next() == Some("textcraft") => {
+            let depths = Textcraft::depths_of(name).ok_or_else(|| {
+                anyhow!("`{name}` names no depths of textcraft; write textcraft, textcraft:2 or textcraft:2-3, with depths from 1 to 4")
+            })?;
+            let folder = data::folder_with("textcraft/recipes.json");
+            Arc::new(Textcraft::load(folder.as_deref())?.with_depths(depths)?)
+        }
+        _ => bail!("there is no taskset `{name}`; choose one of:\n{}", listed()),
+    })
+}
+
+/// The names, a line each, for messages and help.
+pub fn listed() -> String {
+    let lines = TASKSETS.map(|(name, about)| format!("  {name:<28}{about}"));
+    lines.join("\n")
+}
+
+/// A split by its name.
+///
+/// # Errors
+/// A sentence for the user when there is none of that name.
+pub fn split(name: &str) -> Result<Split, String> {
+    [Split::Train, Split::Validation, Split::Test]
+        .into_iter()
+        .find(|split| split.name() == name)
+        .ok_or_else(|| format!("`{name}` is no split; write train, validation or test"))
+}
+
+/// A task by its split and index, written `test/3`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TaskId {
+    /// Its split.
+    pub split: Split,
+    /// Its index within the split.
+    pub index: u64,
+}
+
+impl FromStr for TaskId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, index) = text.split_once('/').ok_or("write SPLIT/INDEX, such as test/3")?;
+        Ok(Self {
+            split: split(name)?,
+            index: index
+                .parse()
+                .map_err(|_| format!("`{index}` is no index; write a whole number from 0, such as test/3"))?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_or_refused_with_the_list() {
+        assert_eq!(taskset("shop").unwrap().name(), "shop");
+        assert_eq!(taskset("shop-guided").unwrap().name(), "shop-guided");
+        let error = |name: &str| taskset(name).err().unwrap().to_string();
+        assert!(error("shopp").contains("textcraft:D-D"), "{}", error("shopp"));
+        assert!(error("textcraft:0-9").contains("from 1 to 4"));
+        assert!(error("textcraft2").contains("there is no taskset"));
+    }
+
+    #[test]
+    fn task_ids() {
+        let id: TaskId = "validation/12".parse().unwrap();
+        assert_eq!((id.split, id.index), (Split::Validation, 12));
+        for wrong in ["3", "test", "test/", "test/-1", "tst/3", "test/3/4"] {
+            assert!(wrong.parse::<TaskId>().is_err(), "{wrong}");
+        }
+    }
+}

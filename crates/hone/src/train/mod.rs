@@ -1,0 +1,336 @@
+//! `hone train` and `hone recipe`.
+
+mod corpus;
+mod recipes;
+mod report;
+mod watch;
+
+use crate::interrupt;
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand};
+use corpus::Generated;
+use hone_engine::{Learner, Weights, checkpoint};
+use hone_model::{Codec, train_tokenizer};
+use hone_primer::{Primer, tokenizer_texts};
+use hone_trace::Store;
+use hone_train::recipe::{AgentRecipe, BaseRecipe, Recipe};
+use hone_train::{Run, RunError, State, make_base, probe};
+use hone_view::{Look, MetricLog, chart};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+use watch::Watch;
+
+const EXAMPLES: &str = "\
+Examples:
+  hone train quickstart                         a small model learns to use a shop's tools
+  hone train quickstart --budget fast           the same in miniature, to see that everything works
+  hone train quickstart --method prefix_tree    another method from the same cold start
+  hone train my/recipe.toml --dry-run           what a recipe would do
+  hone train --resume runs/quickstart-001       go on with a run that was stopped";
+
+/// Teach a model: demonstrations, cold start, reinforcement, and what each brought on held-out tasks
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Train {
+    /// Recipe: a file, a folder with recipe.toml, or a name from `hone recipe ls`
+    #[arg(required_unless_present = "resume")]
+    recipe: Option<String>,
+    /// Seed of everything, instead of the recipe's
+    #[arg(long)]
+    seed: Option<u64>,
+    /// RL method, instead of the recipe's: grpo, dr_grpo, grpo_clip_higher, reinforce, rloo, prefix_tree
+    #[arg(long)]
+    method: Option<String>,
+    /// A budget of the recipe, such as `fast`
+    #[arg(long)]
+    budget: Option<String>,
+    /// Make the base model first, from random numbers, instead of loading it
+    #[arg(long)]
+    from_scratch: bool,
+    /// The base model's directory, instead of the recipe's
+    #[arg(long)]
+    base: Option<String>,
+    /// Directory of the run, instead of runs/NAME-NNN
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Go on with the run in this directory
+    #[arg(long, conflicts_with_all = ["recipe", "seed", "method", "budget", "from_scratch", "base", "out"])]
+    resume: Option<PathBuf>,
+    /// Say what would be done, and stop
+    #[arg(long)]
+    dry_run: bool,
+    /// Compute threads (default: all cores)
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+/// Look at recipes
+#[derive(Debug, Subcommand)]
+pub enum RecipeCommand {
+    /// List the recipes of this project
+    Ls,
+    /// Print a recipe as it would run, with all defaults
+    Show {
+        /// File, folder or name
+        recipe: String,
+    },
+    /// Check a recipe without running it
+    Check {
+        /// File, folder or name
+        recipe: String,
+    },
+}
+
+impl RecipeCommand {
+    pub fn run(self, as_json: bool) -> Result<()> {
+        match self {
+            Self::Ls => {
+                for (name, path) in recipes::list() {
+                    let about = recipes::find(&name, None).map(|f| f.recipe.about().to_owned()).unwrap_or_else(|e| format!("broken: {e}"));
+                    if as_json {
+                        println!("{}", json!({"name": name, "path": path, "about": about}));
+                    } else {
+                        println!("{name:16} {about}");
+                    }
+                }
+            }
+            Self::Show { recipe } => {
+                let found = recipes::find(&recipe, None)?;
+                if as_json {
+                    println!("{}", serde_json::to_string(&found.recipe)?);
+                } else {
+                    print!("{}", toml::to_string_pretty(&found.recipe)?);
+                }
+            }
+            Self::Check { recipe } => {
+                let found = recipes::find(&recipe, None)?;
+                if let Recipe::Agent(recipe) = &found.recipe {
+                    check(recipe)?;
+                }
+                if as_json {
+                    println!("{}", json!({"recipe": found.recipe.name(), "path": found.path, "ok": true}));
+                } else {
+                    eprintln!("{}: ok", found.path.display());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a recipe names must exist: taskset, scripts, base model.
+fn check(recipe: &AgentRecipe) -> Result<()> {
+    let taskset = crate::tasksets::taskset(&recipe.taskset)?;
+    let have: Vec<_> = taskset.scripts().iter().map(|s| s.name).collect();
+    for script in recipe.eval.baselines.iter().chain([&recipe.demonstrations.script]) {
+        if !have.contains(&script.as_str()) {
+            bail!("taskset {} has no scripted agent {script}; it has {}", recipe.taskset, have.join(", "));
+        }
+    }
+    Ok(())
+}
+
+impl Train {
+    pub fn run(self, as_json: bool) -> Result<()> {
+        let threads = self.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1);
+        if let Some(dir) = &self.resume {
+            let path = dir.join("recipe.toml");
+            let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}: give the directory of a run", path.display()))?;
+            return match Recipe::parse(&text, &path.display().to_string(), None)? {
+                Recipe::Agent(recipe) => teach(*recipe, dir, threads, as_json, true),
+                Recipe::Base(recipe) => base(&recipe, dir, threads, as_json),
+            };
+        }
+        let name = self.recipe.clone().unwrap_or_default();
+        let mut found = recipes::find(&name, self.budget.as_deref())?;
+        self.settle(&mut found.recipe)?;
+        if self.dry_run {
+            return plan(&found.recipe, as_json);
+        }
+        let dir = match &self.out {
+            Some(dir) if dir.exists() => bail!("{} exists already; choose another --out, or go on with --resume {}", dir.display(), dir.display()),
+            Some(dir) => dir.clone(),
+            None => fresh(found.recipe.name())?,
+        };
+        std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        std::fs::write(dir.join("recipe.toml"), toml::to_string_pretty(&found.recipe)?).with_context(|| format!("cannot write to {}", dir.display()))?;
+        match found.recipe {
+            Recipe::Agent(recipe) => teach(*recipe, &dir, threads, as_json, false),
+            Recipe::Base(recipe) => base(&recipe, &dir, threads, as_json),
+        }
+    }
+
+    /// Lay the command line over the recipe.
+    fn settle(&self, recipe: &mut Recipe) -> Result<()> {
+        match recipe {
+            Recipe::Base(recipe) => {
+                if self.method.is_some() || self.from_scratch || self.base.is_some() {
+                    bail!("{} makes a base model; --method, --from-scratch and --base belong to recipes that teach one", recipe.name);
+                }
+                recipe.seed = self.seed.unwrap_or(recipe.seed);
+            }
+            Recipe::Agent(recipe) => {
+                recipe.seed = self.seed.unwrap_or(recipe.seed);
+                if let Some(method) = &self.method {
+                    if *method != recipe.rl.method {
+                        recipe.rl.overrides.clear();
+                    }
+                    recipe.rl.method.clone_from(method);
+                }
+                if let Some(base) = &self.base {
+                    recipe.base.clone_from(base);
+                }
+                match (self.from_scratch, &recipe.scratch) {
+                    (true, None) => bail!("recipe {} does not say how to begin from scratch (key `scratch`)", recipe.name),
+                    (true, Some(_)) => {}
+                    (false, _) => recipe.scratch = None,
+                }
+                check(recipe)?;
+            }
+        }
+        Ok(recipe.validate()?)
+    }
+}
+
+fn plan(recipe: &Recipe, as_json: bool) -> Result<()> {
+    if as_json {
+        println!("{}", serde_json::to_string(recipe)?);
+        return Ok(());
+    }
+    print!("{}", toml::to_string_pretty(recipe)?);
+    if let Recipe::Agent(recipe) = recipe {
+        let rollouts = u64::from(recipe.rl.steps) * recipe.rl.tasks * u64::from(recipe.rl.samples);
+        eprintln!("\nThis would play {} demonstrations, take {} SFT steps, then {} RL steps with {rollouts} rollouts, and evaluate on {} held-out tasks.", recipe.demonstrations.episodes, recipe.sft.steps, recipe.rl.steps, recipe.eval.tasks);
+    }
+    Ok(())
+}
+
+/// `runs/NAME-NNN`, the first that does not exist.
+fn fresh(name: &str) -> Result<PathBuf> {
+    for n in 1..10_000 {
+        let dir = PathBuf::from(format!("runs/{name}-{n:03}"));
+        if !dir.exists() {
+            return Ok(dir);
+        }
+    }
+    bail!("runs/ holds 9999 runs of {name}; remove some or give --out")
+}
+
+fn base(recipe: &BaseRecipe, dir: &Path, threads: usize, as_json: bool) -> Result<()> {
+    let cancel = interrupt::flag();
+    let start = Instant::now();
+    let codec = train_tokenizer(tokenizer_texts(), recipe.model.vocab_size)?;
+    let corpus = Generated(Primer::new(recipe.seed));
+    let mut watch = Watch::new(MetricLog::open(dir)?);
+    let work = dir.join("checkpoint");
+    let made = make_base(recipe, &codec, &corpus, &work, threads, &mut watch, cancel);
+    watch.finish();
+    let mut learner = made.with_context(|| format!("hone train --resume {}", dir.display()))?;
+    let output = PathBuf::from(&recipe.output);
+    store_model(&output, &learner.weights(), &codec)?;
+    let probes = probe(&mut learner, &codec, &corpus, recipe.probes);
+    let digest = digest(&output.join("model.safetensors"))?;
+    let parameters = learner.weights().params().len();
+    let result = json!({
+        "run": dir.display().to_string(),
+        "recipe": recipe.name,
+        "seed": recipe.seed,
+        "model": output.display().to_string(),
+        "parameters": parameters,
+        "sha256": digest,
+        "probes": probes,
+        "seconds": start.elapsed().as_secs_f64(),
+    });
+    checkpoint::write(&output.join("made.json"), format!("{result:#}\n").as_bytes())?;
+    std::fs::copy(dir.join("metrics.csv"), output.join("metrics.csv")).ok();
+    if as_json {
+        println!("{result}");
+    } else {
+        eprintln!("{} with {parameters} parameters, sha256 {digest}", output.display());
+        for (skill, share) in probes {
+            eprintln!("  {skill:8} {:5.1} % of {} probes with unseen names exactly right", 100.0 * share, recipe.probes);
+        }
+    }
+    Ok(())
+}
+
+fn store_model(dir: &Path, weights: &Weights, codec: &Codec) -> Result<()> {
+    checkpoint::save(dir, weights)?;
+    Ok(codec.save(dir)?)
+}
+
+fn digest(path: &Path) -> Result<String> {
+    use sha2::{Digest, Sha256};
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect())
+}
+
+fn teach(recipe: AgentRecipe, dir: &Path, threads: usize, as_json: bool, resume: bool) -> Result<()> {
+    let cancel = interrupt::flag();
+    let start = Instant::now();
+    let taskset = crate::tasksets::taskset(&recipe.taskset)?;
+    let mut watch = Watch::new(MetricLog::open(dir)?);
+    let made = dir.join("base");
+    let (weights, codec) = match &recipe.scratch {
+        Some(scratch) if !made.join("model.safetensors").exists() => {
+            let Recipe::Base(mut scratch) = recipes::find(scratch, None)?.recipe else { bail!("{scratch} is not the recipe of a base model") };
+            scratch.seed = recipe.seed;
+            let codec = train_tokenizer(tokenizer_texts(), scratch.model.vocab_size)?;
+            let corpus = Generated(Primer::new(scratch.seed));
+            let learner: Learner = make_base(&scratch, &codec, &corpus, &dir.join("checkpoint-base"), threads, &mut watch, cancel)
+                .with_context(|| format!("hone train --resume {}", dir.display()))?;
+            let weights = Weights::clone(&learner.weights());
+            store_model(&made, &weights, &codec)?;
+            (weights, codec)
+        }
+        scratch => {
+            let base = if scratch.is_some() {
+                made
+            } else {
+                recipes::resolve(&recipe.base)
+                    .with_context(|| format!("there is no base model {}: make it with `hone train nano-base`, or give --base DIR", recipe.base))?
+            };
+            (checkpoint::load(&base)?, Codec::load(&base)?)
+        }
+    };
+    let path = dir.join("run.db");
+    let store = if resume && path.exists() { Store::open(&path)? } else { Store::create(&path)? };
+    let state = State::load(dir)?;
+    let before: f64 = state.seconds.values().sum();
+    let mut run = Run { recipe, dir: dir.to_owned(), taskset, codec: Arc::new(codec), base: weights, store, threads, observer: &mut watch, cancel, state };
+    let ended = run.execute();
+    let Run { recipe, codec, store, state, .. } = run;
+    watch.finish();
+    match ended {
+        Err(RunError::Stopped) => {
+            return Err(interrupt::Interrupted(format!("stopped; go on with: hone train --resume {}", dir.display())).into());
+        }
+        other => other.with_context(|| format!("the run in {} is not finished; what was done is kept: hone train --resume {}", dir.display(), dir.display()))?,
+    }
+    let last = state.checkpoint.clone().unwrap_or_else(|| "sft".to_owned());
+    store_model(&dir.join("model"), &checkpoint::load(&dir.join("checkpoints").join(last))?, &codec)?;
+    let seconds = if resume { before + start.elapsed().as_secs_f64() } else { start.elapsed().as_secs_f64() };
+    let page = report::page(&recipe, &state, &store, dir, seconds)?;
+    page.write(&dir.join("report.html"))?;
+    let figures = report::figures(&recipe, &state, dir, seconds);
+    checkpoint::write(&dir.join("result.json"), format!("{figures:#}\n").as_bytes())?;
+    let look = Look::of_stderr();
+    if let Some(panel) = page.panels.first() {
+        eprintln!("\n{}", chart(panel, 72, 14, look));
+    }
+    eprintln!("\nSuccess on {} held-out tasks  greedy     T = 1", recipe.eval.tasks);
+    for row in &page.results {
+        eprintln!("{}", report::line(row));
+    }
+    eprintln!("\n{:.0} s, {:.0} MB at most. Report: {}/report.html", seconds, report::peak_rss_mb(), dir.display());
+    eprintln!("Next:");
+    for next in &page.next {
+        eprintln!("  {:60} {}", next.command, next.what);
+    }
+    if as_json {
+        println!("{}", serde_json::to_string(&figures)?);
+    }
+    Ok(())
+}
