@@ -3,7 +3,7 @@
     python3 tests/parity/report_render.py REPORT.html [PICTURE.png]
 
 Needs the program `chromium` (or the one that CHROMIUM names) and nothing of Python's but its standard library. Exit status
-0: no element of the page names anything outside it, nothing is wider than the window, and every chart has a size. With
+0: no element of the page names anything outside it, nothing is wider than the window, and every chart on show has a size. With
 PICTURE.png, takes a picture of the top of the page.
 """
 
@@ -20,9 +20,10 @@ CHROMIUM = os.environ.get("CHROMIUM", "chromium")
 POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
 MEASURE = """<script>
 for (const d of document.querySelectorAll('details')) d.open = true;
-const flat = [...document.querySelectorAll('svg')].filter(s => !(s.getBoundingClientRect().width && s.getBoundingClientRect().height));
-const out = {width: innerWidth, needed: document.documentElement.scrollWidth, charts: document.querySelectorAll('svg').length,
-  flat: flat.length, loaded: performance.getEntriesByType('resource').map(r => r.name)};
+const charts = [...document.querySelectorAll('svg')].filter(s => s.getClientRects().length); // those on show
+const flat = charts.map(s => s.getBoundingClientRect()).filter(box => box.width * box.height == 0);
+const out = {width: innerWidth, needed: document.documentElement.scrollWidth, charts: charts.length, flat: flat.length,
+  loaded: performance.getEntriesByType('resource').map(r => r.name)};
 document.title = 'measured ' + JSON.stringify(out);
 </script></body>"""
 

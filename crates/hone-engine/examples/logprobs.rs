@@ -22,10 +22,28 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             return Err(format!("a sequence must have 2 to {context} ids, each below {vocab}").into());
         }
         let targets: Vec<u32> = (1..ids.len() as u32).collect();
-        let scores = learner.score(&[Row { ids: &ids, targets: &targets }], 1.0);
+        let scores = learner.score(
+            &[Row {
+                ids: &ids,
+                targets: &targets,
+            }],
+            1.0,
+        );
         let mut cache = Cache::default();
-        let logits = feed(&weights, &mut [Feed { cache: &mut cache, ids: &ids, want: true }], &mut scratch);
-        writeln!(out, "{}", serde_json::json!({"logprobs": scores[0].logp, "logits": logits}))?;
+        let logits = feed(
+            &weights,
+            &mut [Feed {
+                cache: &mut cache,
+                ids: &ids,
+                want: true,
+            }],
+            &mut scratch,
+        );
+        writeln!(
+            out,
+            "{}",
+            serde_json::json!({"logprobs": scores[0].logp, "logits": logits})
+        )?;
     }
     Ok(())
 }

@@ -8,7 +8,14 @@ use rand::RngExt;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = std::env::args().nth(1).ok_or("say where to write: random_model DIR")?;
-    let codec = train_tokenizer(["open the gate", "read the letter and say the word", "who wrote it to whom"], 420)?;
+    let codec = train_tokenizer(
+        [
+            "open the gate",
+            "read the letter and say the word",
+            "who wrote it to whom",
+        ],
+        420,
+    )?;
     let config = Config {
         vocab_size: codec.vocab_size(),
         hidden_size: 72,

@@ -112,10 +112,10 @@ impl Config {
         check("head_dim", self.head_dim, 1024)?;
         check("intermediate_size", self.intermediate_size, 1 << 17)?;
         check("max_position_embeddings", self.max_position_embeddings, 1 << 20)?;
-        if self.head_dim % 2 != 0 {
+        if !self.head_dim.is_multiple_of(2) {
             return Err(ConfigError(format!("head_dim is {}; it must be even", self.head_dim)));
         }
-        if self.num_attention_heads % self.num_key_value_heads != 0 {
+        if !self.num_attention_heads.is_multiple_of(self.num_key_value_heads) {
             return Err(ConfigError(format!(
                 "num_attention_heads ({}) must be a multiple of num_key_value_heads ({})",
                 self.num_attention_heads, self.num_key_value_heads

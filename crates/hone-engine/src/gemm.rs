@@ -126,19 +126,35 @@ pub struct Transposed {
     right: Packed,
 }
 
-/// `c[m, n] += a[t, m]ᵀ · b[t, n]`, the shape of a weight gradient.
-pub fn gemm_at_b(scratch: &mut Transposed, t: usize, m: usize, a: &[f32], a_stride: usize, n: usize, b: &[f32], b_stride: usize, c: &mut [f32]) {
+/// Some columns of a row-major matrix: `width` of every `stride` floats.
+#[derive(Clone, Copy, Debug)]
+pub struct Block<'a> {
+    data: &'a [f32],
+    stride: usize,
+    width: usize,
+}
+
+impl<'a> Block<'a> {
+    /// The first `width` columns of rows of `stride` floats.
+    pub fn new(data: &'a [f32], stride: usize, width: usize) -> Self {
+        Self { data, stride, width }
+    }
+}
+
+/// `c[m, n] += a[t, m]ᵀ · b[t, n]`, the shape of a weight gradient. `c` is dense.
+pub fn gemm_at_b(scratch: &mut Transposed, t: usize, a: Block<'_>, b: Block<'_>, c: &mut [f32]) {
     const TILE: usize = 12;
     const DEPTH: usize = 256;
+    let (m, n) = (a.width, b.width);
     for t0 in (0..t).step_by(DEPTH) {
         let depth = DEPTH.min(t - t0);
-        scratch.right.rows(&b[t0 * b_stride..], b_stride, depth, n);
+        scratch.right.rows(&b.data[t0 * b.stride..], b.stride, depth, n);
         for i0 in (0..m).step_by(TILE) {
             let width = TILE.min(m - i0);
             scratch.left.resize(DEPTH * TILE, 0.0);
             for p in 0..depth {
-                let from = (t0 + p) * a_stride + i0;
-                scratch.left[p * width..(p + 1) * width].copy_from_slice(&a[from..from + width]);
+                let from = (t0 + p) * a.stride + i0;
+                scratch.left[p * width..(p + 1) * width].copy_from_slice(&a.data[from..from + width]);
             }
             let left = Left { data: &scratch.left, row: 1, col: width };
             gemm(width, left, scratch.right.view(), &mut c[i0 * n..], n, true);
@@ -401,7 +417,7 @@ mod tests {
 
             let at: Vec<f32> = (0..m * k).map(|i| a[(i % m) * k + i / m]).collect();
             let mut c = c0.clone();
-            gemm_at_b(&mut Transposed::default(), k, m, &at, m, n, &b, n, &mut c);
+            gemm_at_b(&mut Transposed::default(), k, Block::new(&at, m, m), Block::new(&b, n, n), &mut c);
             assert_eq!(c, want, "transposed {m}x{k}x{n}");
         }
     }

@@ -4,7 +4,7 @@
 //! forward and backward on one thread with its own gradient, and the gradients are added in shard order: the result is
 //! the same bits for any number of threads, and no thread waits inside a step.
 
-use crate::gemm::{Left, Packed, Panels, PANEL, Transposed, gemm, gemm_at_b};
+use crate::gemm::{Block, Left, PANEL, Packed, Panels, Transposed, gemm, gemm_at_b};
 use crate::kernels;
 use crate::weights::{Buffers, PackedModel, Weights, sized};
 use hone_trace::TokenId;
@@ -445,7 +445,7 @@ fn shard_pass(
 
     // Backward.
     let dlogits = &s.logits[..m * v];
-    gemm_at_b(&mut s.transposed, m, v, dlogits, v, d, &s.normed[..m * d], d, &mut gradient[weights.layout.embed.clone()]);
+    gemm_at_b(&mut s.transposed, m, Block::new(dlogits, v, v), Block::new(&s.normed[..m * d], d, d), &mut gradient[weights.layout.embed.clone()]);
     let dnormed = sized(&mut s.dh, m * d);
     gemm(m, Left::rows(dlogits, v), backward.head.view(), dnormed, d, false);
     let dpicked = sized(&mut s.dctx, m * d);
@@ -551,12 +551,12 @@ fn attend_backward(c: &crate::config::Config, qkv: &[f32], dctx: &[f32], dqkv: &
                 let p = sized(&mut a.scores, m * r1);
                 gemm(m, Left::rows(queries, w), first(a.keys.view(), hd, r1), p, r1, false);
                 kernels::causal_softmax(p, r1, r0, scale);
-                gemm_at_b(transposed, m, r1, p, r1, hd, dout, q, &mut a.dv[..r1 * hd]);
+                gemm_at_b(transposed, m, Block::new(p, r1, r1), Block::new(dout, q, hd), &mut a.dv[..r1 * hd]);
                 let dp = sized(&mut a.dscores, m * r1);
                 gemm(m, Left::rows(dout, q), first(a.values_columns.view(), hd, r1), dp, r1, false);
                 kernels::causal_softmax_backward(p, dp, r1, scale);
                 gemm(m, Left::rows(dp, r1), first(a.keys_rows.view(), r1, hd), &mut dqkv[r0 * w + head * hd..], w, false);
-                gemm_at_b(transposed, m, r1, dp, r1, hd, queries, w, &mut a.dk[..r1 * hd]);
+                gemm_at_b(transposed, m, Block::new(dp, r1, r1), Block::new(queries, w, hd), &mut a.dk[..r1 * hd]);
             }
         }
         for (i, row) in dqkv.chunks_exact_mut(w).enumerate() {
@@ -585,7 +585,7 @@ fn block_backward(
     let gate_up = &mut saved.gate_up[..t * 2 * f];
     let act = sized(&mut s.buffers.act, t * f);
     kernels::swiglu(gate_up, act, f);
-    gemm_at_b(&mut s.transposed, t, d, dx, d, f, act, f, &mut gradient[block.down.clone()]);
+    gemm_at_b(&mut s.transposed, t, Block::new(dx, d, d), Block::new(act, f, f), &mut gradient[block.down.clone()]);
     let dact = sized(&mut s.dact, t * f);
     gemm(t, Left::rows(dx, d), packed.down.view(), dact, f, false);
     kernels::swiglu_backward(gate_up, dact, f);
@@ -593,14 +593,14 @@ fn block_backward(
     let mid = &saved.mid[..t * d];
     let inverse2 = &mut saved.inverse2[..t];
     kernels::rms_norm(mid, weights.param(&block.norm2), c.rms_norm_eps, h, inverse2);
-    gemm_at_b(&mut s.transposed, t, 2 * f, gate_up, 2 * f, d, h, d, &mut gradient[block.gate_up.clone()]);
+    gemm_at_b(&mut s.transposed, t, Block::new(gate_up, 2 * f, 2 * f), Block::new(h, d, d), &mut gradient[block.gate_up.clone()]);
     let dh = sized(&mut s.dh, t * d);
     gemm(t, Left::rows(gate_up, 2 * f), packed.gate_up.view(), dh, d, false);
     kernels::rms_norm_backward(mid, weights.param(&block.norm2), inverse2, dh, dx, &mut gradient[block.norm2.clone()]);
 
     // Attention.
     let ctx = &saved.ctx[..t * q];
-    gemm_at_b(&mut s.transposed, t, d, dx, d, q, ctx, q, &mut gradient[block.out.clone()]);
+    gemm_at_b(&mut s.transposed, t, Block::new(dx, d, d), Block::new(ctx, q, q), &mut gradient[block.out.clone()]);
     let dctx = sized(&mut s.dctx, t * q);
     gemm(t, Left::rows(dx, d), packed.out.view(), dctx, q, false);
     let dqkv = sized(&mut s.dqkv, t * w);
@@ -618,7 +618,7 @@ fn block_backward(
     let inverse1 = &mut saved.inverse1[..t];
     let h = sized(&mut s.buffers.h, t * d);
     kernels::rms_norm(x, weights.param(&block.norm1), c.rms_norm_eps, h, inverse1);
-    gemm_at_b(&mut s.transposed, t, w, dqkv, w, d, h, d, &mut gradient[block.qkv.clone()]);
+    gemm_at_b(&mut s.transposed, t, Block::new(dqkv, w, w), Block::new(h, d, d), &mut gradient[block.qkv.clone()]);
     let dh = sized(&mut s.dh, t * d);
     gemm(t, Left::rows(dqkv, w), packed.qkv.view(), dh, d, false);
     kernels::rms_norm_backward(x, weights.param(&block.norm1), inverse1, dh, dx, &mut gradient[block.norm1.clone()]);

@@ -64,7 +64,7 @@ pub struct SamplerStats {
 }
 
 enum Message {
-    Generate(Job),
+    Generate(Box<Job>),
     Release(u64),
     Publish(Arc<Weights>, u64),
     Stop,
@@ -150,12 +150,11 @@ impl Sampler {
     }
 
     fn place(&self, conversation: &Conversation, ids: &[TokenId]) -> Arc<Place> {
-        if let Some(cache) = &conversation.cache {
-            if let Ok(place) = Arc::downcast::<Place>(Arc::clone(cache)) {
-                if self.workers.get(place.worker).is_some_and(|w| Arc::ptr_eq(&w.load, &place.load)) {
-                    return place;
-                }
-            }
+        let kept = conversation.cache.clone().and_then(|cache| Arc::downcast::<Place>(cache).ok());
+        if let Some(place) = kept
+            && self.workers.get(place.worker).is_some_and(|w| Arc::ptr_eq(&w.load, &place.load))
+        {
+            return place;
         }
         let mut hash = DefaultHasher::new();
         ids.hash(&mut hash);
@@ -212,7 +211,7 @@ impl Model for Sampler {
             reply,
         };
         let gone = || ModelError::Unavailable("the sampler's worker thread has ended".into());
-        self.workers[place.worker].inbox.send(Message::Generate(job)).map_err(|_| gone())?;
+        self.workers[place.worker].inbox.send(Message::Generate(Box::new(job))).map_err(|_| gone())?;
         let out = answer.await.map_err(|_| gone())?;
         let timing = Timing {
             start_us: start.0.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros() as u64),
@@ -239,7 +238,7 @@ struct Worker {
     messages: Receiver<Message>,
     counters: Arc<Counters>,
     sequences: BTreeMap<u64, Sequence>,
-    waiting: VecDeque<Job>,
+    waiting: VecDeque<Box<Job>>,
     scratch: Scratch,
     clock: u64,
 }
@@ -335,7 +334,7 @@ impl Worker {
     }
 
     /// Start a job, or give it back while another sequence computes the prompt that it shares.
-    fn start(&mut self, job: Job) -> Result<(), Job> {
+    fn start(&mut self, job: Box<Job>) -> Result<(), Box<Job>> {
         let want = job.ids.len() - 1;
         if !self.sequences.contains_key(&job.sequence) {
             let shared = |ids: &[TokenId]| ids.iter().zip(&job.ids[..want]).take_while(|(a, b)| a == b).count();
@@ -343,10 +342,10 @@ impl Worker {
             for (id, s) in &self.sequences {
                 let have = shared(s.cache.ids());
                 let mut soon = have;
-                if have == s.cache.ids().len() {
-                    if let Some(running) = &s.running {
-                        soon += running.pending.iter().zip(&job.ids[have..want]).take_while(|(a, b)| a == b).count();
-                    }
+                if have == s.cache.ids().len()
+                    && let Some(running) = &s.running
+                {
+                    soon += running.pending.iter().zip(&job.ids[have..want]).take_while(|(a, b)| a == b).count();
                 }
                 if best.is_none_or(|(most, ..)| soon > most) {
                     best = Some((soon, have == soon, *id));

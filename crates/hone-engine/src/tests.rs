@@ -205,3 +205,24 @@ fn a_gradient_that_is_not_finite_changes_nothing() {
     assert!(matches!(learner.step(1e-3, &AdamW::default()), Err(LearnError::NotFinite("gradient", 0))));
     assert_eq!(learner.weights().params(), before);
 }
+
+#[test]
+fn induction_heads_copy_after_a_few_steps() {
+    // Random tokens, then the same again: only copying can predict the second half. Chance is ln 300 = 5.7.
+    let config = Config { vocab_size: 300, hidden_size: 64, num_attention_heads: 2, num_key_value_heads: 1, head_dim: 32, rope_theta: 1e6, ..config() };
+    let loss_after = |weights: Weights| {
+        let mut learner = Learner::new(weights, 2);
+        let targets: Vec<u32> = (31..60).collect();
+        let mut last = 0.0;
+        for step in 0..50 {
+            let data: Vec<_> = (0..16).map(|i| ids(step * 16 + i, 30, 300)).map(|half| [half.clone(), half].concat()).collect();
+            let rows: Vec<_> = data.iter().map(|ids| Row { ids, targets: &targets }).collect();
+            last = learner.pass(&rows, 1.0, &CrossEntropy { weights: &[1.0 / (16.0 * 29.0); 16] }).loss;
+            learner.step(3e-3, &AdamW::default()).unwrap();
+        }
+        last
+    };
+    let with = loss_after(induction(config.clone(), &Stream::new(1)).unwrap());
+    let without = loss_after(Weights::random(config, &Stream::new(1)).unwrap());
+    assert!(with < 2.0 && without > 5.0, "{with} with induction heads, {without} without");
+}

@@ -22,7 +22,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for line in std::io::stdin().lock().lines() {
         let ids = match serde_json::from_str(&line?)? {
             Line::Text(text) => codec.encode(&text),
-            Line::Messages(messages) => codec.prompt(&Conversation { messages, ..Conversation::default() }),
+            Line::Messages(messages) => codec.prompt(&Conversation {
+                messages,
+                ..Conversation::default()
+            }),
         };
         writeln!(out, "{}", serde_json::json!({"ids": ids, "text": codec.decode(&ids)}))?;
     }

@@ -10,7 +10,7 @@ use crate::recipe::AgentRecipe;
 use crate::rows;
 use crate::stages::{Method, StageError};
 use crate::supervised::{Example, supervised};
-use crate::update::{UpdateError, update};
+use crate::update::{UpdateError, UpdateSettings, update};
 use hone_engine::checkpoint::{self, CheckpointError};
 use hone_engine::{LearnError, Learner, Sampler, Weights};
 use hone_env::{EnvError, Split, Taskset};
@@ -111,8 +111,10 @@ pub struct Run<'a> {
     pub recipe: AgentRecipe,
     /// The run's directory.
     pub dir: PathBuf,
-    /// The tasks.
+    /// The tasks to train on.
     pub taskset: Arc<dyn Taskset>,
+    /// The tasks to evaluate on; usually the same taskset.
+    pub held_out: Arc<dyn Taskset>,
     /// Tokenizer and chat format.
     pub codec: Arc<Codec>,
     /// The model to teach.
@@ -198,11 +200,12 @@ impl Run<'_> {
     }
 
     fn rollout(&self, phase: &str, player: Player, temperature: f32) -> Rollout {
+        let held_out = phase.starts_with("eval/") || phase.starts_with("validate/");
         Rollout {
-            taskset: Arc::clone(&self.taskset),
+            taskset: Arc::clone(if held_out { &self.held_out } else { &self.taskset }),
             player,
             harness: Arc::new(React),
-            budget: self.taskset.budget(),
+            budget: self.held_out.budget(),
             sampling: SamplingSettings { temperature, top_p: 1.0, top_k: 0, max_tokens: 0, stream: String::new() },
             approval: Arc::new(ApprovalPolicy::AllowAll),
             seed: self.recipe.seed,
@@ -460,7 +463,8 @@ impl Run<'_> {
             let groups: BTreeMap<_, _> = rollouts.iter().map(|r| (r.id.clone(), r.group)).collect();
             let prepared = method.prepare(rollouts)?;
             let lr = settings.lr.at(step, settings.steps);
-            let done = update(&mut learner, method, prepared, &groups, settings.updates, 1.0, lr, &settings.adamw)?;
+            let how = UpdateSettings { updates: settings.updates, temperature: 1.0, lr, adamw: settings.adamw };
+            let done = update(&mut learner, method, prepared, &groups, &how)?;
             sampler.publish(&learner.weights(), u64::from(step) + 1);
             self.state.sampled_tokens += stats.sampled_tokens;
             self.state.trained_tokens += done.trained as u64;
@@ -488,10 +492,9 @@ impl Run<'_> {
             let parts: Vec<_> = parts.iter().map(|(name, value)| (format!("part/{name}"), *value)).collect();
             metrics.extend(parts.iter().map(|(name, value)| (name.as_str(), *value)));
             let last = step + 1 == settings.steps;
-            if settings.validate_every > 0 && (step % settings.validate_every == 0 || last) {
-                if let Some(rate) = self.validate(step, &sampler)? {
-                    metrics.push(("validation", rate.value));
-                }
+            let due = settings.validate_every > 0 && (step.is_multiple_of(settings.validate_every) || last);
+            if due && let Some(rate) = self.validate(step, &sampler)? {
+                metrics.push(("validation", rate.value));
             }
             self.store.append_metrics(u64::from(step), phase, &metrics)?;
             self.observer.step(&Step { phase, step: u64::from(step), steps: u64::from(settings.steps), metrics: &metrics });

@@ -13,4 +13,4 @@ pub use base::{BaseError, Corpus, make_base, probe};
 pub use observe::{Observer, Step};
 pub use rows::{demonstration, document, rollout};
 pub use supervised::{Example, Supervised, SupervisedStep, supervised};
-pub use update::{Update, UpdateError, update};
+pub use update::{Update, UpdateError, UpdateSettings, update};

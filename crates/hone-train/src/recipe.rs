@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[serde(untagged)]
 pub enum Recipe {
     /// Makes a base model from a generated corpus.
-    Base(BaseRecipe),
+    Base(Box<BaseRecipe>),
     /// Teaches a model a taskset: demonstrations, cold start, reinforcement.
     Agent(Box<AgentRecipe>),
 }
@@ -130,6 +130,9 @@ fn toml_empty(map: &serde_json::Map<String, serde_json::Value>) -> bool {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Eval {
+    /// Taskset to evaluate on, where it is not the one trained on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taskset: Option<String>,
     /// Test tasks, each played greedily and once at temperature 1.
     pub tasks: u64,
     /// Validation tasks for the curve during reinforcement.
@@ -182,7 +185,7 @@ impl Recipe {
         }
         let kind = toml::from_str::<Kind>(text).map_err(syntax)?.kind;
         let mut recipe = match kind.as_str() {
-            "base" => Self::Base(toml::from_str(text).map_err(syntax)?),
+            "base" => Self::Base(Box::new(toml::from_str(text).map_err(syntax)?)),
             "agent" => Self::Agent(Box::new(toml::from_str(text).map_err(syntax)?)),
             _ => {
                 return Err(RecipeError::Syntax {

@@ -16,6 +16,19 @@ pub enum UpdateError {
     Learn(#[from] LearnError),
 }
 
+/// How an update is made.
+#[derive(Clone, Copy, Debug)]
+pub struct UpdateSettings {
+    /// Optimiser steps: the groups are dealt to that many mini-batches.
+    pub updates: u32,
+    /// Temperature that the rollouts were sampled at.
+    pub temperature: f32,
+    /// Learning rate.
+    pub lr: f64,
+    /// Optimiser.
+    pub adamw: AdamW,
+}
+
 /// What an update did.
 #[derive(Clone, Debug, Default)]
 pub struct Update {
@@ -29,7 +42,7 @@ pub struct Update {
     pub trained: usize,
 }
 
-/// Deal the rows' groups to `updates` mini-batches and take one optimiser step on each.
+/// Deal the rows' groups to mini-batches and take one optimiser step on each.
 ///
 /// The old log-probabilities are those recorded at sampling: sampler and learner compute the same bits, so nothing is
 /// scored twice.
@@ -41,17 +54,14 @@ pub fn update(
     method: &Method,
     prepared: Prepared,
     groups: &BTreeMap<String, u64>,
-    updates: u32,
-    temperature: f32,
-    lr: f64,
-    adamw: &AdamW,
+    settings: &UpdateSettings,
 ) -> Result<Update, UpdateError> {
     let spread = Spread::of(&prepared.rows);
     let mut order: BTreeMap<u64, Vec<TrainRow>> = BTreeMap::new();
     for row in prepared.rows {
         order.entry(groups.get(&row.rollout).copied().unwrap_or_default()).or_default().push(row);
     }
-    let mut batches: Vec<Vec<TrainRow>> = vec![Vec::new(); updates.max(1) as usize];
+    let mut batches: Vec<Vec<TrainRow>> = vec![Vec::new(); settings.updates.max(1) as usize];
     for (n, (_, rows)) in order.into_iter().enumerate() {
         let at = n % batches.len();
         batches[at].extend(rows);
@@ -67,7 +77,7 @@ pub fn update(
             .collect();
         let rows: Vec<_> = batch.iter().zip(&targets).map(|(r, targets)| Row { ids: &r.row.ids, targets }).collect();
         let loss = ObjectiveLoss { objective, targets: &targets, results: Mutex::new(BTreeMap::new()), error: Mutex::default() };
-        let pass = learner.pass(&rows, temperature, &loss);
+        let pass = learner.pass(&rows, settings.temperature, &loss);
         let ObjectiveLoss { results, error, .. } = loss;
         if let Some(error) = error.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(error.into());
@@ -75,7 +85,7 @@ pub fn update(
         for row in results.into_inner().unwrap_or_else(PoisonError::into_inner).values() {
             diagnostics.add(row);
         }
-        out.norm += learner.step(lr as f32, adamw)?;
+        out.norm += learner.step(settings.lr as f32, &settings.adamw)?;
         out.tokens += pass.tokens;
         out.trained += targets.iter().map(Vec::len).sum::<usize>();
         steps += 1;

@@ -160,6 +160,10 @@ impl ToolHost for World {
         &TOOLS
     }
 
+    fn inline(&self) -> bool {
+        true
+    }
+
     fn call(&mut self, tool: &str, arguments: &Value) -> Result<ToolOutput, ToolError> {
         self.store.call(tool, arguments).map(ToolOutput::json)
     }

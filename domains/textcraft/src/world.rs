@@ -173,6 +173,10 @@ impl ToolHost for World {
         &SPECS
     }
 
+    fn inline(&self) -> bool {
+        true
+    }
+
     fn call(&mut self, tool: &str, arguments: &Value) -> Result<ToolOutput, ToolError> {
         let text = match tool {
             "get" => {

@@ -127,34 +127,44 @@ fn get(suite: &Suite, folder: &Path, archive: Option<&Path>) -> anyhow::Result<(
         say(format!("{id} is at {} already", place.display()));
         return Ok(());
     }
-    let by_hand = format!(
-        "{id} was not fetched; mend that and try again, or take {} from https://github.com/{repository} at commit {commit} yourself",
-        suite
-            .files
-            .iter()
-            .map(|file| file.from.as_str())
-            .collect::<Vec<_>>()
-            .join(" and ")
-    );
     let scratch = Scratch::new(folder)?;
-    let archive = scratch.0.join("archive.tar.gz");
+    let fetched = scratch.0.join("archive.tar.gz");
     let url = format!("https://codeload.github.com/{repository}/tar.gz/{commit}");
-    say(format!("fetching {url}"));
-    download(&url, &archive).with_context(|| by_hand.clone())?;
-    unpack(suite, &archive, &scratch.0).with_context(|| by_hand.clone())?;
-    fs::create_dir_all(&place).with_context(|| cannot_write(&place))?;
+    let archive = match archive {
+        Some(archive) => archive,
+        None => {
+            say(format!("fetching {url}"));
+            download(&url, &fetched).with_context(|| {
+                format!(
+                    "{id} was not fetched; mend that and try again, or download {url} elsewhere and give it with --archive"
+                )
+            })?;
+            &fetched
+        }
+    };
+    let broken = || {
+        format!(
+            "{} does not hold {id}; give the archive that {url} is",
+            archive.display()
+        )
+    };
+    unpack(suite, archive, &scratch.0).with_context(broken)?;
+    let mut whole = Vec::new();
     for file in &suite.files {
-        let bytes = content(file, &scratch.0.join(&file.from)).with_context(|| by_hand.clone())?;
+        let bytes = content(file, &scratch.0.join(&file.from)).with_context(broken)?;
         let found = sha256(&bytes);
         if found != file.sha256 {
             bail!(
-                "{} came with SHA-256 {found} instead of {}; nothing was kept of it: fetch it again, and report this if it stays so",
+                "{} came with SHA-256 {found} instead of {}; nothing was kept: fetch it again, and report this if it stays so",
                 file.from,
                 file.sha256
             );
         }
-        let path = place.join(&file.to);
-        let partial = scratch.0.join("whole");
+        whole.push((place.join(&file.to), bytes));
+    }
+    fs::create_dir_all(&place).with_context(|| cannot_write(&place))?;
+    let partial = scratch.0.join("partial");
+    for (path, bytes) in whole {
         fs::write(&partial, bytes)
             .and_then(|()| fs::rename(&partial, &path))
             .with_context(|| cannot_write(&path))?;
@@ -217,7 +227,7 @@ fn unpack(suite: &Suite, archive: &Path, to: &Path) -> anyhow::Result<()> {
     for file in &suite.files {
         tar.arg(format!("{name}-{}/{}", suite.commit, file.from));
     }
-    finish(tar, "tar", "the archive is damaged or not what was expected")
+    finish(tar, "tar", "the file is damaged or another archive")
 }
 
 /// Run a program to its end, and give its last words where it fails.
@@ -228,7 +238,9 @@ fn finish(mut program: Command, name: &str, hint: &str) -> anyhow::Result<()> {
         .with_context(|| format!("{name} cannot be started; install it"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        bail!("{name} failed ({}); {hint}", said.trim());
+        // Retries say the same thing again.
+        let last = said.trim().lines().last().unwrap_or("it did not say why");
+        bail!("{name} failed ({last}); {hint}");
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The commands, a module each.
 
+mod bench;
 mod data;
 mod doctor;
 mod eval;
@@ -21,6 +22,8 @@ pub enum Command {
     Eval(eval::Args),
     /// Look into a recorded run, compare it, move it.
     Trace(trace::Args),
+    /// Measure how fast the parts are on this machine.
+    Bench(bench::Args),
     /// List the published systems and how far each is reproduced here.
     Systems(systems::Args),
     /// Say what works on this machine, and what to do about the rest.
@@ -38,6 +41,7 @@ impl Command {
             Self::Run(args) => args.run(json),
             Self::Eval(args) => args.run(json),
             Self::Trace(args) => args.run(json),
+            Self::Bench(args) => args.run(json),
             Self::Systems(args) => args.run(json),
             Self::Doctor(args) => args.run(json),
             Self::Data(args) => args.run(json),

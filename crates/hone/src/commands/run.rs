@@ -30,7 +30,7 @@ pub struct Args {
     #[arg(long)]
     model: ModelSpec,
     /// 0 takes the likeliest token, 1 samples as the model says
-    #[arg(long, default_value = "0", value_parser = models::temperature)]
+    #[arg(long, default_value = "0", allow_negative_numbers = true, value_parser = models::temperature)]
     temperature: f32,
     /// All randomness comes from it
     #[arg(long, default_value_t = 0)]

@@ -4,7 +4,7 @@ use crate::console::{print, print_json, say, table};
 use crate::episode_text;
 use anyhow::{Context, bail};
 use hone_trace::{
-    Episode, EpisodeSummary, Filter, Outcome, OutcomeKind, Store, StoreError, export_jsonl, import_jsonl,
+    Episode, EpisodeSummary, Filter, Outcome, OutcomeKind, RunDigest, Store, StoreError, export_jsonl, import_jsonl,
 };
 use serde_json::{Value, json};
 use std::fs::File;
@@ -194,15 +194,47 @@ fn show(store: &Store, id: &str, json: bool) -> anyhow::Result<()> {
     print(episode_text::verdict(&episode))
 }
 
+/// A run may say (as `timed_phases`) which of its phases depend on the wall clock, such as a comparison of equal time.
+/// They stay out of the digest unless one is asked for.
 fn digest(store: &Store, phase: Option<String>, json: bool) -> anyhow::Result<()> {
+    let timed: Vec<String> = match (&phase, store.get_meta("timed_phases")?) {
+        (None, Some(value)) => serde_json::from_value(value)?,
+        _ => Vec::new(),
+    };
+    let is_timed = |episode: &Episode| {
+        let covers = |phase: &String| {
+            episode
+                .phase
+                .strip_prefix(phase.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        timed.iter().any(covers)
+    };
     let filter = Filter {
         phase,
         ..Filter::default()
     };
-    let digest = store.digest(&filter)?;
+    let (mut digest, mut episodes, mut left_out) = (RunDigest::default(), 0u64, 0u64);
+    store.for_each(&filter, |episode| -> anyhow::Result<()> {
+        if is_timed(&episode) {
+            left_out += 1;
+        } else {
+            digest.add(&episode);
+            episodes += 1;
+        }
+        Ok(())
+    })?;
+    let digest = digest.finish();
     if json {
-        let episodes = store.episodes(&filter)?.len();
-        return print_json(&json!({"phase": filter.phase, "episodes": episodes, "digest": digest}));
+        return print_json(
+            &json!({"phase": filter.phase, "episodes": episodes, "digest": digest, "timed_phases": timed, "left_out": left_out}),
+        );
+    }
+    if left_out > 0 {
+        say(format!(
+            "{left_out} episodes of {} depend on the wall clock and are left out",
+            timed.join(", ")
+        ));
     }
     print(digest)
 }

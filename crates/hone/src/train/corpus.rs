@@ -15,9 +15,18 @@ impl hone_train::Corpus for Generated {
     }
 
     fn probes(&self, n: usize) -> BTreeMap<&'static str, Vec<Vec<Message>>> {
-        [("copy", Probe::Copy), ("look_up", Probe::LookUp), ("two_hop", Probe::TwoHop)]
-            .into_iter()
-            .map(|(name, kind)| (name, probes(kind, n, PROBE_SEED).into_iter().map(|d| d.messages).collect()))
-            .collect()
+        [
+            ("copy", Probe::Copy),
+            ("look_up", Probe::LookUp),
+            ("two_hop", Probe::TwoHop),
+        ]
+        .into_iter()
+        .map(|(name, kind)| {
+            (
+                name,
+                probes(kind, n, PROBE_SEED).into_iter().map(|d| d.messages).collect(),
+            )
+        })
+        .collect()
     }
 }

@@ -88,7 +88,9 @@ impl RecipeCommand {
         match self {
             Self::Ls => {
                 for (name, path) in recipes::list() {
-                    let about = recipes::find(&name, None).map(|f| f.recipe.about().to_owned()).unwrap_or_else(|e| format!("broken: {e}"));
+                    let about = recipes::find(&name, None)
+                        .map(|f| f.recipe.about().to_owned())
+                        .unwrap_or_else(|e| format!("broken: {e}"));
                     if as_json {
                         println!("{}", json!({"name": name, "path": path, "about": about}));
                     } else {
@@ -110,7 +112,10 @@ impl RecipeCommand {
                     check(recipe)?;
                 }
                 if as_json {
-                    println!("{}", json!({"recipe": found.recipe.name(), "path": found.path, "ok": true}));
+                    println!(
+                        "{}",
+                        json!({"recipe": found.recipe.name(), "path": found.path, "ok": true})
+                    );
                 } else {
                     eprintln!("{}: ok", found.path.display());
                 }
@@ -123,10 +128,17 @@ impl RecipeCommand {
 /// What a recipe names must exist: taskset, scripts, base model.
 fn check(recipe: &AgentRecipe) -> Result<()> {
     let taskset = crate::tasksets::taskset(&recipe.taskset)?;
+    if let Some(name) = &recipe.eval.taskset {
+        crate::tasksets::taskset(name)?;
+    }
     let have: Vec<_> = taskset.scripts().iter().map(|s| s.name).collect();
     for script in recipe.eval.baselines.iter().chain([&recipe.demonstrations.script]) {
         if !have.contains(&script.as_str()) {
-            bail!("taskset {} has no scripted agent {script}; it has {}", recipe.taskset, have.join(", "));
+            bail!(
+                "taskset {} has no scripted agent {script}; it has {}",
+                recipe.taskset,
+                have.join(", ")
+            );
         }
     }
     Ok(())
@@ -134,10 +146,14 @@ fn check(recipe: &AgentRecipe) -> Result<()> {
 
 impl Train {
     pub fn run(self, as_json: bool) -> Result<()> {
-        let threads = self.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1);
+        let threads = self
+            .threads
+            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+            .max(1);
         if let Some(dir) = &self.resume {
             let path = dir.join("recipe.toml");
-            let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}: give the directory of a run", path.display()))?;
+            let text = std::fs::read_to_string(&path)
+                .with_context(|| format!("cannot read {}: give the directory of a run", path.display()))?;
             return match Recipe::parse(&text, &path.display().to_string(), None)? {
                 Recipe::Agent(recipe) => teach(*recipe, dir, threads, as_json, true),
                 Recipe::Base(recipe) => base(&recipe, dir, threads, as_json),
@@ -150,12 +166,17 @@ impl Train {
             return plan(&found.recipe, as_json);
         }
         let dir = match &self.out {
-            Some(dir) if dir.exists() => bail!("{} exists already; choose another --out, or go on with --resume {}", dir.display(), dir.display()),
+            Some(dir) if dir.exists() => bail!(
+                "{} exists already; choose another --out, or go on with --resume {}",
+                dir.display(),
+                dir.display()
+            ),
             Some(dir) => dir.clone(),
             None => fresh(found.recipe.name())?,
         };
         std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-        std::fs::write(dir.join("recipe.toml"), toml::to_string_pretty(&found.recipe)?).with_context(|| format!("cannot write to {}", dir.display()))?;
+        std::fs::write(dir.join("recipe.toml"), toml::to_string_pretty(&found.recipe)?)
+            .with_context(|| format!("cannot write to {}", dir.display()))?;
         match found.recipe {
             Recipe::Agent(recipe) => teach(*recipe, &dir, threads, as_json, false),
             Recipe::Base(recipe) => base(&recipe, &dir, threads, as_json),
@@ -167,7 +188,10 @@ impl Train {
         match recipe {
             Recipe::Base(recipe) => {
                 if self.method.is_some() || self.from_scratch || self.base.is_some() {
-                    bail!("{} makes a base model; --method, --from-scratch and --base belong to recipes that teach one", recipe.name);
+                    bail!(
+                        "{} makes a base model; --method, --from-scratch and --base belong to recipes that teach one",
+                        recipe.name
+                    );
                 }
                 recipe.seed = self.seed.unwrap_or(recipe.seed);
             }
@@ -183,7 +207,10 @@ impl Train {
                     recipe.base.clone_from(base);
                 }
                 match (self.from_scratch, &recipe.scratch) {
-                    (true, None) => bail!("recipe {} does not say how to begin from scratch (key `scratch`)", recipe.name),
+                    (true, None) => bail!(
+                        "recipe {} does not say how to begin from scratch (key `scratch`)",
+                        recipe.name
+                    ),
                     (true, Some(_)) => {}
                     (false, _) => recipe.scratch = None,
                 }
@@ -202,7 +229,10 @@ fn plan(recipe: &Recipe, as_json: bool) -> Result<()> {
     print!("{}", toml::to_string_pretty(recipe)?);
     if let Recipe::Agent(recipe) = recipe {
         let rollouts = u64::from(recipe.rl.steps) * recipe.rl.tasks * u64::from(recipe.rl.samples);
-        eprintln!("\nThis would play {} demonstrations, take {} SFT steps, then {} RL steps with {rollouts} rollouts, and evaluate on {} held-out tasks.", recipe.demonstrations.episodes, recipe.sft.steps, recipe.rl.steps, recipe.eval.tasks);
+        eprintln!(
+            "\nThis would play {} demonstrations, take {} SFT steps, then {} RL steps with {rollouts} rollouts, and evaluate on {} held-out tasks.",
+            recipe.demonstrations.episodes, recipe.sft.steps, recipe.rl.steps, recipe.eval.tasks
+        );
     }
     Ok(())
 }
@@ -250,7 +280,11 @@ fn base(recipe: &BaseRecipe, dir: &Path, threads: usize, as_json: bool) -> Resul
     } else {
         eprintln!("{} with {parameters} parameters, sha256 {digest}", output.display());
         for (skill, share) in probes {
-            eprintln!("  {skill:8} {:5.1} % of {} probes with unseen names exactly right", 100.0 * share, recipe.probes);
+            eprintln!(
+                "  {skill:8} {:5.1} % of {} probes with unseen names exactly right",
+                100.0 * share,
+                recipe.probes
+            );
         }
     }
     Ok(())
@@ -271,16 +305,30 @@ fn teach(recipe: AgentRecipe, dir: &Path, threads: usize, as_json: bool, resume:
     let cancel = interrupt::flag();
     let start = Instant::now();
     let taskset = crate::tasksets::taskset(&recipe.taskset)?;
+    let held_out = match &recipe.eval.taskset {
+        Some(name) => crate::tasksets::taskset(name)?,
+        None => Arc::clone(&taskset),
+    };
     let mut watch = Watch::new(MetricLog::open(dir)?);
     let made = dir.join("base");
     let (weights, codec) = match &recipe.scratch {
         Some(scratch) if !made.join("model.safetensors").exists() => {
-            let Recipe::Base(mut scratch) = recipes::find(scratch, None)?.recipe else { bail!("{scratch} is not the recipe of a base model") };
+            let Recipe::Base(mut scratch) = recipes::find(scratch, None)?.recipe else {
+                bail!("{scratch} is not the recipe of a base model")
+            };
             scratch.seed = recipe.seed;
             let codec = train_tokenizer(tokenizer_texts(), scratch.model.vocab_size)?;
             let corpus = Generated(Primer::new(scratch.seed));
-            let learner: Learner = make_base(&scratch, &codec, &corpus, &dir.join("checkpoint-base"), threads, &mut watch, cancel)
-                .with_context(|| format!("hone train --resume {}", dir.display()))?;
+            let learner: Learner = make_base(
+                &scratch,
+                &codec,
+                &corpus,
+                &dir.join("checkpoint-base"),
+                threads,
+                &mut watch,
+                cancel,
+            )
+            .with_context(|| format!("hone train --resume {}", dir.display()))?;
             let weights = Weights::clone(&learner.weights());
             store_model(&made, &weights, &codec)?;
             (weights, codec)
@@ -289,29 +337,71 @@ fn teach(recipe: AgentRecipe, dir: &Path, threads: usize, as_json: bool, resume:
             let base = if scratch.is_some() {
                 made
             } else {
-                recipes::resolve(&recipe.base)
-                    .with_context(|| format!("there is no base model {}: make it with `hone train nano-base`, or give --base DIR", recipe.base))?
+                recipes::resolve(&recipe.base).with_context(|| {
+                    format!(
+                        "there is no base model {}: make it with `hone train nano-base`, or give --base DIR",
+                        recipe.base
+                    )
+                })?
             };
             (checkpoint::load(&base)?, Codec::load(&base)?)
         }
     };
     let path = dir.join("run.db");
-    let store = if resume && path.exists() { Store::open(&path)? } else { Store::create(&path)? };
+    let store = if resume && path.exists() {
+        Store::open(&path)?
+    } else {
+        Store::create(&path)?
+    };
     let state = State::load(dir)?;
     let before: f64 = state.seconds.values().sum();
-    let mut run = Run { recipe, dir: dir.to_owned(), taskset, codec: Arc::new(codec), base: weights, store, threads, observer: &mut watch, cancel, state };
+    let mut run = Run {
+        recipe,
+        dir: dir.to_owned(),
+        taskset,
+        held_out,
+        codec: Arc::new(codec),
+        base: weights,
+        store,
+        threads,
+        observer: &mut watch,
+        cancel,
+        state,
+    };
     let ended = run.execute();
-    let Run { recipe, codec, store, state, .. } = run;
+    let Run {
+        recipe,
+        codec,
+        store,
+        state,
+        ..
+    } = run;
     watch.finish();
     match ended {
         Err(RunError::Stopped) => {
-            return Err(interrupt::Interrupted(format!("stopped; go on with: hone train --resume {}", dir.display())).into());
+            return Err(
+                interrupt::Interrupted(format!("stopped; go on with: hone train --resume {}", dir.display())).into(),
+            );
         }
-        other => other.with_context(|| format!("the run in {} is not finished; what was done is kept: hone train --resume {}", dir.display(), dir.display()))?,
+        other => other.with_context(|| {
+            format!(
+                "the run in {} is not finished; what was done is kept: hone train --resume {}",
+                dir.display(),
+                dir.display()
+            )
+        })?,
     }
     let last = state.checkpoint.clone().unwrap_or_else(|| "sft".to_owned());
-    store_model(&dir.join("model"), &checkpoint::load(&dir.join("checkpoints").join(last))?, &codec)?;
-    let seconds = if resume { before + start.elapsed().as_secs_f64() } else { start.elapsed().as_secs_f64() };
+    store_model(
+        &dir.join("model"),
+        &checkpoint::load(&dir.join("checkpoints").join(last))?,
+        &codec,
+    )?;
+    let seconds = if resume {
+        before + start.elapsed().as_secs_f64()
+    } else {
+        start.elapsed().as_secs_f64()
+    };
     let page = report::page(&recipe, &state, &store, dir, seconds)?;
     page.write(&dir.join("report.html"))?;
     let figures = report::figures(&recipe, &state, dir, seconds);
@@ -324,7 +414,12 @@ fn teach(recipe: AgentRecipe, dir: &Path, threads: usize, as_json: bool, resume:
     for row in &page.results {
         eprintln!("{}", report::line(row));
     }
-    eprintln!("\n{:.0} s, {:.0} MB at most. Report: {}/report.html", seconds, report::peak_rss_mb(), dir.display());
+    eprintln!(
+        "\n{:.0} s, {:.0} MB at most. Report: {}/report.html",
+        seconds,
+        report::peak_rss_mb(),
+        dir.display()
+    );
     eprintln!("Next:");
     for next in &page.next {
         eprintln!("  {:60} {}", next.command, next.what);

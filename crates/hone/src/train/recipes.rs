@@ -15,9 +15,14 @@ pub struct Found {
 /// A recipe by file, by folder, or by the name of a folder under `recipes/`.
 pub fn find(name: &str, budget: Option<&str>) -> Result<Found> {
     let path = locate(name)?;
-    let size = std::fs::metadata(&path).with_context(|| format!("cannot read {}", path.display()))?.len();
+    let size = std::fs::metadata(&path)
+        .with_context(|| format!("cannot read {}", path.display()))?
+        .len();
     if size > MAX_RECIPE_BYTES {
-        bail!("{} has {size} bytes; a recipe has at most {MAX_RECIPE_BYTES}", path.display());
+        bail!(
+            "{} has {size} bytes; a recipe has at most {MAX_RECIPE_BYTES}",
+            path.display()
+        );
     }
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let recipe = Recipe::parse(&text, &path.display().to_string(), budget)?;
@@ -37,18 +42,26 @@ fn locate(name: &str) -> Result<PathBuf> {
         return Ok(path);
     }
     let known: Vec<_> = list().into_iter().map(|(name, _)| name).collect();
-    bail!("there is no recipe {name}: give a file, a folder with recipe.toml, or one of {}", known.join(", "))
+    bail!(
+        "there is no recipe {name}: give a file, a folder with recipe.toml, or one of {}",
+        known.join(", ")
+    )
 }
 
 /// Names and paths of the recipes under `recipes/`.
 pub fn list() -> Vec<(String, PathBuf)> {
-    let Some(dir) = resolve("recipes") else { return Vec::new() };
-    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
+    let Some(dir) = resolve("recipes") else {
+        return Vec::new();
+    };
+    let Ok(entries) = std::fs::read_dir(dir) else {
+        return Vec::new();
+    };
     let mut out: Vec<_> = entries
         .filter_map(|entry| {
             let entry = entry.ok()?;
             let path = entry.path().join("recipe.toml");
-            path.is_file().then(|| (entry.file_name().to_string_lossy().into_owned(), path))
+            path.is_file()
+                .then(|| (entry.file_name().to_string_lossy().into_owned(), path))
         })
         .collect();
     out.sort();
@@ -63,5 +76,9 @@ pub fn resolve(path: &str) -> Option<PathBuf> {
         return Some(given);
     }
     let program = std::env::current_exe().ok()?;
-    program.ancestors().skip(1).map(|dir| dir.join(path)).find(|p| p.exists())
+    program
+        .ancestors()
+        .skip(1)
+        .map(|dir| dir.join(path))
+        .find(|p| p.exists())
 }

@@ -19,14 +19,24 @@ pub fn figures(recipe: &AgentRecipe, state: &State, run: &Path, seconds: f64) ->
         if sampled { e.sampled } else { e.greedy }.map(|r| r.value)
     };
     let mut success = serde_json::Map::new();
-    for name in ["before", "sft", "rl", "sft_matched"].into_iter().chain(recipe.eval.baselines.iter().map(String::as_str)) {
+    for name in ["before", "sft", "rl", "sft_matched"]
+        .into_iter()
+        .chain(recipe.eval.baselines.iter().map(String::as_str))
+    {
         success.insert(name.to_owned(), json!(rate(name, false)));
     }
     let mut sampled = serde_json::Map::new();
     for name in ["before", "sft", "rl", "sft_matched"] {
         sampled.insert(name.to_owned(), json!(rate(name, true)));
     }
-    let sum = |prefix: &str| state.seconds.iter().filter(|(k, _)| k.starts_with(prefix)).map(|(_, v)| v).sum::<f64>();
+    let sum = |prefix: &str| {
+        state
+            .seconds
+            .iter()
+            .filter(|(k, _)| k.starts_with(prefix))
+            .map(|(_, v)| v)
+            .sum::<f64>()
+    };
     json!({
         "run": run.display().to_string(),
         "recipe": recipe.name,
@@ -53,7 +63,8 @@ pub fn figures(recipe: &AgentRecipe, state: &State, run: &Path, seconds: f64) ->
 pub fn peak_rss_mb() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
-    line.and_then(|l| l.trim().trim_end_matches("kB").trim().parse::<f64>().ok()).map_or(0.0, |kb| (kb / 102.4).round() / 10.0)
+    line.and_then(|l| l.trim().trim_end_matches("kB").trim().parse::<f64>().ok())
+        .map_or(0.0, |kb| (kb / 102.4).round() / 10.0)
 }
 
 /// The page.
@@ -67,7 +78,11 @@ pub fn page(recipe: &AgentRecipe, state: &State, store: &Store, run: &Path, seco
         Ok(measures)
     };
     let before = measure("eval/before/greedy")?;
-    let after_phase = if recipe.rl.steps > 0 { "eval/rl/greedy" } else { "eval/sft/greedy" };
+    let after_phase = if recipe.rl.steps > 0 {
+        "eval/rl/greedy"
+    } else {
+        "eval/sft/greedy"
+    };
     let after = measure(after_phase)?;
     let kinds = after.kinds.iter().map(|(kind, tally)| KindRow {
         kind: kind.clone(),
@@ -76,9 +91,10 @@ pub fn page(recipe: &AgentRecipe, state: &State, store: &Store, run: &Path, seco
         after: tally.fraction(),
     });
     let run_name = run.display();
+    let held_out = recipe.eval.taskset.as_ref().unwrap_or(&recipe.taskset);
     Ok(RunReport {
         title: recipe.about.clone(),
-        taskset: recipe.taskset.clone(),
+        taskset: held_out.clone(),
         recipe: recipe.name.clone(),
         seed: recipe.seed,
         heldout: recipe.eval.tasks,
@@ -88,15 +104,25 @@ pub fn page(recipe: &AgentRecipe, state: &State, store: &Store, run: &Path, seco
         panels: panels(store)?,
         kinds: kinds.collect(),
         episodes: pairs(store, after_phase)?,
-        timings: state.seconds.iter().map(|(phase, seconds)| PhaseTime { phase: phase.clone(), seconds: *seconds }).collect(),
+        timings: state
+            .seconds
+            .iter()
+            .map(|(phase, seconds)| PhaseTime {
+                phase: phase.clone(),
+                seconds: *seconds,
+            })
+            .collect(),
         next: vec![
             NextStep {
                 what: "Watch the trained model on a held-out task, step by step".into(),
-                command: format!("hone run {} --task test/0 --model {run_name}/model", recipe.taskset),
+                command: format!("hone run {} --task test/0 --model {run_name}/model", held_out),
             },
             NextStep {
                 what: "Measure it on more tasks, several tries each".into(),
-                command: format!("hone eval {} --model {run_name}/model --n 500 --samples 4 --temperature 1", recipe.taskset),
+                command: format!(
+                    "hone eval {} --model {run_name}/model --n 500 --samples 4 --temperature 1",
+                    recipe.taskset
+                ),
             },
             NextStep {
                 what: "Look at any episode of this run".into(),
@@ -111,11 +137,17 @@ pub fn page(recipe: &AgentRecipe, state: &State, store: &Store, run: &Path, seco
 }
 
 fn facts(recipe: &AgentRecipe, state: &State, seconds: f64) -> Vec<Fact> {
-    let fact = |name: &str, value: String| Fact { name: name.into(), value };
+    let fact = |name: &str, value: String| Fact {
+        name: name.into(),
+        value,
+    };
     let minutes = |s: f64| format!("{} min {:02} s", s as u64 / 60, s as u64 % 60);
     vec![
         fact("wall time", minutes(seconds)),
-        fact("reinforcement", minutes(state.seconds.get("rl").copied().unwrap_or(0.0))),
+        fact(
+            "reinforcement",
+            minutes(state.seconds.get("rl").copied().unwrap_or(0.0)),
+        ),
         fact("method", recipe.rl.method.clone()),
         fact("tokens sampled", state.sampled_tokens.to_string()),
         fact("tokens learnt", state.trained_tokens.to_string()),
@@ -146,13 +178,29 @@ fn results(recipe: &AgentRecipe, state: &State) -> Vec<ResultRow> {
     let mut rows = Vec::new();
     let mut row = |name: &str, title: &str, about: &str, role: Role| {
         if let Some(e) = state.evaluations.get(name) {
-            rows.push(ResultRow { name: title.into(), about: about.into(), role, greedy: e.greedy, sampled: e.sampled });
+            rows.push(ResultRow {
+                name: title.into(),
+                about: about.into(),
+                role,
+                greedy: e.greedy,
+                sampled: e.sampled,
+            });
         }
     };
     row("before", "before training", "the base model as it is", Role::Start);
-    row("sft", "after SFT", "the cold start on imperfect demonstrations", Role::Stage);
+    row(
+        "sft",
+        "after SFT",
+        "the cold start on imperfect demonstrations",
+        Role::Stage,
+    );
     row("rl", "after RL", "reinforcement in the environment", Role::Result);
-    row("sft_matched", "SFT continued", "the cold start for the same wall time as reinforcement", Role::Control);
+    row(
+        "sft_matched",
+        "SFT continued",
+        "the cold start for the same wall time as reinforcement",
+        Role::Control,
+    );
     for name in &recipe.eval.baselines {
         let role = if name == "expert" { Role::Bound } else { Role::Baseline };
         row(name, &name.replace('_', " "), "a scripted agent", role);
@@ -163,7 +211,10 @@ fn results(recipe: &AgentRecipe, state: &State) -> Vec<ResultRow> {
 fn panels(store: &Store) -> Result<Vec<Panel>> {
     let metrics = store.metrics(None)?;
     let curve = |phase: &str, name: &str, title: &str| {
-        let points = metrics.iter().filter(|m| m.phase == phase && m.name == name).map(|m| (m.step as f64, m.value));
+        let points = metrics
+            .iter()
+            .filter(|m| m.phase == phase && m.name == name)
+            .map(|m| (m.step as f64, m.value));
         Curve::new(title, points.collect())
     };
     let panel = |title: &str, about: &str, unit: Unit, curves: Vec<Curve>| Panel {
@@ -183,22 +234,63 @@ fn panels(store: &Store) -> Result<Vec<Panel>> {
             "Success",
             "Share of rollouts on training tasks that succeed at temperature 1, and of validation tasks greedily.",
             Unit::Fraction,
-            vec![curve("rl", "validation", "validation, greedy"), curve("rl", "success", "training, T = 1")],
+            vec![
+                curve("rl", "validation", "validation, greedy"),
+                curve("rl", "success", "training, T = 1"),
+            ],
         ),
-        panel("Cold start", "Mean negative log-likelihood of the demonstrator's tokens.", number("nats"), vec![
-            curve("sft", "loss", "SFT"),
-            curve("sft_matched", "loss", "SFT continued"),
-        ]),
+        panel(
+            "Cold start",
+            "Mean negative log-likelihood of the demonstrator's tokens.",
+            number("nats"),
+            vec![
+                curve("sft", "loss", "SFT"),
+                curve("sft_matched", "loss", "SFT continued"),
+            ],
+        ),
         panel("Score parts", "Means over the step's rollouts.", number(""), parts),
-        panel("Valid calls", "Share of tool calls that parse and fit their schema.", Unit::Fraction, vec![curve("rl", "valid_calls", "valid")]),
-        panel("Groups without variance", "Share of groups whose rollouts all got the same reward: nothing to learn from.", Unit::Fraction, vec![
-            curve("rl", "zero_variance", "share"),
-        ]),
-        panel("Entropy", "Mean entropy of the policy's choices.", number("nats"), vec![curve("rl", "entropy", "entropy")]),
-        panel("Length", "Tokens that the policy samples per episode.", number("tokens"), vec![curve("rl", "sampled_tokens", "tokens")]),
-        panel("Turns", "Agent turns per episode.", number("turns"), vec![curve("rl", "turns", "turns")]),
-        panel("Clipping", "Share of tokens whose ratio was clipped.", Unit::Fraction, vec![curve("rl", "clip_fraction", "clipped")]),
-        panel("Gradient norm", "Before clipping.", number(""), vec![curve("rl", "gradient_norm", "RL"), curve("sft", "gradient_norm", "SFT")]),
+        panel(
+            "Valid calls",
+            "Share of tool calls that parse and fit their schema.",
+            Unit::Fraction,
+            vec![curve("rl", "valid_calls", "valid")],
+        ),
+        panel(
+            "Groups without variance",
+            "Share of groups whose rollouts all got the same reward: nothing to learn from.",
+            Unit::Fraction,
+            vec![curve("rl", "zero_variance", "share")],
+        ),
+        panel(
+            "Entropy",
+            "Mean entropy of the policy's choices.",
+            number("nats"),
+            vec![curve("rl", "entropy", "entropy")],
+        ),
+        panel(
+            "Length",
+            "Tokens that the policy samples per episode.",
+            number("tokens"),
+            vec![curve("rl", "sampled_tokens", "tokens")],
+        ),
+        panel(
+            "Turns",
+            "Agent turns per episode.",
+            number("turns"),
+            vec![curve("rl", "turns", "turns")],
+        ),
+        panel(
+            "Clipping",
+            "Share of tokens whose ratio was clipped.",
+            Unit::Fraction,
+            vec![curve("rl", "clip_fraction", "clipped")],
+        ),
+        panel(
+            "Gradient norm",
+            "Before clipping.",
+            number(""),
+            vec![curve("rl", "gradient_norm", "RL"), curve("sft", "gradient_norm", "SFT")],
+        ),
     ];
     Ok(all.into_iter().filter(|p| !p.curves.is_empty()).collect())
 }
@@ -217,7 +309,10 @@ fn pairs(store: &Store, after_phase: &str) -> Result<Vec<EpisodePair>> {
     let chosen: Vec<_> = varied.take(PAIRS * 2 / 3).chain(lost.iter().take(PAIRS / 3)).collect();
     let mut out = Vec::new();
     for summary in chosen {
-        out.push(EpisodePair { before: find("eval/before/greedy", &summary.task)?, after: store.episode(&summary.id)? });
+        out.push(EpisodePair {
+            before: find("eval/before/greedy", &summary.task)?,
+            after: store.episode(&summary.id)?,
+        });
     }
     Ok(out)
 }
@@ -225,5 +320,11 @@ fn pairs(store: &Store, after_phase: &str) -> Result<Vec<EpisodePair>> {
 /// One line of the table on stderr.
 pub fn line(row: &ResultRow) -> String {
     let show = |rate: Option<Rate>| rate.map_or_else(|| "      -".into(), |r| format!("{:5.1} %", 100.0 * r.value));
-    format!("  {:18} {}   {}   {}", row.name, show(row.greedy), show(row.sampled), row.about)
+    format!(
+        "  {:18} {}   {}   {}",
+        row.name,
+        show(row.greedy),
+        show(row.sampled),
+        row.about
+    )
 }

@@ -12,7 +12,11 @@ pub struct Watch {
 
 impl Watch {
     pub fn new(log: MetricLog) -> Self {
-        Self { progress: Progress::stderr(), log, failed: false }
+        Self {
+            progress: Progress::stderr(),
+            log,
+            failed: false,
+        }
     }
 
     pub fn finish(&mut self) {
@@ -39,7 +43,8 @@ impl Observer for Watch {
         let logged = self.log.log(step.phase, step.step, step.metrics.iter().copied());
         if let (Err(error), false) = (logged, self.failed) {
             self.failed = true;
-            self.progress.note(&format!("metric files are not written any more: {error}"));
+            self.progress
+                .note(&format!("metric files are not written any more: {error}"));
         }
     }
 

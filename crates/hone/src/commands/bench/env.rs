@@ -37,7 +37,9 @@ impl Args {
             match tasksets::taskset(name) {
                 Ok(taskset) => figures.extend(self.measure(&*taskset)?),
                 // Its data is not everybody's.
-                Err(error) if name.starts_with("textcraft") && self.tasksets.len() > 1 => say(format!("{name} is left out: {error}")),
+                Err(error) if name.starts_with("textcraft") && self.tasksets.len() > 1 => {
+                    say(format!("{name} is left out: {error}"))
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -45,7 +47,10 @@ impl Args {
     }
 
     fn measure(&self, taskset: &dyn Taskset) -> anyhow::Result<Vec<Measured>> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no async runtime")?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("no async runtime")?;
         let toolset = Toolset::compile(taskset.environment().specs())?;
         let budget = taskset.budget();
         let rules = Rules {
@@ -95,10 +100,19 @@ impl Args {
             "fork" => world.fork_kind() == Fork::Native,
             _ => true,
         };
-        let figures = names.into_iter().zip(&samples).filter(|(name, samples)| has(name) && !samples.is_empty());
+        let figures = names
+            .into_iter()
+            .zip(&samples)
+            .filter(|(name, samples)| has(name) && !samples.is_empty());
         Ok(figures
             .map(|(name, samples)| {
-                Measured::new(format!("env/{}/{name}", taskset.name()), "ns", Better::Lower, samples, &settings)
+                Measured::new(
+                    format!("env/{}/{name}", taskset.name()),
+                    "ns",
+                    Better::Lower,
+                    samples,
+                    &settings,
+                )
             })
             .collect())
     }
@@ -114,10 +128,16 @@ fn timed<T, E>(work: impl FnOnce() -> Result<T, E>) -> Result<Duration, E> {
 
 /// The calls by which the taskset's expert solves a task.
 fn play(taskset: &dyn Taskset, task: &Task) -> anyhow::Result<Vec<CallRequest>> {
-    let expert = taskset.scripts().iter().find(|script| script.role == ScriptRole::Expert);
+    let expert = taskset
+        .scripts()
+        .iter()
+        .find(|script| script.role == ScriptRole::Expert);
     let expert = expert.and_then(|expert| taskset.script(expert.name, task, &Stream::new(0)));
     let Some(mut expert) = expert else {
-        bail!("taskset {} has no expert script to play its tasks; choose another taskset", taskset.name());
+        bail!(
+            "taskset {} has no expert script to play its tasks; choose another taskset",
+            taskset.name()
+        );
     };
     let mut world = taskset.environment();
     world.reset(task)?;
@@ -138,12 +158,19 @@ fn play(taskset: &dyn Taskset, task: &Task) -> anyhow::Result<Vec<CallRequest>> 
 }
 
 /// The time of taking the calls through the one path of every tool call.
-async fn dispatched(mut world: Box<dyn Environment>, calls: &[CallRequest], rules: &Rules<'_>) -> anyhow::Result<Duration> {
+async fn dispatched(
+    mut world: Box<dyn Environment>,
+    calls: &[CallRequest],
+    rules: &Rules<'_>,
+) -> anyhow::Result<Duration> {
     let request = |(id, call): (usize, &CallRequest)| ToolRequest {
         id: id as u32,
         model_call: Some(id as u32),
         raw: call.arguments.to_string(),
-        asked: Asked::Call { tool: call.name.clone(), arguments: call.arguments.clone() },
+        asked: Asked::Call {
+            tool: call.name.clone(),
+            arguments: call.arguments.clone(),
+        },
     };
     let requests: Vec<ToolRequest> = calls.iter().enumerate().map(request).collect();
     let mut records = Vec::with_capacity(requests.len());
@@ -151,7 +178,10 @@ async fn dispatched(mut world: Box<dyn Environment>, calls: &[CallRequest], rule
     for request in requests {
         let done = dispatch(world, request, rules, None).await;
         let Some(host) = done.host else {
-            bail!("a tool of the world was lost: {}; this is a defect of its taskset", done.record.shown);
+            bail!(
+                "a tool of the world was lost: {}; this is a defect of its taskset",
+                done.record.shown
+            );
         };
         world = host;
         records.push(done.record);

@@ -7,9 +7,11 @@ mod engine;
 mod env;
 mod trace;
 
-use crate::console::{print, print_json, table};
+use crate::console::{print, print_json, say, table};
+use anyhow::bail;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Measure how fast the parts are on this machine.
@@ -43,14 +45,25 @@ enum Bench {
 impl Args {
     /// Measure, and print the figures.
     pub fn run(self, json: bool) -> anyhow::Result<()> {
-        let figures = match self.bench {
+        if let Bench::Engine(args) = &self.bench
+            && let Some(report) = args.child()
+        {
+            return print_json(&report?);
+        }
+        let load = load();
+        if let Some(load) = load.filter(|load| *load > BUSY) {
+            say(format!(
+                "other programs are busy (load {load:.1}): the figures will be worse than on a quiet machine"
+            ));
+        }
+        let mut figures = match self.bench {
             Bench::Env(args) => args.run()?,
             Bench::Trace(args) => args.run()?,
-            Bench::Engine(args) => match args.child() {
-                Some(child) => return print_json(&child?),
-                None => args.run()?,
-            },
+            Bench::Engine(args) => args.run()?,
         };
+        for figure in &mut figures {
+            figure.settings.insert("load".into(), json!(load));
+        }
         if json {
             figures.iter().try_for_each(print_json)
         } else {
@@ -86,7 +99,8 @@ struct Measured {
     better: Better,
     /// Number of our samples; the peer has as many.
     n: usize,
-    /// What was measured; `spread` (and `peer_spread`) are the 10th and 90th percentile of the samples.
+    /// What was measured; `spread` (and `peer_spread`) are the 10th and 90th percentile of the samples, `load` the
+    /// machine's mean number of running threads in the minute before.
     settings: Map<String, Value>,
 }
 
@@ -97,7 +111,17 @@ impl Measured {
         settings.insert("spread".into(), spread(samples));
         let value = quantile(samples, 0.5);
         let n = samples.len();
-        Self { name, value, unit, peer: None, peer_value: None, ratio: None, better, n, settings }
+        Self {
+            name,
+            value,
+            unit,
+            peer: None,
+            peer_value: None,
+            ratio: None,
+            better,
+            n,
+            settings,
+        }
     }
 
     /// The figure beside a peer's samples.
@@ -111,6 +135,22 @@ impl Measured {
     }
 }
 
+/// Load from which a machine counts as busy.
+const BUSY: f64 = 0.5;
+
+/// Mean number of threads that ran or could run in the last minute, where the system says.
+fn load() -> Option<f64> {
+    #[cfg(unix)]
+    {
+        let mut loads = [0.0];
+        // SAFETY: the pointer is valid for the one number that is asked for.
+        let found = unsafe { libc::getloadavg(loads.as_mut_ptr(), 1) };
+        (found == 1).then_some(loads[0])
+    }
+    #[cfg(not(unix))]
+    None
+}
+
 fn spread(samples: &[f64]) -> Value {
     json!([quantile(samples, 0.1), quantile(samples, 0.9)])
 }
@@ -119,7 +159,9 @@ fn spread(samples: &[f64]) -> Value {
 fn quantile(samples: &[f64], q: f64) -> f64 {
     let mut sorted = samples.to_vec();
     sorted.sort_by(f64::total_cmp);
-    let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
+    let Some(last) = sorted.len().checked_sub(1) else {
+        return f64::NAN;
+    };
     let at = q * last as f64;
     let (low, high) = (sorted[at.floor() as usize], sorted[at.ceil() as usize]);
     low + (high - low) * at.fract()
@@ -127,17 +169,47 @@ fn quantile(samples: &[f64], q: f64) -> f64 {
 
 fn rows(figures: &[Measured]) -> Vec<Vec<String>> {
     let peer = figures.iter().find_map(|figure| figure.peer);
-    let mut head = vec!["what".to_owned(), "median".into(), "unit".into(), "p10 to p90".into(), "n".into()];
-    head.extend(peer.into_iter().flat_map(|peer| [peer.to_owned(), "p10 to p90".into(), "ratio".into(), "better".into()]));
+    let mut head = vec![
+        "what".to_owned(),
+        "median".into(),
+        "unit".into(),
+        "p10 to p90".into(),
+        "n".into(),
+    ];
+    head.extend(
+        peer.into_iter()
+            .flat_map(|peer| [peer.to_owned(), "p10 to p90".into(), "ratio".into(), "better".into()]),
+    );
     let range = |figure: &Measured, key: &str| {
-        let ends: Vec<String> = figure.settings[key].as_array().into_iter().flatten().filter_map(Value::as_f64).map(short).collect();
+        let ends: Vec<String> = figure.settings[key]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_f64)
+            .map(short)
+            .collect();
         ends.join(" to ")
     };
     let row = |figure: &Measured| {
-        let mut row = vec![figure.name.clone(), short(figure.value), figure.unit.into(), range(figure, "spread"), figure.n.to_string()];
+        let mut row = vec![
+            figure.name.clone(),
+            short(figure.value),
+            figure.unit.into(),
+            range(figure, "spread"),
+            figure.n.to_string(),
+        ];
         if let (Some(value), Some(ratio)) = (figure.peer_value, figure.ratio) {
-            let better = if figure.better == Better::Higher { "higher" } else { "lower" };
-            row.extend([short(value), range(figure, "peer_spread"), format!("{ratio:.2}"), better.into()]);
+            let better = if figure.better == Better::Higher {
+                "higher"
+            } else {
+                "lower"
+            };
+            row.extend([
+                short(value),
+                range(figure, "peer_spread"),
+                format!("{ratio:.2}"),
+                better.into(),
+            ]);
         }
         row
     };
@@ -156,11 +228,18 @@ struct Workspace(PathBuf);
 
 impl Workspace {
     fn new(parent: &Path) -> anyhow::Result<Self> {
-        let dir = parent.join(format!("hone-bench-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).map_err(|error| {
-            anyhow::anyhow!("cannot make the folder {}: {error}; name a writable one with --dir", dir.display())
-        })?;
-        Ok(Self(dir))
+        let mut taken = 0;
+        loop {
+            let dir = parent.join(format!("hone-bench-{}-{taken}", std::process::id()));
+            match std::fs::create_dir(&dir) {
+                Ok(()) => return Ok(Self(dir)),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => taken += 1,
+                Err(error) => bail!(
+                    "cannot make the folder {}: {error}; make its parent, or choose one that can be written (--dir, TMPDIR)",
+                    dir.display()
+                ),
+            }
+        }
     }
 
     fn path(&self) -> &Path {
@@ -192,22 +271,47 @@ mod tests {
 
     #[test]
     fn a_figure_has_the_published_keys_and_a_ratio_of_ours_over_the_peers() {
-        let figure = Measured::new("engine/x".into(), "s", Better::Lower, &[1.0, 3.0], &json!({"threads": 2}));
+        let figure = Measured::new(
+            "engine/x".into(),
+            "s",
+            Better::Lower,
+            &[1.0, 3.0],
+            &json!({"threads": 2}),
+        );
         let alone = serde_json::to_value(&figure).unwrap();
         let keys: Vec<&str> = alone.as_object().unwrap().keys().map(String::as_str).collect();
-        let mut want = ["name", "value", "unit", "peer", "peer_value", "ratio", "better", "n", "settings"];
+        let mut want = [
+            "name",
+            "value",
+            "unit",
+            "peer",
+            "peer_value",
+            "ratio",
+            "better",
+            "n",
+            "settings",
+        ];
         want.sort_unstable();
         let mut sorted = keys.clone();
         sorted.sort_unstable();
         assert_eq!(sorted, want);
-        assert_eq!((&alone["peer"], &alone["peer_value"], &alone["ratio"]), (&Value::Null, &Value::Null, &Value::Null));
+        assert_eq!(
+            (&alone["peer"], &alone["peer_value"], &alone["ratio"]),
+            (&Value::Null, &Value::Null, &Value::Null)
+        );
         let beside = serde_json::to_value(figure.beside("torch", &[4.0, 4.0])).unwrap();
-        assert_eq!((&beside["value"], &beside["ratio"], &beside["better"]), (&json!(2.0), &json!(0.5), &json!("lower")));
+        assert_eq!(
+            (&beside["value"], &beside["ratio"], &beside["better"]),
+            (&json!(2.0), &json!(0.5), &json!("lower"))
+        );
         assert_eq!(beside["settings"]["threads"], 2);
     }
 
     #[test]
     fn numbers_keep_four_digits() {
-        assert_eq!([0.0, 0.012_345, 1.5, 12_345.6].map(short), ["0.000", "0.01235", "1.500", "12346"]);
+        assert_eq!(
+            [0.0, 0.012_345, 1.5, 12_345.6].map(short),
+            ["0.000", "0.01235", "1.500", "12346"]
+        );
     }
 }

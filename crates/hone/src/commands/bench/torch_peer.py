@@ -70,7 +70,7 @@ class Model:
     def forward(self, ids, cache=None, at=0, last=False):
         """Logits [batch, positions, vocab] of ids [batch, positions] that follow `at` cached positions."""
         batch, n = ids.shape
-        x = self.embed[ids] if cache is None else F.embedding(ids, self.embed)
+        x = F.embedding(ids, self.embed)
         for index, block in enumerate(self.blocks):
             h = F.rms_norm(x, (self.width,), block["norm1"], self.eps)
             qkv = F.linear(h, block["qkv"], block["bias"]).view(batch, n, -1, self.hd).transpose(1, 2)

@@ -41,7 +41,9 @@ impl Args {
         let [mut append, mut read, mut digest] = [const { Vec::new() }; 3];
         for batch in 0..self.batches {
             let id = |i: u32| format!("bench/{batch}/{i}");
-            let episodes: Vec<Episode> = (0..self.batch).map(|i| sample::episode(&stream, &id(i), self.turns)).collect();
+            let episodes: Vec<Episode> = (0..self.batch)
+                .map(|i| sample::episode(&stream, &id(i), self.turns))
+                .collect();
             let clock = Instant::now();
             store.append(&episodes)?;
             append.push(f64::from(self.batch) / clock.elapsed().as_secs_f64());
@@ -55,7 +57,10 @@ impl Args {
                 Ok::<_, StoreError>(())
             })?;
             read.push(total / clock.elapsed().as_secs_f64());
-            ensure!(found == total, "{found} of {total} episodes came back; the store is defective on this disk");
+            ensure!(
+                found == total,
+                "{found} of {total} episodes came back; the store is defective on this disk"
+            );
             let clock = Instant::now();
             std::hint::black_box(store.digest(&Filter::default())?);
             digest.push(total / clock.elapsed().as_secs_f64());
@@ -68,7 +73,13 @@ impl Args {
             "dir": self.dir.unwrap_or_else(std::env::temp_dir),
         });
         let rate = |name: &str, samples: &[f64]| {
-            Measured::new(format!("trace/{name}"), "episodes/s", Better::Higher, samples, &settings)
+            Measured::new(
+                format!("trace/{name}"),
+                "episodes/s",
+                Better::Higher,
+                samples,
+                &settings,
+            )
         };
         Ok(vec![
             rate("append", &append),

@@ -1,0 +1,223 @@
+//! Episodes: played, recorded, repeated, stopped, killed, resumed.
+
+mod support;
+
+use hone_engine::{Config, Weights, checkpoint};
+use hone_trace::{Filter, Store, StoreError, Stream};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+use support::{Place, data_with};
+
+/// A tiny random model in Hugging Face layout.
+fn make_model(dir: &Path, seed: u64) {
+    let codec = hone_model::train_tokenizer(hone_primer::tokenizer_texts(), 1024).unwrap();
+    let config = Config {
+        vocab_size: codec.vocab_size(),
+        hidden_size: 16,
+        num_hidden_layers: 1,
+        num_attention_heads: 2,
+        num_key_value_heads: 1,
+        head_dim: 8,
+        intermediate_size: 24,
+        rope_theta: 10_000.0,
+        rms_norm_eps: 1e-6,
+        max_position_embeddings: 384,
+    };
+    checkpoint::save(dir, &Weights::random(config, &Stream::new(seed)).unwrap()).unwrap();
+    codec.save(dir).unwrap();
+}
+
+/// Id and digest of every recorded episode.
+fn recorded(run: &Path) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let store = Store::open_read_only(run.join("run.db")).unwrap();
+    let each = |episode: hone_trace::Episode| {
+        found.insert(episode.id.clone(), episode.digest());
+        Ok::<_, StoreError>(())
+    };
+    store.for_each(&Filter::default(), each).unwrap();
+    found
+}
+
+#[test]
+fn the_expert_succeeds_and_the_json_is_the_documented_object() {
+    let place = Place::new();
+    let said = place.ok("eval shop --model script:expert --n 20 --samples 2 --json");
+    let summary = said.json();
+    assert_eq!(summary["run"], "runs/eval-shop-script-expert-001");
+    assert_eq!(
+        (&summary["suite"], &summary["model"]),
+        (&json!("shop"), &json!("script:expert"))
+    );
+    assert_eq!((&summary["n"], &summary["success"]), (&json!(40), &json!(1.0)));
+    assert_eq!(
+        summary["outcomes"],
+        json!({"ok": 40, "policy_failed": 0, "infra_failed": 0})
+    );
+    assert_eq!(
+        (&summary["pass_at"]["1"], &summary["pass_hat"]["2"]),
+        (&json!(1.0), &json!(1.0))
+    );
+    assert!(summary["ci95"][0].as_f64().unwrap() > 0.8 && summary["ci95"][1] == 1.0);
+    assert_eq!(summary["metrics"]["call_validity"], 1.0);
+    assert!(summary["metrics"]["turns"].as_f64().unwrap() > 1.0);
+    assert!(summary["seconds"].as_f64().unwrap() > 0.0);
+    assert!(said.stderr.contains("kind of task"), "{}", said.stderr);
+    // Nothing is overwritten: the next run gets a directory of its own, a named one is refused.
+    place.ok("eval shop --model script:do_nothing --n 2 --out runs/mine");
+    place.fails(
+        "eval shop --model script:expert --n 2 --out runs/mine",
+        1,
+        &["exists already"],
+    );
+    let again = place
+        .ok("eval shop --model script:expert --n 20 --samples 2 --json")
+        .json();
+    assert_eq!(again["run"], "runs/eval-shop-script-expert-002");
+    let digests = [1, 2].map(|i| place.digest(&format!("runs/eval-shop-script-expert-00{i}")));
+    assert_eq!(digests[0], digests[1]);
+    assert_ne!(digests[0], place.digest("runs/mine"));
+}
+
+#[test]
+fn a_model_plays_the_same_at_any_concurrency_and_other_seeds_differ() {
+    let place = Place::new();
+    make_model(&place.path("tiny"), 1);
+    let eval = "eval shop --model tiny --n 6 --samples 2 --temperature 1 --json";
+    let summary = place.ok(&format!("{eval} --out a --concurrency 1")).json();
+    assert_eq!(
+        summary["n"], 12,
+        "a random model fails, but its episodes count: {summary}"
+    );
+    assert_eq!(summary["outcomes"]["infra_failed"], 0);
+    assert!(summary["metrics"]["sampled_tokens"].as_f64().unwrap() > 0.0);
+    place.ok(&format!("{eval} --out b --concurrency 12"));
+    place.ok(&format!("{eval} --out c --seed 1"));
+    assert_eq!(place.digest("a"), place.digest("b"));
+    assert_ne!(place.digest("a"), place.digest("c"));
+    // Another model cannot go on with the run; the same one can, wherever it is.
+    make_model(&place.path("other"), 2);
+    place.fails("eval --resume a --model other", 1, &["other is not the model"]);
+    place.fails("eval --resume a --model script:expert", 1, &["is not the model"]);
+    std::fs::rename(place.path("tiny"), place.path("moved")).unwrap();
+    assert_eq!(place.ok("eval --resume a --model moved --json").json()["n"], 12);
+}
+
+#[test]
+fn run_tells_each_step_and_gives_the_episode() {
+    let place = Place::new();
+    let said = place.ok("run shop --task test/1 --model script:expert --json");
+    let episode = said.json();
+    assert_eq!(
+        (&episode["task"], &episode["outcome"]["kind"]),
+        (&json!("test/1"), &json!("ok"))
+    );
+    let request = episode["turns"][0]["text"].as_str().unwrap();
+    let last = episode["model_calls"].as_array().unwrap().last().unwrap()["text"]
+        .as_str()
+        .unwrap();
+    for text in [request, last, "find_", "    tool  {", "state 1"] {
+        assert!(said.stderr.contains(text), "{text:?} in {}", said.stderr);
+    }
+    for call in episode["tool_calls"].as_array().unwrap() {
+        // The next call may hold the same text among its arguments.
+        let told = format!("    tool  {}\n", call["shown"].as_str().unwrap());
+        assert_eq!(said.stderr.matches(&told).count(), 1, "{told}");
+    }
+    assert_eq!(place.ok("run shop --task test/1 --model script:expert").stdout, "");
+}
+
+#[test]
+fn textcraft_is_played_where_its_data_is() {
+    let Some(data) = data_with("textcraft") else { return };
+    let place = Place::new();
+    let said = place.hone_with("eval textcraft:2-3 --model script:expert --n 10 --json", &data);
+    assert_eq!(said.status, 0, "{}", said.stderr);
+    let summary = said.json();
+    assert_eq!(
+        (&summary["suite"], &summary["success"]),
+        (&json!("textcraft:2-3"), &json!(1.0))
+    );
+    assert_eq!(summary["run"], "runs/eval-textcraft-2-3-script-expert-001");
+}
+
+const MANY: &str = "eval shop --model script:over_eager --n 150 --samples 4 --seed 5";
+
+/// Start a long evaluation and wait until it has recorded something.
+fn begin(place: &Place, run: &str) -> Child {
+    let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin!("hone"))
+        .args(format!("{MANY} --out {run}").split(' '))
+        .current_dir(place.dir.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let patience = Instant::now() + Duration::from_secs(60);
+    let path = place.path(run).join("run.db");
+    let some =
+        || Store::open_read_only(&path).is_ok_and(|s| s.episodes(&Filter::default()).is_ok_and(|e| e.len() >= 20));
+    while !some() {
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "it ended before it could be stopped"
+        );
+        assert!(Instant::now() < patience, "nothing was recorded");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child
+}
+
+#[test]
+fn a_killed_evaluation_loses_nothing_and_resumes_to_the_same_record() {
+    let place = Place::new();
+    let mut child = begin(&place, "killed");
+    child.kill().unwrap(); // SIGKILL on Unix.
+    child.wait().unwrap();
+    let before = recorded(&place.path("killed"));
+    assert!((20..600).contains(&before.len()), "{} were recorded", before.len());
+    let said = place.ok("eval --resume killed --json");
+    assert!(
+        said.stderr
+            .contains(&format!("{} episodes are recorded already", before.len())),
+        "{}",
+        said.stderr
+    );
+    assert_eq!(said.json()["n"], 600);
+    let after = recorded(&place.path("killed"));
+    assert_eq!(after.len(), 600);
+    for (id, digest) in before {
+        assert_eq!(after[&id], digest, "{id}");
+    }
+    place.ok(&format!("{MANY} --out whole"));
+    assert_eq!(place.digest("killed"), place.digest("whole"));
+    // Nothing is left to do, and that is fine.
+    assert_eq!(place.ok("eval --resume killed --json").json()["n"], 600);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_evaluation_says_how_to_go_on() {
+    let place = Place::new();
+    let child = begin(&place, "stopped");
+    let pid = child.id().to_string();
+    assert!(
+        std::process::Command::new("sh")
+            .args(["-c", &format!("kill -INT {pid}")])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    assert!(stderr.contains("hone eval --resume stopped"), "{stderr}");
+    let count = recorded(&place.path("stopped")).len();
+    assert!(
+        stderr.contains(&format!("{count} of 600 episodes are recorded")),
+        "{count}: {stderr}"
+    );
+    assert_eq!(place.ok("eval --resume stopped --json").json()["n"], 600);
+}

@@ -1,0 +1,103 @@
+//! What the tests of the program share: calling it in a folder of its own, and reading what it says.
+#![allow(dead_code)] // Each test file uses its part of it.
+
+use assert_cmd::Command;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// A working directory for one test.
+pub struct Place {
+    pub dir: TempDir,
+}
+
+/// What a call gave.
+pub struct Said {
+    pub status: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Place {
+    pub fn new() -> Self {
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Call `hone` with these arguments, split at spaces, without any data.
+    pub fn hone(&self, arguments: &str) -> Said {
+        self.hone_with(arguments, self.dir.path())
+    }
+
+    /// Call `hone` with data from this folder.
+    pub fn hone_with(&self, arguments: &str, data: &Path) -> Said {
+        let output = Command::cargo_bin("hone")
+            .unwrap()
+            .args(arguments.split(' '))
+            .current_dir(self.dir.path())
+            .env("HONE_DATA", data)
+            .output()
+            .unwrap();
+        Said {
+            status: output.status.code().unwrap(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// Call `hone`, which must succeed.
+    pub fn ok(&self, arguments: &str) -> Said {
+        let said = self.hone(arguments);
+        assert_eq!(said.status, 0, "{arguments}: {}", said.stderr);
+        said
+    }
+
+    /// Call `hone`, which must fail with this exit status and say all of this.
+    pub fn fails(&self, arguments: &str, status: i32, words: &[&str]) {
+        let said = self.hone(arguments);
+        assert_eq!(said.status, status, "{arguments}: {}", said.stderr);
+        assert_eq!(said.stdout, "", "{arguments}");
+        for word in words {
+            assert!(
+                said.stderr.contains(word),
+                "{arguments}: no {word:?} in {}",
+                said.stderr
+            );
+        }
+    }
+
+    pub fn digest(&self, run: &str) -> String {
+        self.ok(&format!("trace digest {run}")).stdout.trim().to_owned()
+    }
+}
+
+impl Said {
+    /// Stdout as one JSON value.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
+    }
+
+    /// Stdout as JSON Lines.
+    pub fn json_lines(&self) -> Vec<Value> {
+        self.stdout
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+}
+
+/// The folder of public data, if this machine has the suite; else says how to get it.
+pub fn data_with(suite: &str) -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
+    let folder = std::env::var_os("HONE_DATA").map_or(beside, PathBuf::from);
+    let found = folder.join(suite).is_dir();
+    if !found {
+        eprintln!("skipped: no data suite {suite}; get it with `hone data get {suite}` and set HONE_DATA");
+    }
+    found.then_some(folder)
+}

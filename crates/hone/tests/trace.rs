@@ -1,0 +1,125 @@
+//! Looking into runs, moving them, and what damaged files do.
+
+mod support;
+
+use support::Place;
+
+fn place_with_run() -> Place {
+    let place = Place::new();
+    place.ok("eval shop --model script:over_eager --n 30 --out run");
+    place
+}
+
+#[test]
+fn lists_and_shows_what_was_recorded() {
+    let place = place_with_run();
+    let all = place.ok("trace ls run --json").json_lines();
+    assert_eq!(all.len(), 30);
+    let failed = place
+        .ok("trace ls run/run.db --outcome policy_failed --json")
+        .json_lines();
+    assert!(!failed.is_empty() && failed.len() < 30, "{}", failed.len());
+    assert!(
+        failed
+            .iter()
+            .all(|e| e["outcome"] == "policy_failed" && e["reward"] == 0.0)
+    );
+    let kind = failed[0]["kind"].as_str().unwrap();
+    let of_kind = place.ok(&format!("trace ls run --kind {kind} --json")).json_lines();
+    assert!(of_kind.iter().all(|e| e["kind"] == kind) && !of_kind.is_empty());
+    assert_eq!(
+        place
+            .ok("trace ls run --phase eval --limit 3 --json")
+            .json_lines()
+            .len(),
+        3
+    );
+    assert_eq!(place.ok("trace ls run --phase rl --json").stdout, "");
+    assert_eq!(place.ok("trace ls run").stdout.lines().count(), 31);
+
+    let id = failed[0]["id"].as_str().unwrap();
+    let episode = place.ok(&format!("trace show run {id} --json")).json();
+    assert_eq!(
+        (episode["id"].as_str(), episode["schema"].as_u64()),
+        (Some(id), Some(1))
+    );
+    let text = place.ok(&format!("trace show run {id}")).stdout;
+    assert!(text.contains(episode["turns"][0]["text"].as_str().unwrap()), "{text}");
+    assert!(text.contains("failure of the policy"), "{text}");
+    place.fails(
+        "trace show run eval/99/0",
+        1,
+        &["no episode `eval/99/0`", "hone trace ls"],
+    );
+}
+
+#[test]
+fn an_exported_run_is_the_same_when_imported() {
+    let place = place_with_run();
+    let count = place.ok("trace export run -o all.jsonl --json").json();
+    assert_eq!(count["episodes"], 30);
+    place.fails("trace export run -o all.jsonl", 1, &["all.jsonl exists already"]);
+    let imported = place.ok("trace import copies/one all.jsonl --json").json();
+    assert_eq!(imported["episodes"], 30);
+    assert_eq!(place.digest("run"), place.digest("copies/one"));
+    // Again: nothing is there twice.
+    place.ok("trace import copies/one all.jsonl");
+    assert_eq!(place.digest("run"), place.digest("copies/one"));
+    let stdout = place.ok("trace export run").stdout;
+    assert_eq!(stdout, std::fs::read_to_string(place.path("all.jsonl")).unwrap());
+    // A part of it is another run.
+    place.ok("trace export run --outcome ok -o some.jsonl");
+    place.ok("trace import copies/some.db some.jsonl");
+    assert_ne!(place.digest("run"), place.digest("copies/some.db"));
+    let json = place.ok("trace digest run --phase eval --json").json();
+    assert_eq!(
+        (json["digest"].as_str(), json["episodes"].as_u64()),
+        (Some(place.digest("run").as_str()), Some(30))
+    );
+
+    std::fs::write(place.path("broken.jsonl"), "{\"schema\": 1}\n").unwrap();
+    place.fails(
+        "trace import copies/two broken.jsonl",
+        1,
+        &["Line 1", "docs/trace-schema.md"],
+    );
+    place.fails(
+        "trace import copies/two missing.jsonl",
+        1,
+        &["missing.jsonl cannot be read"],
+    );
+}
+
+#[test]
+fn damaged_and_foreign_files_are_refused_by_every_command() {
+    let place = place_with_run();
+    let good = std::fs::read(place.path("run/run.db")).unwrap();
+    let mut foreign = good.clone();
+    foreign[68..72].copy_from_slice(b"Else"); // SQLite's application id.
+    let mut newer = good.clone();
+    newer[60..64].copy_from_slice(&9u32.to_be_bytes()); // Its user version.
+    let cases: [(&str, &[u8], &str); 5] = [
+        ("half", &good[..good.len() / 2], "damaged or cut off"),
+        (
+            "text",
+            b"this is not a database, but it is long enough to be looked at as if it were one ........................",
+            "not a Hone run",
+        ),
+        ("empty", b"", "it is empty"),
+        ("foreign", &foreign, "another program's SQLite file"),
+        ("newer", &newer, "Update Hone"),
+    ];
+    for (name, bytes, words) in cases {
+        std::fs::create_dir(place.path(name)).unwrap();
+        std::fs::write(place.path(name).join("run.db"), bytes).unwrap();
+        for command in ["trace digest", "trace export", "eval --resume"] {
+            let said = place.hone(&format!("{command} {name}"));
+            assert_eq!(said.status, 1, "{command} {name}: {}", said.stderr);
+            assert!(said.stderr.contains(words), "{command} {name}: {}", said.stderr);
+        }
+    }
+    // A run that is no evaluation cannot be resumed as one.
+    place.ok("trace export run -o all.jsonl");
+    place.ok("trace import imported all.jsonl");
+    place.fails("eval --resume imported", 1, &["not the run of an evaluation"]);
+}

@@ -1,0 +1,120 @@
+//! What the program says to wrong input, and what it knows about itself.
+
+mod support;
+use support::Place;
+
+#[test]
+fn wrong_usage_is_status_2_and_names_the_argument() {
+    let place = Place::new();
+    place.fails("eval shop --modell x", 2, &["--modell", "--model"]);
+    place.fails("eval shop", 2, &["--model <MODEL>"]);
+    place.fails("eval --resume x shop", 2, &["cannot be used with"]);
+    place.fails("eval shop --model script:expert --n 0", 2, &["--n", "1..=1000000"]);
+    place.fails(
+        "eval shop --model script:expert --temperature -1",
+        2,
+        &["--temperature"],
+    );
+    place.fails("eval shop --model script:", 2, &["such as script:expert"]);
+    place.fails(
+        "eval shop --model script:expert --split tets",
+        2,
+        &["train, validation or test"],
+    );
+    place.fails("run shop --task 3 --model script:expert", 2, &["SPLIT/INDEX"]);
+    place.fails("trace ls run --outcome good", 2, &["ok, policy_failed"]);
+    place.fails("frobnicate", 2, &["frobnicate"]);
+}
+
+#[test]
+fn what_does_not_exist_is_status_1_with_what_does() {
+    let place = Place::new();
+    place.fails(
+        "eval shopp --model script:expert",
+        1,
+        &["no taskset `shopp`", "textcraft"],
+    );
+    place.fails("eval textcraft:2-9 --model script:expert", 1, &["textcraft:2-3"]);
+    place.fails(
+        "eval textcraft --model script:expert",
+        1,
+        &["recipes.json", "hone data get textcraft"],
+    );
+    place.fails(
+        "eval shop --model script:nobody",
+        1,
+        &["no script `nobody`", "script:expert"],
+    );
+    place.fails(
+        "eval shop --model nowhere",
+        1,
+        &["no model directory nowhere", "config.json"],
+    );
+    std::fs::create_dir(place.path("empty")).unwrap();
+    place.fails(
+        "run shop --task test/0 --model empty",
+        1,
+        &["config.json", "give a directory"],
+    );
+    place.fails("eval --resume nowhere", 1, &["does not exist"]);
+    place.fails("trace ls nowhere", 1, &["does not exist", "run.db"]);
+    place.fails("data get bfkl", 1, &["no suite `bfkl`", "bfcl"]);
+    place.fails("data get bfcl", 1, &["https://github.com/ShishirPatil/gorilla", "bfcl"]);
+    assert!(!place.path("runs").exists(), "nothing was begun");
+}
+
+#[test]
+fn systems_are_json_lines_with_the_documented_keys() {
+    let place = Place::new();
+    let systems = place.ok("systems --json").json_lines();
+    assert_eq!(systems.len(), 61);
+    for system in &systems {
+        let keys: Vec<&String> = system.as_object().unwrap().keys().collect();
+        for key in ["id", "name", "state", "recipe", "command", "shows"] {
+            assert!(keys.iter().any(|k| *k == key), "{system}");
+        }
+    }
+    let some = place.ok("systems --json --state mechanism").json_lines();
+    assert!(some.iter().any(|system| system["id"] == "astraflow"));
+    assert!(place.ok("systems").stdout.contains("astraflow"));
+}
+
+#[test]
+fn doctor_answers_for_everything() {
+    let place = Place::new();
+    let checks = place.ok("doctor --json").json()["checks"].take();
+    let checks = checks.as_array().unwrap();
+    for name in [
+        "processor",
+        "cores",
+        "memory",
+        "disk",
+        "user namespaces",
+        "cgroup v2",
+        "GPU",
+        "nano base",
+        "data textcraft",
+    ] {
+        let check = checks
+            .iter()
+            .find(|check| check["name"] == name)
+            .unwrap_or_else(|| panic!("{name}"));
+        let state = check["state"].as_str().unwrap();
+        assert!(["ok", "limited", "missing"].contains(&state), "{check}");
+        assert!(
+            state == "ok" || !check["advice"].as_str().unwrap().is_empty(),
+            "{check}"
+        );
+    }
+    let textcraft = checks.iter().find(|check| check["name"] == "data textcraft").unwrap();
+    assert_eq!(textcraft["state"], "missing");
+}
+
+#[test]
+fn every_help_teaches_with_examples() {
+    let place = Place::new();
+    for command in ["", "run ", "eval ", "trace ", "systems ", "doctor ", "data "] {
+        let said = place.ok(&format!("{command}--help"));
+        assert!(said.stdout.contains("Examples:\n  hone "), "{command}");
+    }
+}
