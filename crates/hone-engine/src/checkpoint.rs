@@ -49,7 +49,11 @@ const MAX_WEIGHT_BYTES: u64 = 1 << 36;
 pub fn load(dir: &Path) -> Result<Weights, CheckpointError> {
     let path = dir.join("config.json");
     let bytes = read(&path, MAX_CONFIG_BYTES)?;
-    let content = |what: String| CheckpointError::Content { path: path.clone(), what, remedy: DAMAGED };
+    let content = |what: String| CheckpointError::Content {
+        path: path.clone(),
+        what,
+        remedy: DAMAGED,
+    };
     let raw: Value = serde_json::from_slice(&bytes).map_err(|e| content(e.to_string()))?;
     let config = read_config(&raw).map_err(&content)?;
     config.validate().map_err(|e| content(e.to_string()))?;
@@ -57,7 +61,11 @@ pub fn load(dir: &Path) -> Result<Weights, CheckpointError> {
     let bytes = read(&path, MAX_WEIGHT_BYTES)?;
     let layout = config.layout();
     let params = unpack(&path, &bytes, "", &layout.tensors, layout.len)?;
-    Weights::new(config, params).map_err(|e: WeightsError| CheckpointError::Content { path, what: e.to_string(), remedy: DAMAGED })
+    Weights::new(config, params).map_err(|e: WeightsError| CheckpointError::Content {
+        path,
+        what: e.to_string(),
+        remedy: DAMAGED,
+    })
 }
 
 /// Write a model's weights to a directory, which is made if it is missing. Each file is replaced as a whole.
@@ -65,7 +73,12 @@ pub fn load(dir: &Path) -> Result<Weights, CheckpointError> {
 /// # Errors
 /// When the disk says no.
 pub fn save(dir: &Path, weights: &Weights) -> Result<(), CheckpointError> {
-    std::fs::create_dir_all(dir).map_err(|source| CheckpointError::File { action: "write", path: dir.into(), source, remedy: DISK })?;
+    std::fs::create_dir_all(dir).map_err(|source| CheckpointError::File {
+        action: "write",
+        path: dir.into(),
+        source,
+        remedy: DISK,
+    })?;
     let c = &weights.config;
     let mut config = serde_json::to_value(c).unwrap_or_default();
     if let Some(map) = config.as_object_mut() {
@@ -89,7 +102,12 @@ pub fn save(dir: &Path, weights: &Weights) -> Result<(), CheckpointError> {
 pub fn save_optimizer(dir: &Path, weights: &Weights, state: &OptimizerState) -> Result<(), CheckpointError> {
     let mut views = pack("first.", &weights.layout.tensors, &state.first);
     views.extend(pack("second.", &weights.layout.tensors, &state.second));
-    views.push(("steps".to_owned(), vec![1], state.steps.to_le_bytes().to_vec(), Dtype::U64));
+    views.push((
+        "steps".to_owned(),
+        vec![1],
+        state.steps.to_le_bytes().to_vec(),
+        Dtype::U64,
+    ));
     write_tensors(&dir.join("optimizer.safetensors"), &views)
 }
 
@@ -100,12 +118,19 @@ pub fn save_optimizer(dir: &Path, weights: &Weights, state: &OptimizerState) -> 
 pub fn load_optimizer(dir: &Path, weights: &Weights) -> Result<OptimizerState, CheckpointError> {
     let path = dir.join("optimizer.safetensors");
     let bytes = read(&path, MAX_WEIGHT_BYTES)?;
-    let content = |what: String| CheckpointError::Content { path: path.clone(), what, remedy: DAMAGED };
+    let content = |what: String| CheckpointError::Content {
+        path: path.clone(),
+        what,
+        remedy: DAMAGED,
+    };
     let layout = &weights.layout;
     let steps = SafeTensors::deserialize(&bytes)
         .and_then(|f| f.tensor("steps").map(|t| t.data().to_vec()))
         .map_err(|e| content(e.to_string()))?;
-    let steps = steps.try_into().map(u64::from_le_bytes).map_err(|_| content("tensor steps is not one number".into()))?;
+    let steps = steps
+        .try_into()
+        .map(u64::from_le_bytes)
+        .map_err(|_| content("tensor steps is not one number".into()))?;
     Ok(OptimizerState {
         first: unpack(&path, &bytes, "first.", &layout.tensors, layout.len)?,
         second: unpack(&path, &bytes, "second.", &layout.tensors, layout.len)?,
@@ -114,19 +139,42 @@ pub fn load_optimizer(dir: &Path, weights: &Weights) -> Result<OptimizerState, C
 }
 
 fn read_config(raw: &Value) -> Result<Config, String> {
-    let number = |key: &str| raw[key].as_u64().map(|n| n as usize).ok_or_else(|| format!("key {key} is missing or not a whole number"));
+    let number = |key: &str| {
+        raw[key]
+            .as_u64()
+            .map(|n| n as usize)
+            .ok_or_else(|| format!("key {key} is missing or not a whole number"))
+    };
     if raw["model_type"].as_str() != Some("qwen2") {
         return Err(format!("model_type is {}; this version reads qwen2", raw["model_type"]));
     }
     if raw["tie_word_embeddings"].as_bool() != Some(true) {
         return Err("tie_word_embeddings is not true; this version reads models with tied embeddings".into());
     }
+    if raw["hidden_act"].as_str().is_some_and(|act| act != "silu") {
+        return Err(format!(
+            "hidden_act is {}; this version computes silu",
+            raw["hidden_act"]
+        ));
+    }
+    if raw["use_sliding_window"].as_bool() == Some(true) {
+        return Err("use_sliding_window is true; this version attends to the whole sequence".into());
+    }
+    let scaling = ["rope_scaling", "rope_parameters"].map(|key| &raw[key]["rope_type"]);
+    if let Some(kind) = scaling
+        .iter()
+        .find(|kind| kind.as_str().is_some_and(|kind| kind != "default"))
+    {
+        return Err(format!("rope_type is {kind}; this version rotates without scaling"));
+    }
     let (hidden_size, num_attention_heads) = (number("hidden_size")?, number("num_attention_heads")?);
     let head_dim = match raw.get("head_dim").and_then(Value::as_u64) {
         Some(n) => n as usize,
         None => hidden_size / num_attention_heads.max(1),
     };
-    let theta = raw["rope_parameters"]["rope_theta"].as_f64().or(raw["rope_theta"].as_f64());
+    let theta = raw["rope_parameters"]["rope_theta"]
+        .as_f64()
+        .or(raw["rope_theta"].as_f64());
     Ok(Config {
         vocab_size: number("vocab_size")?,
         hidden_size,
@@ -136,7 +184,9 @@ fn read_config(raw: &Value) -> Result<Config, String> {
         head_dim,
         intermediate_size: number("intermediate_size")?,
         rope_theta: theta.ok_or("key rope_theta is missing or not a number")? as f32,
-        rms_norm_eps: raw["rms_norm_eps"].as_f64().ok_or("key rms_norm_eps is missing or not a number")? as f32,
+        rms_norm_eps: raw["rms_norm_eps"]
+            .as_f64()
+            .ok_or("key rms_norm_eps is missing or not a number")? as f32,
         max_position_embeddings: number("max_position_embeddings")?,
     })
 }
@@ -153,19 +203,38 @@ fn pack(prefix: &str, tensors: &[Tensor], flat: &[f32]) -> Vec<Raw> {
         .collect()
 }
 
-fn unpack(path: &Path, bytes: &[u8], prefix: &str, tensors: &[Tensor], len: usize) -> Result<Vec<f32>, CheckpointError> {
-    let content = |what: String| CheckpointError::Content { path: path.into(), what, remedy: DAMAGED };
+fn unpack(
+    path: &Path,
+    bytes: &[u8],
+    prefix: &str,
+    tensors: &[Tensor],
+    len: usize,
+) -> Result<Vec<f32>, CheckpointError> {
+    let content = |what: String| CheckpointError::Content {
+        path: path.into(),
+        what,
+        remedy: DAMAGED,
+    };
     let file = SafeTensors::deserialize(bytes).map_err(|e| content(e.to_string()))?;
     // The file is on disk with this many bytes, so the allocation is bounded by it.
     if len > bytes.len() {
-        return Err(content(format!("the file has {} bytes, too few for {len} parameters", bytes.len())));
+        return Err(content(format!(
+            "the file has {} bytes, too few for {len} parameters",
+            bytes.len()
+        )));
     }
     let mut flat = vec![0f32; len];
     for t in tensors {
         let name = format!("{prefix}{}", t.name);
-        let view = file.tensor(&name).map_err(|_| content(format!("tensor {name} is missing")))?;
+        let view = file
+            .tensor(&name)
+            .map_err(|_| content(format!("tensor {name} is missing")))?;
         if view.shape() != t.shape {
-            return Err(content(format!("tensor {name} has shape {:?}, and config.json asks for {:?}", view.shape(), t.shape)));
+            return Err(content(format!(
+                "tensor {name} has shape {:?}, and config.json asks for {:?}",
+                view.shape(),
+                t.shape
+            )));
         }
         let slot = &mut flat[t.range.clone()];
         match view.dtype() {
@@ -179,20 +248,33 @@ fn unpack(path: &Path, bytes: &[u8], prefix: &str, tensors: &[Tensor], len: usiz
                     *x = f32::from_bits(u32::from(u16::from_le_bytes([b[0], b[1]])) << 16);
                 }
             }
-            other => return Err(content(format!("tensor {name} is stored as {other:?}; this version reads F32 and BF16"))),
+            other => {
+                return Err(content(format!(
+                    "tensor {name} is stored as {other:?}; this version reads F32 and BF16"
+                )));
+            }
         }
         if let Some(bad) = slot.iter().position(|x| !x.is_finite()) {
-            return Err(content(format!("tensor {name} holds a number that is not finite at {bad}")));
+            return Err(content(format!(
+                "tensor {name} holds a number that is not finite at {bad}"
+            )));
         }
     }
     Ok(flat)
 }
 
 fn write_tensors(path: &Path, tensors: &[Raw]) -> Result<(), CheckpointError> {
-    let content = |what: String| CheckpointError::Content { path: path.into(), what, remedy: DISK };
+    let content = |what: String| CheckpointError::Content {
+        path: path.into(),
+        what,
+        remedy: DISK,
+    };
     let mut views = BTreeMap::new();
     for (name, shape, bytes, dtype) in tensors {
-        views.insert(name, TensorView::new(*dtype, shape.clone(), bytes).map_err(|e| content(e.to_string()))?);
+        views.insert(
+            name,
+            TensorView::new(*dtype, shape.clone(), bytes).map_err(|e| content(e.to_string()))?,
+        );
     }
     let metadata = [("format".to_owned(), "pt".to_owned())].into();
     let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| content(e.to_string()))?;
@@ -200,7 +282,12 @@ fn write_tensors(path: &Path, tensors: &[Raw]) -> Result<(), CheckpointError> {
 }
 
 fn read(path: &Path, limit: u64) -> Result<Vec<u8>, CheckpointError> {
-    let fail = |source| CheckpointError::File { action: "read", path: path.into(), source, remedy: REMEDY };
+    let fail = |source| CheckpointError::File {
+        action: "read",
+        path: path.into(),
+        source,
+        remedy: REMEDY,
+    };
     let size = std::fs::metadata(path).map_err(fail)?.len();
     if size > limit {
         return Err(CheckpointError::Content {
@@ -217,7 +304,12 @@ fn read(path: &Path, limit: u64) -> Result<Vec<u8>, CheckpointError> {
 /// # Errors
 /// When the disk says no.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
-    let fail = |source| CheckpointError::File { action: "write", path: path.into(), source, remedy: DISK };
+    let fail = |source| CheckpointError::File {
+        action: "write",
+        path: path.into(),
+        source,
+        remedy: DISK,
+    };
     let partial = path.with_extension("partial");
     std::fs::write(&partial, bytes).map_err(fail)?;
     std::fs::rename(&partial, path).map_err(fail)
@@ -253,7 +345,11 @@ mod tests {
         assert_eq!(back.config, weights.config);
         assert_eq!(back.params(), weights.params());
         let n = weights.params().len();
-        let state = OptimizerState { first: vec![1.5; n], second: vec![2.5; n], steps: 7 };
+        let state = OptimizerState {
+            first: vec![1.5; n],
+            second: vec![2.5; n],
+            steps: 7,
+        };
         save_optimizer(dir.path(), &weights, &state).unwrap();
         assert_eq!(load_optimizer(dir.path(), &weights).unwrap(), state);
     }
@@ -279,7 +375,13 @@ mod tests {
         let text = std::fs::read_to_string(&config).unwrap();
         std::fs::write(&config, text.replace("\"hidden_size\": 8", "\"hidden_size\": 16")).unwrap();
         assert!(message().contains("has shape"), "{}", message());
-        std::fs::write(&config, text.replace("\"hidden_size\": 8", "\"hidden_size\": 99999999999")).unwrap();
+        std::fs::write(&config, text.replace("\"silu\"", "\"gelu\"")).unwrap();
+        assert!(message().contains("hidden_act"), "{}", message());
+        std::fs::write(
+            &config,
+            text.replace("\"hidden_size\": 8", "\"hidden_size\": 99999999999"),
+        )
+        .unwrap();
         assert!(message().contains("hidden_size"), "{}", message());
     }
 }

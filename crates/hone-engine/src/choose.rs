@@ -29,13 +29,23 @@ pub fn choose(logits: &mut [f32], settings: &SamplingSettings, uniform: f64) -> 
                 (token, best) = (i, l);
             }
         }
-        return Choice { token: token as TokenId, logprob: best, sampled_logprob: None, entropy: kernels::entropy(logits) };
+        return Choice {
+            token: token as TokenId,
+            logprob: best,
+            sampled_logprob: None,
+            entropy: kernels::entropy(logits),
+        };
     }
     let plain = settings.temperature == 1.0 && settings.top_k == 0 && settings.top_p >= 1.0;
     if plain {
         kernels::log_softmax(logits, 1.0);
         let token = draw(logits, uniform);
-        return Choice { token: token as TokenId, logprob: logits[token], sampled_logprob: None, entropy: kernels::entropy(logits) };
+        return Choice {
+            token: token as TokenId,
+            logprob: logits[token],
+            sampled_logprob: None,
+            entropy: kernels::entropy(logits),
+        };
     }
     let mut raw = logits.to_vec();
     kernels::log_softmax(&mut raw, 1.0);
@@ -43,7 +53,11 @@ pub fn choose(logits: &mut [f32], settings: &SamplingSettings, uniform: f64) -> 
     if settings.top_k > 0 || settings.top_p < 1.0 {
         let mut order: Vec<usize> = (0..logits.len()).collect();
         order.sort_by(|a, b| logits[*b].total_cmp(&logits[*a]).then(a.cmp(b)));
-        let mut keep = if settings.top_k > 0 { order.len().min(settings.top_k as usize) } else { order.len() };
+        let mut keep = if settings.top_k > 0 {
+            order.len().min(settings.top_k as usize)
+        } else {
+            order.len()
+        };
         let mut mass = 0.0;
         for (n, i) in order[..keep].iter().enumerate() {
             mass += f64::from(logits[*i]).exp();
@@ -58,7 +72,12 @@ pub fn choose(logits: &mut [f32], settings: &SamplingSettings, uniform: f64) -> 
         kernels::log_softmax(logits, 1.0);
     }
     let token = draw(logits, uniform);
-    Choice { token: token as TokenId, logprob: raw[token], sampled_logprob: Some(logits[token]), entropy: kernels::entropy(logits) }
+    Choice {
+        token: token as TokenId,
+        logprob: raw[token],
+        sampled_logprob: Some(logits[token]),
+        entropy: kernels::entropy(logits),
+    }
 }
 
 /// Inverse of the cumulative distribution, in order of ids.
@@ -85,7 +104,13 @@ mod tests {
     use super::*;
 
     fn settings(temperature: f32, top_p: f32, top_k: u32) -> SamplingSettings {
-        SamplingSettings { temperature, top_p, top_k, max_tokens: 1, stream: String::new() }
+        SamplingSettings {
+            temperature,
+            top_p,
+            top_k,
+            max_tokens: 1,
+            stream: String::new(),
+        }
     }
 
     #[test]
@@ -95,7 +120,11 @@ mod tests {
         for (temperature, want) in [(1.0, [0.5, 0.3, 0.2]), (0.5, [0.25 / 0.38, 0.09 / 0.38, 0.04 / 0.38])] {
             let mut count = [0; 3];
             for i in 0..1000 {
-                let c = choose(&mut logits.clone(), &settings(temperature, 1.0, 0), (f64::from(i) + 0.5) / 1000.0);
+                let c = choose(
+                    &mut logits.clone(),
+                    &settings(temperature, 1.0, 0),
+                    (f64::from(i) + 0.5) / 1000.0,
+                );
                 count[c.token as usize] += 1;
                 let p = f64::from(c.sampled_logprob.unwrap_or(c.logprob)).exp();
                 assert!((p - want[c.token as usize]).abs() < 1e-6);

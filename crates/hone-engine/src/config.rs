@@ -108,7 +108,11 @@ impl Config {
         check("hidden_size", self.hidden_size, 1 << 15)?;
         check("num_hidden_layers", self.num_hidden_layers, 512)?;
         check("num_attention_heads", self.num_attention_heads, 1024)?;
-        check("num_key_value_heads", self.num_key_value_heads, self.num_attention_heads)?;
+        check(
+            "num_key_value_heads",
+            self.num_key_value_heads,
+            self.num_attention_heads,
+        )?;
         check("head_dim", self.head_dim, 1024)?;
         check("intermediate_size", self.intermediate_size, 1 << 17)?;
         check("max_position_embeddings", self.max_position_embeddings, 1 << 20)?;
@@ -122,10 +126,16 @@ impl Config {
             )));
         }
         if !(self.rope_theta.is_finite() && self.rope_theta > 1.0) {
-            return Err(ConfigError(format!("rope_theta is {}; it must be a number above 1", self.rope_theta)));
+            return Err(ConfigError(format!(
+                "rope_theta is {}; it must be a number above 1",
+                self.rope_theta
+            )));
         }
         if !(self.rms_norm_eps.is_finite() && self.rms_norm_eps > 0.0) {
-            return Err(ConfigError(format!("rms_norm_eps is {}; it must be a positive number", self.rms_norm_eps)));
+            return Err(ConfigError(format!(
+                "rms_norm_eps is {}; it must be a positive number",
+                self.rms_norm_eps
+            )));
         }
         Ok(())
     }
@@ -133,7 +143,12 @@ impl Config {
     /// Where each tensor lies.
     pub fn layout(&self) -> Layout {
         let mut place = Placer::default();
-        let (d, q, kv, f) = (self.hidden_size, self.query_width(), self.kv_width(), self.intermediate_size);
+        let (d, q, kv, f) = (
+            self.hidden_size,
+            self.query_width(),
+            self.kv_width(),
+            self.intermediate_size,
+        );
         let embed = place.tensor("model.embed_tokens.weight", &[self.vocab_size, d]);
         let blocks = (0..self.num_hidden_layers)
             .map(|i| {
@@ -150,11 +165,25 @@ impl Config {
                 let gate = place.tensor(&name("mlp.gate_proj.weight"), &[f, d]);
                 let up = place.tensor(&name("mlp.up_proj.weight"), &[f, d]);
                 let down = place.tensor(&name("mlp.down_proj.weight"), &[d, f]);
-                Block { norm1, qkv: wq.start..wv.end, qkv_bias: bq.start..bv.end, out, norm2, gate_up: gate.start..up.end, down }
+                Block {
+                    norm1,
+                    qkv: wq.start..wv.end,
+                    qkv_bias: bq.start..bv.end,
+                    out,
+                    norm2,
+                    gate_up: gate.start..up.end,
+                    down,
+                }
             })
             .collect();
         let norm = place.tensor("model.norm.weight", &[d]);
-        Layout { embed, blocks, norm, len: place.len, tensors: place.tensors }
+        Layout {
+            embed,
+            blocks,
+            norm,
+            len: place.len,
+            tensors: place.tensors,
+        }
     }
 }
 
@@ -168,7 +197,11 @@ impl Placer {
     fn tensor(&mut self, name: &str, shape: &[usize]) -> Range<usize> {
         let range = self.len..self.len + shape.iter().product::<usize>();
         self.len = range.end;
-        self.tensors.push(Tensor { name: name.to_owned(), shape: shape.to_vec(), range: range.clone() });
+        self.tensors.push(Tensor {
+            name: name.to_owned(),
+            shape: shape.to_vec(),
+            range: range.clone(),
+        });
         range
     }
 }

@@ -82,12 +82,22 @@ impl Cache {
     }
 
     fn keys(&self, hd: usize, head: usize, len: usize) -> Panels<'_> {
-        Panels { k: hd, n: len, stride: hd * PANEL, data: &self.keys[head * hd * self.capacity..] }
+        Panels {
+            k: hd,
+            n: len,
+            stride: hd * PANEL,
+            data: &self.keys[head * hd * self.capacity..],
+        }
     }
 
     fn values(&self, hd: usize, head: usize, len: usize) -> Panels<'_> {
         let at = head * hd.div_ceil(PANEL) * self.capacity * PANEL;
-        Panels { k: len, n: hd, stride: self.capacity * PANEL, data: &self.values[at..] }
+        Panels {
+            k: len,
+            n: hd,
+            stride: self.capacity * PANEL,
+            data: &self.values[at..],
+        }
     }
 }
 
@@ -121,12 +131,22 @@ pub struct Scratch {
 /// When a sequence grows beyond the model's context or an id is outside its vocabulary; callers check both.
 pub fn feed<'a>(weights: &Weights, feeds: &mut [Feed<'_>], s: &'a mut Scratch) -> &'a mut [f32] {
     let c = &weights.config;
-    let (d, w, q, kv, hd, group) = (c.hidden_size, c.qkv_width(), c.query_width(), c.kv_width(), c.head_dim, c.group());
+    let (d, w, q, kv, hd, group) = (
+        c.hidden_size,
+        c.qkv_width(),
+        c.query_width(),
+        c.kv_width(),
+        c.head_dim,
+        c.group(),
+    );
     let scale = (hd as f32).sqrt().recip();
     let m: usize = feeds.iter().map(|f| f.ids.len()).sum();
     for f in feeds.iter_mut() {
         let len = f.cache.ids.len() + f.ids.len();
-        assert!(len <= c.max_position_embeddings, "sequence is longer than the model's context");
+        assert!(
+            len <= c.max_position_embeddings,
+            "sequence is longer than the model's context"
+        );
         f.cache.grow(weights, len);
     }
     weights.embed(feeds.iter().flat_map(|f| f.ids.iter().copied()), &mut s.x);
@@ -134,7 +154,13 @@ pub fn feed<'a>(weights: &Weights, feeds: &mut [Feed<'_>], s: &'a mut Scratch) -
         let (block, packed) = (weights.block(index), &weights.forward.blocks[index]);
         let x = &mut s.x[..m * d];
         let h = sized(&mut s.h, m * d);
-        kernels::rms_norm(x, weights.param(&block.norm1), c.rms_norm_eps, h, sized(&mut s.inverse, m));
+        kernels::rms_norm(
+            x,
+            weights.param(&block.norm1),
+            c.rms_norm_eps,
+            h,
+            sized(&mut s.inverse, m),
+        );
         let qkv = sized(&mut s.qkv, m * w);
         gemm(m, Left::rows(h, d), packed.qkv.view(), qkv, w, false);
         kernels::add_bias(qkv, weights.param(&block.qkv_bias));
@@ -150,12 +176,26 @@ pub fn feed<'a>(weights: &Weights, feeds: &mut [Feed<'_>], s: &'a mut Scratch) -
                     let (key, value) = (&row[q + g * hd..][..hd], &row[q + kv + g * hd..][..hd]);
                     f.cache.write(hd, head, position, key, value);
                     let scores = sized(&mut s.scores, group * len);
-                    gemm(group, Left::rows(&row[g * group * hd..], hd), f.cache.keys(hd, head, len), scores, len, false);
+                    gemm(
+                        group,
+                        Left::rows(&row[g * group * hd..], hd),
+                        f.cache.keys(hd, head, len),
+                        scores,
+                        len,
+                        false,
+                    );
                     for row in scores.chunks_exact_mut(len) {
                         kernels::causal_softmax(row, len, position, scale);
                     }
                     let out = &mut ctx[g * group * hd..(g + 1) * group * hd];
-                    gemm(group, Left::rows(scores, len), f.cache.values(hd, head, len), out, hd, false);
+                    gemm(
+                        group,
+                        Left::rows(scores, len),
+                        f.cache.values(hd, head, len),
+                        out,
+                        hd,
+                        false,
+                    );
                 }
             }
         }

@@ -23,7 +23,10 @@ pub struct Packed {
 impl Packed {
     /// Pack `b[k, n]` stored row by row with `stride` floats between rows.
     pub fn rows(&mut self, b: &[f32], stride: usize, k: usize, n: usize) {
-        assert!(k == 0 || b.len() >= (k - 1) * stride + n, "right-hand side is too short");
+        assert!(
+            k == 0 || b.len() >= (k - 1) * stride + n,
+            "right-hand side is too short"
+        );
         self.resize(k, n);
         for (j, panel) in self.data.chunks_exact_mut(k.max(1) * PANEL).enumerate() {
             let width = PANEL.min(n - j * PANEL);
@@ -37,7 +40,10 @@ impl Packed {
 
     /// Pack the transpose of `b[n, k]` stored row by row with `stride` floats between rows.
     pub fn columns(&mut self, b: &[f32], stride: usize, k: usize, n: usize) {
-        assert!(n == 0 || b.len() >= (n - 1) * stride + k, "right-hand side is too short");
+        assert!(
+            n == 0 || b.len() >= (n - 1) * stride + k,
+            "right-hand side is too short"
+        );
         self.resize(k, n);
         for (j, panel) in self.data.chunks_exact_mut(k.max(1) * PANEL).enumerate() {
             let width = PANEL.min(n - j * PANEL);
@@ -61,7 +67,12 @@ impl Packed {
 
     /// A borrowed view for [`gemm`].
     pub fn view(&self) -> Panels<'_> {
-        Panels { k: self.k, n: self.n, stride: self.k * PANEL, data: &self.data }
+        Panels {
+            k: self.k,
+            n: self.n,
+            stride: self.k * PANEL,
+            data: &self.data,
+        }
     }
 }
 
@@ -89,7 +100,11 @@ pub struct Left<'a> {
 impl<'a> Left<'a> {
     /// Stored row by row.
     pub fn rows(data: &'a [f32], stride: usize) -> Self {
-        Self { data, row: stride, col: 1 }
+        Self {
+            data,
+            row: stride,
+            col: 1,
+        }
     }
 }
 
@@ -103,10 +118,28 @@ pub fn gemm(m: usize, a: Left<'_>, b: Panels<'_>, c: &mut [f32], c_stride: usize
         return;
     }
     let panels = n.div_ceil(PANEL);
-    assert!(k == 0 || a.data.len() > (m - 1) * a.row + (k - 1) * a.col, "left-hand side is too short");
-    assert!(b.data.len() >= (panels - 1) * b.stride + k * PANEL, "right-hand side is too short");
-    assert!(c.len() >= (m - 1) * c_stride + n && c_stride >= n, "result is too short");
-    let task = Task { m, k, n, a, b, c: c.as_mut_ptr(), c_stride, accumulate };
+    assert!(
+        k == 0 || a.data.len() > (m - 1) * a.row + (k - 1) * a.col,
+        "left-hand side is too short"
+    );
+    assert!(
+        b.data.len() >= (panels - 1) * b.stride + k * PANEL,
+        "right-hand side is too short"
+    );
+    assert!(
+        c.len() >= (m - 1) * c_stride + n && c_stride >= n,
+        "result is too short"
+    );
+    let task = Task {
+        m,
+        k,
+        n,
+        a,
+        b,
+        c: c.as_mut_ptr(),
+        c_stride,
+        accumulate,
+    };
     // SAFETY: the shapes were checked above, and `level` only names instructions that this processor has.
     unsafe {
         match level() {
@@ -156,7 +189,11 @@ pub fn gemm_at_b(scratch: &mut Transposed, t: usize, a: Block<'_>, b: Block<'_>,
                 let from = (t0 + p) * a.stride + i0;
                 scratch.left[p * width..(p + 1) * width].copy_from_slice(&a.data[from..from + width]);
             }
-            let left = Left { data: &scratch.left, row: 1, col: width };
+            let left = Left {
+                data: &scratch.left,
+                row: 1,
+                col: width,
+            };
             gemm(width, left, scratch.right.view(), &mut c[i0 * n..], n, true);
         }
     }
@@ -338,8 +375,24 @@ mod x86 {
             }
         };
     }
-    vector!(__m512, 16, _mm512_setzero_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_fmadd_ps, _mm512_storeu_ps);
-    vector!(__m256, 8, _mm256_setzero_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_fmadd_ps, _mm256_storeu_ps);
+    vector!(
+        __m512,
+        16,
+        _mm512_setzero_ps,
+        _mm512_loadu_ps,
+        _mm512_set1_ps,
+        _mm512_fmadd_ps,
+        _mm512_storeu_ps
+    );
+    vector!(
+        __m256,
+        8,
+        _mm256_setzero_ps,
+        _mm256_loadu_ps,
+        _mm256_set1_ps,
+        _mm256_fmadd_ps,
+        _mm256_storeu_ps
+    );
 
     driver!(
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
@@ -390,7 +443,15 @@ mod tests {
 
     #[test]
     fn every_path_gives_the_defined_bits() {
-        for (m, k, n) in [(1, 1, 1), (1, 7, 33), (3, 32, 32), (5, 40, 70), (12, 17, 64), (13, 129, 31), (40, 64, 100)] {
+        for (m, k, n) in [
+            (1, 1, 1),
+            (1, 7, 33),
+            (3, 32, 32),
+            (5, 40, 70),
+            (12, 17, 64),
+            (13, 129, 31),
+            (40, 64, 100),
+        ] {
             let (a, b, c0) = (numbers("a", m * k), numbers("b", k * n), numbers("c", m * n));
             let want = reference(m, k, n, &a, &b, &c0);
             let mut packed = Packed::default();
@@ -402,14 +463,26 @@ mod tests {
             let bt: Vec<f32> = (0..n * k).map(|i| b[(i % k) * n + i / k]).collect();
             packed.columns(&bt, k, k, n);
             let mut c = c0.clone();
-            let task = Task { m, k, n, a: Left::rows(&a, k), b: packed.view(), c: c.as_mut_ptr(), c_stride: n, accumulate: true };
+            let task = Task {
+                m,
+                k,
+                n,
+                a: Left::rows(&a, k),
+                b: packed.view(),
+                c: c.as_mut_ptr(),
+                c_stride: n,
+                accumulate: true,
+            };
             // SAFETY: shapes as above.
             unsafe { portable(&task) };
             assert_eq!(c, want, "portable {m}x{k}x{n}");
             #[cfg(target_arch = "x86_64")]
             if level() >= Level::Avx2 {
                 let mut c = c0.clone();
-                let task = Task { c: c.as_mut_ptr(), ..task };
+                let task = Task {
+                    c: c.as_mut_ptr(),
+                    ..task
+                };
                 // SAFETY: the level was checked.
                 unsafe { x86::avx2(&task) };
                 assert_eq!(c, want, "avx2 {m}x{k}x{n}");
@@ -417,7 +490,13 @@ mod tests {
 
             let at: Vec<f32> = (0..m * k).map(|i| a[(i % m) * k + i / m]).collect();
             let mut c = c0.clone();
-            gemm_at_b(&mut Transposed::default(), k, Block::new(&at, m, m), Block::new(&b, n, n), &mut c);
+            gemm_at_b(
+                &mut Transposed::default(),
+                k,
+                Block::new(&at, m, m),
+                Block::new(&b, n, n),
+                &mut c,
+            );
             assert_eq!(c, want, "transposed {m}x{k}x{n}");
         }
     }

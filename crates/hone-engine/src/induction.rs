@@ -44,7 +44,9 @@ pub fn induction(config: Config, stream: &Stream) -> Result<Weights, WeightsErro
         // The embedding at STREAM per element, everything written to the stream in proportion to it, and the last gain
         // such that logits start near unit scale.
         let root = (d as f32).sqrt();
-        params[layout.embed.clone()].iter_mut().for_each(|x| *x *= STREAM * root);
+        params[layout.embed.clone()]
+            .iter_mut()
+            .for_each(|x| *x *= STREAM * root);
         params[layout.norm.clone()].fill(1.0 / (STREAM * root));
         for block in &layout.blocks {
             params[block.out.clone()].iter_mut().for_each(|x| *x *= STREAM);
@@ -69,7 +71,11 @@ pub fn induction(config: Config, stream: &Stream) -> Result<Weights, WeightsErro
                     let at = block.qkv.start + (q + kv + group * hd + i) * d;
                     params[at..at + d].copy_from_slice(&value[i * d..(i + 1) * d]);
                 }
-                let out = if index == 0 { orthonormal(rank, d, &name("out")) } else { value };
+                let out = if index == 0 {
+                    orthonormal(rank, d, &name("out"))
+                } else {
+                    value
+                };
                 let size = if index == 0 { STREAM } else { COPY * STREAM };
                 for i in 0..rank {
                     for j in 0..d {
@@ -83,7 +89,9 @@ pub fn induction(config: Config, stream: &Stream) -> Result<Weights, WeightsErro
             let head = group * c.group();
             let block = &blocks[0];
             for at in [head * hd, q + group * hd] {
-                params[block.qkv.start + at * d..block.qkv.start + (at + hd) * d].iter_mut().for_each(|w| *w *= 0.1);
+                params[block.qkv.start + at * d..block.qkv.start + (at + hd) * d]
+                    .iter_mut()
+                    .for_each(|w| *w *= 0.1);
             }
             for pair in (0..half).filter(|p| angle(*p) > FAST) {
                 let bias = block.qkv_bias.start;

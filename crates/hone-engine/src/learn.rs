@@ -84,7 +84,13 @@ pub struct AdamW {
 
 impl Default for AdamW {
     fn default() -> Self {
-        Self { beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.0, clip_norm: 1.0 }
+        Self {
+            beta1: 0.9,
+            beta2: 0.95,
+            eps: 1e-8,
+            weight_decay: 0.0,
+            clip_norm: 1.0,
+        }
     }
 }
 
@@ -127,7 +133,9 @@ pub struct OptimizerState {
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum LearnError {
     /// The gradient or loss is not a number.
-    #[error("the {0} is not finite at optimiser step {1}; the weights were left as they were: lower the learning rate or look at the batch's log-probabilities")]
+    #[error(
+        "the {0} is not finite at optimiser step {1}; the weights were left as they were: lower the learning rate or look at the batch's log-probabilities"
+    )]
     NotFinite(&'static str, u64),
     /// A saved optimiser state of another model.
     #[error("the optimiser state has {have} numbers and the model {want}; it belongs to another model")]
@@ -139,7 +147,7 @@ pub enum LearnError {
     },
 }
 
-const SHARD_TOKENS: usize = 1024;
+const SHARD_TOKENS: usize = 512;
 const MAX_SHARDS: usize = 8;
 const QUERY_BLOCK: usize = 64;
 
@@ -182,7 +190,11 @@ impl Learner {
 
     /// A copy of the optimiser's state.
     pub fn optimizer_state(&self) -> OptimizerState {
-        OptimizerState { first: self.first.clone(), second: self.second.clone(), steps: self.steps }
+        OptimizerState {
+            first: self.first.clone(),
+            second: self.second.clone(),
+            steps: self.steps,
+        }
     }
 
     /// Continue from a saved state.
@@ -235,7 +247,16 @@ impl Learner {
                     gradient.clear();
                     gradient.resize(weights.params().len(), 0.0);
                 }
-                let pass = shard_pass(weights, backward, rows, shard, temperature, loss, &mut scratch, &mut gradient);
+                let pass = shard_pass(
+                    weights,
+                    backward,
+                    rows,
+                    shard,
+                    temperature,
+                    loss,
+                    &mut scratch,
+                    &mut gradient,
+                );
                 *results[at].lock().unwrap_or_else(std::sync::PoisonError::into_inner) = pass;
             }
         };
@@ -245,7 +266,10 @@ impl Learner {
             }
             work(&self.scratch[0]);
         });
-        let mut total = Pass { scores: vec![RowScore::default(); rows.len()], ..Pass::default() };
+        let mut total = Pass {
+            scores: vec![RowScore::default(); rows.len()],
+            ..Pass::default()
+        };
         for (shard, result) in shards.iter().zip(results) {
             let pass = result.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
             total.loss += pass.loss;
@@ -274,7 +298,11 @@ impl Learner {
             return Err(LearnError::NotFinite("gradient", self.steps));
         }
         let clip = f64::from(adamw.clip_norm);
-        let scale = if clip > 0.0 && norm > clip { (clip / norm) as f32 } else { 1.0 };
+        let scale = if clip > 0.0 && norm > clip {
+            (clip / norm) as f32
+        } else {
+            1.0
+        };
         self.steps += 1;
         let correction = |beta: f32| (1.0 - f64::from(beta).powf(self.steps as f64)) as f32;
         let (c1, c2) = (correction(adamw.beta1), correction(adamw.beta2));
@@ -284,7 +312,11 @@ impl Learner {
         weights.update(|params| {
             for tensor in &tensors {
                 let at = tensor.range.clone();
-                let decay = if tensor.shape.len() > 1 { lr * adamw.weight_decay } else { 0.0 };
+                let decay = if tensor.shape.len() > 1 {
+                    lr * adamw.weight_decay
+                } else {
+                    0.0
+                };
                 kernels::adamw(
                     &mut params[at.clone()],
                     &gradient[at.clone()],
@@ -324,7 +356,11 @@ fn cut(rows: &[Row<'_>]) -> Vec<Vec<usize>> {
             shard.push(row);
         }
     }
-    shards.into_iter().map(|(_, shard)| shard).filter(|shard| !shard.is_empty()).collect()
+    shards
+        .into_iter()
+        .map(|(_, shard)| shard)
+        .filter(|shard| !shard.is_empty())
+        .collect()
 }
 
 /// What the backward pass of a block needs from its forward pass.
@@ -391,7 +427,12 @@ fn shard_pass(
         spans.push(t..t + n);
         t += n;
     }
-    weights.embed(shard.iter().flat_map(|row| rows[*row].ids[..fed(&rows[*row])].iter().copied()), &mut s.x);
+    weights.embed(
+        shard
+            .iter()
+            .flat_map(|row| rows[*row].ids[..fed(&rows[*row])].iter().copied()),
+        &mut s.x,
+    );
     s.saved.resize_with(c.num_hidden_layers, Saved::default);
     for index in 0..c.num_hidden_layers {
         block_forward(weights, index, t, &spans, s);
@@ -409,7 +450,10 @@ fn shard_pass(
         s.picked.extend_from_slice(&s.x[at * d..(at + 1) * d]);
     }
     weights.head(m, &s.picked, &mut s.normed, &mut s.inverse, &mut s.logits);
-    let mut pass = Pass { tokens: t, ..Pass::default() };
+    let mut pass = Pass {
+        tokens: t,
+        ..Pass::default()
+    };
     let mut at = 0;
     for &row in shard {
         let Row { ids, targets } = rows[row];
@@ -445,7 +489,13 @@ fn shard_pass(
 
     // Backward.
     let dlogits = &s.logits[..m * v];
-    gemm_at_b(&mut s.transposed, m, Block::new(dlogits, v, v), Block::new(&s.normed[..m * d], d, d), &mut gradient[weights.layout.embed.clone()]);
+    gemm_at_b(
+        &mut s.transposed,
+        m,
+        Block::new(dlogits, v, v),
+        Block::new(&s.normed[..m * d], d, d),
+        &mut gradient[weights.layout.embed.clone()],
+    );
     let dnormed = sized(&mut s.dh, m * d);
     gemm(m, Left::rows(dlogits, v), backward.head.view(), dnormed, d, false);
     let dpicked = sized(&mut s.dctx, m * d);
@@ -482,7 +532,13 @@ fn block_forward(weights: &Weights, index: usize, t: usize, spans: &[std::ops::R
     let x = &mut s.x[..t * d];
     sized(&mut saved.x, t * d).copy_from_slice(x);
     let h = sized(&mut s.buffers.h, t * d);
-    kernels::rms_norm(x, weights.param(&block.norm1), c.rms_norm_eps, h, sized(&mut saved.inverse1, t));
+    kernels::rms_norm(
+        x,
+        weights.param(&block.norm1),
+        c.rms_norm_eps,
+        h,
+        sized(&mut saved.inverse1, t),
+    );
     let qkv = sized(&mut saved.qkv, t * w);
     gemm(t, Left::rows(h, d), packed.qkv.view(), qkv, w, false);
     kernels::add_bias(qkv, weights.param(&block.qkv_bias));
@@ -516,9 +572,23 @@ fn attend(c: &crate::config::Config, qkv: &[f32], ctx: &mut [f32], a: &mut Atten
                 let r1 = n.min(r0 + QUERY_BLOCK);
                 let m = r1 - r0;
                 let p = sized(&mut a.scores, m * r1);
-                gemm(m, Left::rows(&qkv[r0 * w + head * hd..], w), first(a.keys.view(), hd, r1), p, r1, false);
+                gemm(
+                    m,
+                    Left::rows(&qkv[r0 * w + head * hd..], w),
+                    first(a.keys.view(), hd, r1),
+                    p,
+                    r1,
+                    false,
+                );
                 kernels::causal_softmax(p, r1, r0, scale);
-                gemm(m, Left::rows(p, r1), first(a.values.view(), r1, hd), &mut ctx[r0 * q + head * hd..], q, false);
+                gemm(
+                    m,
+                    Left::rows(p, r1),
+                    first(a.values.view(), r1, hd),
+                    &mut ctx[r0 * q + head * hd..],
+                    q,
+                    false,
+                );
             }
         }
     }
@@ -531,7 +601,14 @@ fn first(panels: Panels<'_>, k: usize, n: usize) -> Panels<'_> {
 }
 
 /// Backward of [`attend`]: `dctx[n, q]` to `dqkv[n, w]` (overwritten).
-fn attend_backward(c: &crate::config::Config, qkv: &[f32], dctx: &[f32], dqkv: &mut [f32], a: &mut Attention, transposed: &mut Transposed) {
+fn attend_backward(
+    c: &crate::config::Config,
+    qkv: &[f32],
+    dctx: &[f32],
+    dqkv: &mut [f32],
+    a: &mut Attention,
+    transposed: &mut Transposed,
+) {
     let (w, q, kv, hd) = (c.qkv_width(), c.query_width(), c.kv_width(), c.head_dim);
     let n = qkv.len() / w;
     let scale = (hd as f32).sqrt().recip();
@@ -551,12 +628,38 @@ fn attend_backward(c: &crate::config::Config, qkv: &[f32], dctx: &[f32], dqkv: &
                 let p = sized(&mut a.scores, m * r1);
                 gemm(m, Left::rows(queries, w), first(a.keys.view(), hd, r1), p, r1, false);
                 kernels::causal_softmax(p, r1, r0, scale);
-                gemm_at_b(transposed, m, Block::new(p, r1, r1), Block::new(dout, q, hd), &mut a.dv[..r1 * hd]);
+                gemm_at_b(
+                    transposed,
+                    m,
+                    Block::new(p, r1, r1),
+                    Block::new(dout, q, hd),
+                    &mut a.dv[..r1 * hd],
+                );
                 let dp = sized(&mut a.dscores, m * r1);
-                gemm(m, Left::rows(dout, q), first(a.values_columns.view(), hd, r1), dp, r1, false);
+                gemm(
+                    m,
+                    Left::rows(dout, q),
+                    first(a.values_columns.view(), hd, r1),
+                    dp,
+                    r1,
+                    false,
+                );
                 kernels::causal_softmax_backward(p, dp, r1, scale);
-                gemm(m, Left::rows(dp, r1), first(a.keys_rows.view(), r1, hd), &mut dqkv[r0 * w + head * hd..], w, false);
-                gemm_at_b(transposed, m, Block::new(dp, r1, r1), Block::new(queries, w, hd), &mut a.dk[..r1 * hd]);
+                gemm(
+                    m,
+                    Left::rows(dp, r1),
+                    first(a.keys_rows.view(), r1, hd),
+                    &mut dqkv[r0 * w + head * hd..],
+                    w,
+                    false,
+                );
+                gemm_at_b(
+                    transposed,
+                    m,
+                    Block::new(dp, r1, r1),
+                    Block::new(queries, w, hd),
+                    &mut a.dk[..r1 * hd],
+                );
             }
         }
         for (i, row) in dqkv.chunks_exact_mut(w).enumerate() {
@@ -585,7 +688,13 @@ fn block_backward(
     let gate_up = &mut saved.gate_up[..t * 2 * f];
     let act = sized(&mut s.buffers.act, t * f);
     kernels::swiglu(gate_up, act, f);
-    gemm_at_b(&mut s.transposed, t, Block::new(dx, d, d), Block::new(act, f, f), &mut gradient[block.down.clone()]);
+    gemm_at_b(
+        &mut s.transposed,
+        t,
+        Block::new(dx, d, d),
+        Block::new(act, f, f),
+        &mut gradient[block.down.clone()],
+    );
     let dact = sized(&mut s.dact, t * f);
     gemm(t, Left::rows(dx, d), packed.down.view(), dact, f, false);
     kernels::swiglu_backward(gate_up, dact, f);
@@ -593,14 +702,33 @@ fn block_backward(
     let mid = &saved.mid[..t * d];
     let inverse2 = &mut saved.inverse2[..t];
     kernels::rms_norm(mid, weights.param(&block.norm2), c.rms_norm_eps, h, inverse2);
-    gemm_at_b(&mut s.transposed, t, Block::new(gate_up, 2 * f, 2 * f), Block::new(h, d, d), &mut gradient[block.gate_up.clone()]);
+    gemm_at_b(
+        &mut s.transposed,
+        t,
+        Block::new(gate_up, 2 * f, 2 * f),
+        Block::new(h, d, d),
+        &mut gradient[block.gate_up.clone()],
+    );
     let dh = sized(&mut s.dh, t * d);
     gemm(t, Left::rows(gate_up, 2 * f), packed.gate_up.view(), dh, d, false);
-    kernels::rms_norm_backward(mid, weights.param(&block.norm2), inverse2, dh, dx, &mut gradient[block.norm2.clone()]);
+    kernels::rms_norm_backward(
+        mid,
+        weights.param(&block.norm2),
+        inverse2,
+        dh,
+        dx,
+        &mut gradient[block.norm2.clone()],
+    );
 
     // Attention.
     let ctx = &saved.ctx[..t * q];
-    gemm_at_b(&mut s.transposed, t, Block::new(dx, d, d), Block::new(ctx, q, q), &mut gradient[block.out.clone()]);
+    gemm_at_b(
+        &mut s.transposed,
+        t,
+        Block::new(dx, d, d),
+        Block::new(ctx, q, q),
+        &mut gradient[block.out.clone()],
+    );
     let dctx = sized(&mut s.dctx, t * q);
     gemm(t, Left::rows(dx, d), packed.out.view(), dctx, q, false);
     let dqkv = sized(&mut s.dqkv, t * w);
@@ -608,7 +736,14 @@ fn block_backward(
     for span in spans {
         let rows = span.start * w..span.end * w;
         let dctx = &dctx[span.start * q..span.end * q];
-        attend_backward(c, &qkv[rows.clone()], dctx, &mut dqkv[rows.clone()], &mut s.attention, &mut s.transposed);
+        attend_backward(
+            c,
+            &qkv[rows.clone()],
+            dctx,
+            &mut dqkv[rows.clone()],
+            &mut s.attention,
+            &mut s.transposed,
+        );
         for (position, row) in dqkv[rows].chunks_exact_mut(w).enumerate() {
             weights.rotary.apply(&mut row[..q + c.kv_width()], position, -1.0);
         }
@@ -618,8 +753,21 @@ fn block_backward(
     let inverse1 = &mut saved.inverse1[..t];
     let h = sized(&mut s.buffers.h, t * d);
     kernels::rms_norm(x, weights.param(&block.norm1), c.rms_norm_eps, h, inverse1);
-    gemm_at_b(&mut s.transposed, t, Block::new(dqkv, w, w), Block::new(h, d, d), &mut gradient[block.qkv.clone()]);
+    gemm_at_b(
+        &mut s.transposed,
+        t,
+        Block::new(dqkv, w, w),
+        Block::new(h, d, d),
+        &mut gradient[block.qkv.clone()],
+    );
     let dh = sized(&mut s.dh, t * d);
     gemm(t, Left::rows(dqkv, w), packed.qkv.view(), dh, d, false);
-    kernels::rms_norm_backward(x, weights.param(&block.norm1), inverse1, dh, dx, &mut gradient[block.norm1.clone()]);
+    kernels::rms_norm_backward(
+        x,
+        weights.param(&block.norm1),
+        inverse1,
+        dh,
+        dx,
+        &mut gradient[block.norm1.clone()],
+    );
 }

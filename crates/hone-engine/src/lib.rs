@@ -24,10 +24,10 @@ mod sampler;
 mod simd;
 mod weights;
 
+pub use choose::{Choice, choose};
 pub use config::{Config, ConfigError, Layout, Tensor};
 pub use induction::induction;
 pub use learn::{AdamW, CrossEntropy, LearnError, Learner, Loss, OptimizerState, Pass, Row, RowGradient, RowScore};
-pub use choose::{Choice, choose};
 pub use sampler::{Sampler, SamplerStats};
 pub use simd::{Level, level};
 pub use weights::{Weights, WeightsError};

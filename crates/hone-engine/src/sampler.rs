@@ -106,7 +106,13 @@ impl Drop for Place {
 
 impl Sampler {
     /// Start `threads` workers on these weights.
-    pub fn new(policy: impl Into<String>, codec: Arc<Codec>, weights: Arc<Weights>, version: u64, threads: usize) -> Self {
+    pub fn new(
+        policy: impl Into<String>,
+        codec: Arc<Codec>,
+        weights: Arc<Weights>,
+        version: u64,
+        threads: usize,
+    ) -> Self {
         let counters = Arc::new(Counters::default());
         let context = weights.config.max_position_embeddings;
         let workers = (0..threads.max(1))
@@ -123,11 +129,26 @@ impl Sampler {
                     scratch: Scratch::default(),
                     clock: 0,
                 };
-                let thread = std::thread::Builder::new().name("hone-sampler".into()).spawn(move || worker.run()).ok();
-                WorkerHandle { inbox, load: Arc::default(), thread }
+                let thread = std::thread::Builder::new()
+                    .name("hone-sampler".into())
+                    .spawn(move || worker.run())
+                    .ok();
+                WorkerHandle {
+                    inbox,
+                    load: Arc::default(),
+                    thread,
+                }
             })
             .collect();
-        Self { codec, policy: policy.into(), context, workers, routes: Mutex::default(), next: AtomicU64::new(0), counters }
+        Self {
+            codec,
+            policy: policy.into(),
+            context,
+            workers,
+            routes: Mutex::default(),
+            next: AtomicU64::new(0),
+            counters,
+        }
     }
 
     /// Use new weights from now on. Answers under way go on with them, and their tokens say which version sampled them.
@@ -141,7 +162,11 @@ impl Sampler {
     pub fn stats(&self) -> SamplerStats {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let c = &self.counters;
-        SamplerStats { fed: get(&c.fed), sampled: get(&c.sampled), batches: get(&c.batches) }
+        SamplerStats {
+            fed: get(&c.fed),
+            sampled: get(&c.sampled),
+            batches: get(&c.batches),
+        }
     }
 
     /// The tokenizer and chat format.
@@ -150,9 +175,15 @@ impl Sampler {
     }
 
     fn place(&self, conversation: &Conversation, ids: &[TokenId]) -> Arc<Place> {
-        let kept = conversation.cache.clone().and_then(|cache| Arc::downcast::<Place>(cache).ok());
+        let kept = conversation
+            .cache
+            .clone()
+            .and_then(|cache| Arc::downcast::<Place>(cache).ok());
         if let Some(place) = kept
-            && self.workers.get(place.worker).is_some_and(|w| Arc::ptr_eq(&w.load, &place.load))
+            && self
+                .workers
+                .get(place.worker)
+                .is_some_and(|w| Arc::ptr_eq(&w.load, &place.load))
         {
             return place;
         }
@@ -169,7 +200,12 @@ impl Sampler {
         let handle = &self.workers[worker];
         handle.load.fetch_add(1, Ordering::Relaxed);
         let sequence = self.next.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Place { worker, sequence, inbox: handle.inbox.clone(), load: Arc::clone(&handle.load) })
+        Arc::new(Place {
+            worker,
+            sequence,
+            inbox: handle.inbox.clone(),
+            load: Arc::clone(&handle.load),
+        })
     }
 }
 
@@ -197,7 +233,10 @@ impl Model for Sampler {
         let mut ids = conversation.ids.clone();
         ids.extend_from_slice(&prompt);
         if ids.len() >= self.context {
-            return Err(ModelError::ContextOverflow { tokens: ids.len(), limit: self.context });
+            return Err(ModelError::ContextOverflow {
+                tokens: ids.len(),
+                limit: self.context,
+            });
         }
         let place = self.place(conversation, &ids);
         let start = (SystemTime::now(), Instant::now());
@@ -211,7 +250,10 @@ impl Model for Sampler {
             reply,
         };
         let gone = || ModelError::Unavailable("the sampler's worker thread has ended".into());
-        self.workers[place.worker].inbox.send(Message::Generate(Box::new(job))).map_err(|_| gone())?;
+        self.workers[place.worker]
+            .inbox
+            .send(Message::Generate(Box::new(job)))
+            .map_err(|_| gone())?;
         let out = answer.await.map_err(|_| gone())?;
         let timing = Timing {
             start_us: start.0.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros() as u64),
@@ -228,7 +270,14 @@ impl Model for Sampler {
             timing,
         };
         conversation.cache = Some(place);
-        Ok(finish_turn(&self.codec, conversation, &request, &self.policy, prompt, output))
+        Ok(finish_turn(
+            &self.codec,
+            conversation,
+            &request,
+            &self.policy,
+            prompt,
+            output,
+        ))
     }
 }
 
@@ -345,13 +394,21 @@ impl Worker {
                 if have == s.cache.ids().len()
                     && let Some(running) = &s.running
                 {
-                    soon += running.pending.iter().zip(&job.ids[have..want]).take_while(|(a, b)| a == b).count();
+                    soon += running
+                        .pending
+                        .iter()
+                        .zip(&job.ids[have..want])
+                        .take_while(|(a, b)| a == b)
+                        .count();
                 }
                 if best.is_none_or(|(most, ..)| soon > most) {
                     best = Some((soon, have == soon, *id));
                 }
             }
-            let mut sequence = Sequence { version: self.version, ..Sequence::default() };
+            let mut sequence = Sequence {
+                version: self.version,
+                ..Sequence::default()
+            };
             if let Some((n, ready, id)) = best.filter(|(n, ..)| *n >= MIN_SHARED) {
                 if !ready {
                     return Err(job);
@@ -363,12 +420,20 @@ impl Worker {
             self.make_room();
             self.sequences.insert(job.sequence, sequence);
         }
-        let Some(s) = self.sequences.get_mut(&job.sequence) else { return Err(job) };
+        let Some(s) = self.sequences.get_mut(&job.sequence) else {
+            return Err(job);
+        };
         if s.running.is_some() {
             // Two copies of one conversation: the second waits for the first.
             return Err(job);
         }
-        let common = s.cache.ids().iter().zip(&job.ids[..want]).take_while(|(a, b)| a == b).count();
+        let common = s
+            .cache
+            .ids()
+            .iter()
+            .zip(&job.ids[..want])
+            .take_while(|(a, b)| a == b)
+            .count();
         s.cache.truncate(common);
         s.running = Some(Running {
             pending: job.ids[common..].to_vec(),
@@ -418,7 +483,11 @@ impl Worker {
             room -= n;
             s.used = self.clock;
             let want = n == running.pending.len();
-            feeds.push(Feed { cache: &mut s.cache, ids: &running.pending[..n], want });
+            feeds.push(Feed {
+                cache: &mut s.cache,
+                ids: &running.pending[..n],
+                want,
+            });
         }
         if feeds.is_empty() {
             return;
@@ -447,7 +516,11 @@ impl Worker {
             out.entropies.push(choice.entropy);
             match out.versions.last_mut() {
                 Some(span) if span.value == self.version => span.end += 1,
-                _ => out.versions.push(Span { start: position as u32, end: position as u32 + 1, value: self.version }),
+                _ => out.versions.push(Span {
+                    start: position as u32,
+                    end: position as u32 + 1,
+                    value: self.version,
+                }),
             }
             let finish = if choice.token == running.end {
                 FinishReason::Stop

@@ -35,7 +35,9 @@ fn model(config: &Config, seed: u64) -> Weights {
 
 fn ids(seed: u64, n: usize, vocab: usize) -> Vec<u32> {
     let stream = Stream::new(seed).named("ids");
-    (0..n).map(|i| (stream.uniform(i as u64) * vocab as f64) as u32).collect()
+    (0..n)
+        .map(|i| (stream.uniform(i as u64) * vocab as f64) as u32)
+        .collect()
 }
 
 struct Weighted;
@@ -46,7 +48,9 @@ impl Loss for Weighted {
         let e = |k: usize| ((index + k) % 3) as f32 * 0.2 - 0.1;
         let n = score.logp.len();
         RowGradient {
-            loss: (0..n).map(|k| f64::from(a(k) * score.logp[k] + e(k) * score.entropy[k])).sum(),
+            loss: (0..n)
+                .map(|k| f64::from(a(k) * score.logp[k] + e(k) * score.entropy[k]))
+                .sum(),
             dlogp: (0..n).map(a).collect(),
             dentropy: (0..n).map(e).collect(),
         }
@@ -57,9 +61,17 @@ impl Loss for Weighted {
 fn gradients_agree_with_finite_differences() {
     let config = config();
     let weights = model(&config, 1);
-    let data: Vec<_> = [90, 13, 40].iter().enumerate().map(|(i, n)| ids(i as u64, *n, 50)).collect();
+    let data: Vec<_> = [90, 13, 40]
+        .iter()
+        .enumerate()
+        .map(|(i, n)| ids(i as u64, *n, 50))
+        .collect();
     let targets: Vec<Vec<u32>> = vec![(60..90).collect(), vec![1, 5, 12], (3..40).step_by(2).collect()];
-    let rows: Vec<_> = data.iter().zip(&targets).map(|(ids, targets)| Row { ids, targets }).collect();
+    let rows: Vec<_> = data
+        .iter()
+        .zip(&targets)
+        .map(|(ids, targets)| Row { ids, targets })
+        .collect();
     let mut learner = Learner::new(weights.clone(), 2);
     learner.pass(&rows, 0.8, &Weighted);
     let gradient = learner.gradient().to_vec();
@@ -79,7 +91,11 @@ fn gradients_agree_with_finite_differences() {
             Learner::new(moved, 1).pass(&rows, 0.8, &Weighted).loss
         };
         let numeric = (loss(1.0) - loss(-1.0)) / (2.0 * h);
-        assert!((numeric / norm - 1.0).abs() < 2e-2, "{}: {numeric} against {norm}", tensor.name);
+        assert!(
+            (numeric / norm - 1.0).abs() < 2e-2,
+            "{}: {numeric} against {norm}",
+            tensor.name
+        );
     }
 }
 
@@ -88,7 +104,11 @@ fn learning_is_the_same_bits_on_any_number_of_threads() {
     let config = config();
     let data: Vec<_> = (0..40).map(|i| ids(i, 30 + (i as usize * 13) % 80, 50)).collect();
     let targets: Vec<Vec<u32>> = data.iter().map(|d| (1..d.len() as u32).collect()).collect();
-    let rows: Vec<_> = data.iter().zip(&targets).map(|(ids, targets)| Row { ids, targets }).collect();
+    let rows: Vec<_> = data
+        .iter()
+        .zip(&targets)
+        .map(|(ids, targets)| Row { ids, targets })
+        .collect();
     let run = |threads| {
         let mut learner = Learner::new(model(&config, 2), threads);
         for _ in 0..3 {
@@ -112,7 +132,11 @@ fn decode_logits(weights: &Weights, data: &[Vec<u32>], chunk: usize) -> Vec<Vec<
         let mut who = Vec::new();
         for (i, (cache, ids)) in caches.iter_mut().zip(data).enumerate() {
             if start < ids.len() {
-                feeds.push(Feed { cache, ids: &ids[start..ids.len().min(start + chunk)], want: true });
+                feeds.push(Feed {
+                    cache,
+                    ids: &ids[start..ids.len().min(start + chunk)],
+                    want: true,
+                });
                 who.push(i);
             }
         }
@@ -133,7 +157,10 @@ fn sampling_gives_the_same_bits_at_any_batch_size_and_as_training() {
         let all = decode_logits(&weights, &data, 1);
         for batch in [1, 7] {
             for (i, chunk) in data.chunks(batch).enumerate() {
-                assert_eq!(decode_logits(&weights, chunk, 1), all[i * batch..(i * batch + batch).min(32)]);
+                assert_eq!(
+                    decode_logits(&weights, chunk, 1),
+                    all[i * batch..(i * batch + batch).min(32)]
+                );
             }
         }
         // Chunked prefill: the last logits of each chunk.
@@ -142,7 +169,11 @@ fn sampling_gives_the_same_bits_at_any_batch_size_and_as_training() {
             assert_eq!(a[0], b[15]);
         }
         let targets: Vec<Vec<u32>> = data.iter().map(|d| (1..d.len() as u32).collect()).collect();
-        let rows: Vec<_> = data.iter().zip(&targets).map(|(ids, targets)| Row { ids, targets }).collect();
+        let rows: Vec<_> = data
+            .iter()
+            .zip(&targets)
+            .map(|(ids, targets)| Row { ids, targets })
+            .collect();
         let scores = Learner::new(weights.clone(), 2).score(&rows, 1.0);
         for (i, score) in scores.iter().enumerate() {
             for (k, logp) in score.logp.iter().enumerate() {
@@ -161,16 +192,50 @@ fn a_fork_continues_alone() {
     let mut scratch = Scratch::default();
     let (a, b) = (ids(1, 70, 50), ids(2, 20, 50));
     let mut trunk = Cache::default();
-    feed(&weights, &mut [Feed { cache: &mut trunk, ids: &a, want: false }], &mut scratch);
+    feed(
+        &weights,
+        &mut [Feed {
+            cache: &mut trunk,
+            ids: &a,
+            want: false,
+        }],
+        &mut scratch,
+    );
     let mut fork = trunk.fork(&weights, 50);
-    let logits = feed(&weights, &mut [Feed { cache: &mut fork, ids: &b, want: true }], &mut scratch).to_vec();
+    let logits = feed(
+        &weights,
+        &mut [Feed {
+            cache: &mut fork,
+            ids: &b,
+            want: true,
+        }],
+        &mut scratch,
+    )
+    .to_vec();
     let mut whole = Cache::default();
     let joined = [&a[..50], &b].concat();
-    let want = feed(&weights, &mut [Feed { cache: &mut whole, ids: &joined, want: true }], &mut scratch).to_vec();
+    let want = feed(
+        &weights,
+        &mut [Feed {
+            cache: &mut whole,
+            ids: &joined,
+            want: true,
+        }],
+        &mut scratch,
+    )
+    .to_vec();
     assert_eq!(logits, want);
     assert_eq!(trunk.ids(), a);
     trunk.truncate(50);
-    let again = feed(&weights, &mut [Feed { cache: &mut trunk, ids: &b, want: true }], &mut scratch);
+    let again = feed(
+        &weights,
+        &mut [Feed {
+            cache: &mut trunk,
+            ids: &b,
+            want: true,
+        }],
+        &mut scratch,
+    );
     assert_eq!(again, want);
 }
 
@@ -179,7 +244,10 @@ fn a_model_can_learn_a_sequence_by_heart() {
     let config = config();
     let data = ids(5, 30, 50);
     let targets: Vec<u32> = (1..30).collect();
-    let rows = [Row { ids: &data, targets: &targets }];
+    let rows = [Row {
+        ids: &data,
+        targets: &targets,
+    }];
     let mut learner = Learner::new(model(&config, 5), 1);
     let weights = [1.0 / 29.0];
     let first = learner.pass(&rows, 1.0, &CrossEntropy { weights: &weights }).loss;
@@ -196,33 +264,69 @@ fn a_gradient_that_is_not_finite_changes_nothing() {
     struct Broken;
     impl Loss for Broken {
         fn row(&self, _: usize, score: &RowScore) -> RowGradient {
-            RowGradient { loss: f64::NAN, dlogp: vec![f32::NAN; score.logp.len()], dentropy: Vec::new() }
+            RowGradient {
+                loss: f64::NAN,
+                dlogp: vec![f32::NAN; score.logp.len()],
+                dentropy: Vec::new(),
+            }
         }
     }
     let mut learner = Learner::new(model(&config(), 6), 1);
     let before = learner.weights().params().to_vec();
-    learner.pass(&[Row { ids: &[1, 2, 3], targets: &[1, 2] }], 1.0, &Broken);
-    assert!(matches!(learner.step(1e-3, &AdamW::default()), Err(LearnError::NotFinite("gradient", 0))));
+    learner.pass(
+        &[Row {
+            ids: &[1, 2, 3],
+            targets: &[1, 2],
+        }],
+        1.0,
+        &Broken,
+    );
+    assert!(matches!(
+        learner.step(1e-3, &AdamW::default()),
+        Err(LearnError::NotFinite("gradient", 0))
+    ));
     assert_eq!(learner.weights().params(), before);
 }
 
 #[test]
 fn induction_heads_copy_after_a_few_steps() {
     // Random tokens, then the same again: only copying can predict the second half. Chance is ln 300 = 5.7.
-    let config = Config { vocab_size: 300, hidden_size: 64, num_attention_heads: 2, num_key_value_heads: 1, head_dim: 32, rope_theta: 1e6, ..config() };
+    let config = Config {
+        vocab_size: 300,
+        hidden_size: 64,
+        num_attention_heads: 2,
+        num_key_value_heads: 1,
+        head_dim: 32,
+        rope_theta: 1e6,
+        ..config()
+    };
     let loss_after = |weights: Weights| {
         let mut learner = Learner::new(weights, 2);
         let targets: Vec<u32> = (31..60).collect();
         let mut last = 0.0;
         for step in 0..50 {
-            let data: Vec<_> = (0..16).map(|i| ids(step * 16 + i, 30, 300)).map(|half| [half.clone(), half].concat()).collect();
+            let data: Vec<_> = (0..16)
+                .map(|i| ids(step * 16 + i, 30, 300))
+                .map(|half| [half.clone(), half].concat())
+                .collect();
             let rows: Vec<_> = data.iter().map(|ids| Row { ids, targets: &targets }).collect();
-            last = learner.pass(&rows, 1.0, &CrossEntropy { weights: &[1.0 / (16.0 * 29.0); 16] }).loss;
+            last = learner
+                .pass(
+                    &rows,
+                    1.0,
+                    &CrossEntropy {
+                        weights: &[1.0 / (16.0 * 29.0); 16],
+                    },
+                )
+                .loss;
             learner.step(3e-3, &AdamW::default()).unwrap();
         }
         last
     };
     let with = loss_after(induction(config.clone(), &Stream::new(1)).unwrap());
     let without = loss_after(Weights::random(config, &Stream::new(1)).unwrap());
-    assert!(with < 2.0 && without > 5.0, "{with} with induction heads, {without} without");
+    assert!(
+        with < 2.0 && without > 5.0,
+        "{with} with induction heads, {without} without"
+    );
 }

@@ -63,7 +63,9 @@ pub struct Weights {
 
 impl std::fmt::Debug for Weights {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Weights").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("Weights")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }
 
@@ -76,10 +78,19 @@ impl Weights {
         config.validate()?;
         let layout = config.layout();
         if params.len() != layout.len {
-            return Err(WeightsError::Length { have: params.len(), want: layout.len });
+            return Err(WeightsError::Length {
+                have: params.len(),
+                want: layout.len,
+            });
         }
         let rotary = Rotary::new(&config);
-        let mut weights = Self { config, layout, params, forward: PackedModel::default(), rotary };
+        let mut weights = Self {
+            config,
+            layout,
+            params,
+            forward: PackedModel::default(),
+            rotary,
+        };
         weights.repack();
         Ok(weights)
     }
@@ -124,14 +135,18 @@ impl Weights {
     fn repack(&mut self) {
         let c = &self.config;
         let (d, q, f) = (c.hidden_size, c.query_width(), c.intermediate_size);
-        self.forward.blocks.resize_with(c.num_hidden_layers, PackedBlock::default);
+        self.forward
+            .blocks
+            .resize_with(c.num_hidden_layers, PackedBlock::default);
         for (block, packed) in self.layout.blocks.iter().zip(&mut self.forward.blocks) {
             packed.qkv.columns(&self.params[block.qkv.clone()], d, d, c.qkv_width());
             packed.out.columns(&self.params[block.out.clone()], q, q, d);
             packed.gate_up.columns(&self.params[block.gate_up.clone()], d, d, 2 * f);
             packed.down.columns(&self.params[block.down.clone()], f, f, d);
         }
-        self.forward.head.columns(&self.params[self.layout.embed.clone()], d, d, c.vocab_size);
+        self.forward
+            .head
+            .columns(&self.params[self.layout.embed.clone()], d, d, c.vocab_size);
     }
 
     /// Pack the transposed matrices, for gradients with respect to activations.
@@ -145,7 +160,9 @@ impl Weights {
             packed.gate_up.rows(&self.params[block.gate_up.clone()], d, 2 * f, d);
             packed.down.rows(&self.params[block.down.clone()], f, d, f);
         }
-        packed.head.rows(&self.params[self.layout.embed.clone()], d, c.vocab_size, d);
+        packed
+            .head
+            .rows(&self.params[self.layout.embed.clone()], d, c.vocab_size, d);
     }
 
     pub(crate) fn param(&self, range: &Range<usize>) -> &[f32] {
@@ -163,7 +180,14 @@ impl Weights {
     }
 
     /// The feed-forward half of a block for `m` rows: `x += down(silu(gate(h)) * up(h))`, `h = norm(x)`.
-    pub(crate) fn feed_forward(&self, index: usize, m: usize, x: &mut [f32], inverse: &mut [f32], buffers: &mut Buffers) {
+    pub(crate) fn feed_forward(
+        &self,
+        index: usize,
+        m: usize,
+        x: &mut [f32],
+        inverse: &mut [f32],
+        buffers: &mut Buffers,
+    ) {
         let c = &self.config;
         let (d, f) = (c.hidden_size, c.intermediate_size);
         let (block, packed) = (self.block(index), &self.forward.blocks[index]);
@@ -184,8 +208,21 @@ impl Weights {
     pub(crate) fn head(&self, m: usize, x: &[f32], normed: &mut Vec<f32>, inverse: &mut Vec<f32>, out: &mut Vec<f32>) {
         let (d, v) = (self.config.hidden_size, self.config.vocab_size);
         let normed = sized(normed, m * d);
-        kernels::rms_norm(x, self.param(&self.layout.norm), self.config.rms_norm_eps, normed, sized(inverse, m));
-        gemm(m, Left::rows(normed, d), self.forward.head.view(), sized(out, m * v), v, false);
+        kernels::rms_norm(
+            x,
+            self.param(&self.layout.norm),
+            self.config.rms_norm_eps,
+            normed,
+            sized(inverse, m),
+        );
+        gemm(
+            m,
+            Left::rows(normed, d),
+            self.forward.head.view(),
+            sized(out, m * v),
+            v,
+            false,
+        );
     }
 }
 

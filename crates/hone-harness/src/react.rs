@@ -4,12 +4,8 @@ use crate::{EpisodeSetup, Finished, Harness};
 use async_trait::async_trait;
 use hone_env::{Budget, Environment, OnMalformed, Task};
 use hone_model::{AgentTurn, Completion, Conversation, Message, Model, ModelError, Request};
-use hone_tool::{
-    ApprovalPolicy, Asked, Recording, Rules, ToolRequest, Toolset, caught, dispatch, guarded,
-};
-use hone_trace::{
-    EndReason, Episode, Event, FinishReason, Outcome, SamplingSettings, Stream, Timing, Turn,
-};
+use hone_tool::{ApprovalPolicy, Asked, Recording, Rules, ToolRequest, Toolset, caught, dispatch, guarded};
+use hone_trace::{EndReason, Episode, Event, FinishReason, Outcome, SamplingSettings, Stream, Timing, Turn};
 use hone_trace::{ToolErrorClass, ToolFailure};
 use serde_json::json;
 use std::sync::Arc;
@@ -72,10 +68,7 @@ impl Harness for React {
             start_us,
             duration_us: start.elapsed().as_micros() as u64,
         };
-        Finished {
-            episode,
-            environment,
-        }
+        Finished { episode, environment }
     }
 }
 
@@ -87,10 +80,7 @@ struct End {
 
 impl End {
     fn policy(reason: EndReason) -> Self {
-        Self {
-            reason,
-            infra: None,
-        }
+        Self { reason, infra: None }
     }
 
     fn infra(reason: EndReason, cause: String) -> Self {
@@ -159,11 +149,7 @@ impl Run {
             return Ok(());
         };
         let task = self.task.clone();
-        match guarded(environment, self.left(), move |environment| {
-            environment.reset(&task)
-        })
-        .await
-        {
+        match guarded(environment, self.left(), move |environment| environment.reset(&task)).await {
             Ok((environment, result)) => {
                 self.environment = Some(environment);
                 result.or_else(|error| failed(error.to_string()))
@@ -203,16 +189,10 @@ impl Run {
                 return Err(End::policy(EndReason::ContextOverflow));
             }
             Ok(Ok(Err(error))) => {
-                return Err(End::infra(
-                    EndReason::ModelFailure,
-                    format!("model: {error}"),
-                ));
+                return Err(End::infra(EndReason::ModelFailure, format!("model: {error}")));
             }
             Ok(Err(panic)) => {
-                return Err(End::infra(
-                    EndReason::ModelFailure,
-                    format!("model: panicked: {panic}"),
-                ));
+                return Err(End::infra(EndReason::ModelFailure, format!("model: panicked: {panic}")));
             }
             Err(_) => return Err(self.overtime("while the model answered")),
         };
@@ -293,10 +273,7 @@ impl Run {
         self.episode.turns.push(Turn::Tool { tool_call: id });
         self.episode.tool_calls.push(done.record);
         if let Some(chars) = done.cut_from {
-            self.note(
-                "truncated_observation",
-                json!({"tool_call": id, "chars": chars}),
-            );
+            self.note("truncated_observation", json!({"tool_call": id, "chars": chars}));
         }
         match failure {
             Some(ToolFailure {
@@ -306,10 +283,7 @@ impl Run {
                 return Err(self.overtime(&format!("while a tool ran ({message})")));
             }
             Some(ToolFailure { class, message }) if !class.is_policy() => {
-                return Err(End::infra(
-                    EndReason::ToolFailure,
-                    format!("tool {message}"),
-                ));
+                return Err(End::infra(EndReason::ToolFailure, format!("tool {message}")));
             }
             Some(ToolFailure {
                 class: ToolErrorClass::Malformed,
@@ -352,10 +326,7 @@ impl Run {
 
     fn overtime(&self, when: &str) -> End {
         let bound = self.budget.episode_timeout_ms;
-        End::infra(
-            EndReason::Deadline,
-            format!("the episode's {bound} ms passed {when}"),
-        )
+        End::infra(EndReason::Deadline, format!("the episode's {bound} ms passed {when}"))
     }
 
     fn note(&mut self, kind: &str, detail: serde_json::Value) {

@@ -85,10 +85,7 @@ fn cause(episode: &Episode) -> &str {
 fn an_episode_is_recorded_in_full() {
     for inline in [true, false] {
         let model = acting(|turn| (turn < 2).then(|| call("add", json!({"by": 1}))));
-        let Finished {
-            episode,
-            environment,
-        } = play(setup(model, inline));
+        let Finished { episode, environment } = play(setup(model, inline));
         assert_eq!(
             (episode.end, &episode.outcome),
             (EndReason::Answered, &Outcome::PolicyFailed)
@@ -113,14 +110,8 @@ fn an_episode_is_recorded_in_full() {
         assert_eq!(episode.tool_calls[1].raw, r#"add{"by":1}"#);
         assert_eq!(episode.model_calls[1].role, "agent");
         assert_eq!(episode.model_calls[1].sampling.stream, "t/0/0/call/1");
-        assert_eq!(
-            episode.sequence(2).unwrap().len(),
-            10 + 11 + 2 * (11 + 11) + 4
-        );
-        assert_eq!(
-            (episode.harness.as_str(), episode.policy.as_str()),
-            ("react", "puppet")
-        );
+        assert_eq!(episode.sequence(2).unwrap().len(), 10 + 11 + 2 * (11 + 11) + 4);
+        assert_eq!((episode.harness.as_str(), episode.policy.as_str()), ("react", "puppet"));
         assert!(episode.reward.is_none() && episode.scores.is_empty());
     }
 }
@@ -161,10 +152,7 @@ fn errors_that_the_policy_made_are_shown_to_it() {
     );
     assert_eq!(episode.tool_calls[0].raw, "add{{");
     assert_eq!(
-        (
-            episode.tool_calls[0].tool.as_str(),
-            &episode.tool_calls[0].arguments
-        ),
+        (episode.tool_calls[0].tool.as_str(), &episode.tool_calls[0].arguments),
         ("", &Value::Null)
     );
     assert_eq!(events(&episode), ["malformed_turn"]);
@@ -182,11 +170,7 @@ fn errors_that_the_policy_made_are_shown_to_it() {
         .collect();
     assert_eq!(
         shown,
-        episode
-            .tool_calls
-            .iter()
-            .map(|c| c.shown.clone())
-            .collect::<Vec<_>>()
+        episode.tool_calls.iter().map(|c| c.shown.clone()).collect::<Vec<_>>()
     );
     assert_eq!(shown[0], "error: the call has no closing brace; write one");
 }
@@ -219,26 +203,17 @@ fn each_budget_has_its_reason() {
     );
     let tokens = with(|b| b.max_tokens = 60, adding());
     assert_eq!(tokens.end, EndReason::MaxTokens);
-    let used = tokens
-        .sequence(tokens.model_calls.len() as u32 - 1)
-        .unwrap()
-        .len();
+    let used = tokens.sequence(tokens.model_calls.len() as u32 - 1).unwrap().len();
     assert!((60..100).contains(&used), "{used}");
     let turn = with(|b| b.max_turn_tokens = 3, adding());
-    assert_eq!(
-        (turn.end, turn.model_calls[0].output.len()),
-        (EndReason::MaxTokens, 3)
-    );
+    assert_eq!((turn.end, turn.model_calls[0].output.len()), (EndReason::MaxTokens, 3));
     assert_eq!(events(&turn), ["malformed_turn", "cut_turn"]);
     assert_eq!(classes(&turn), [Some(ToolErrorClass::Malformed)]);
     for episode in [turns, calls, tokens, turn] {
         assert_eq!(episode.outcome, Outcome::PolicyFailed);
     }
     let terminal = with(|_| {}, acting(|_| Some(call("finish", json!({})))));
-    assert_eq!(
-        (terminal.end, terminal.tool_calls.len()),
-        (EndReason::Terminal, 1)
-    );
+    assert_eq!((terminal.end, terminal.tool_calls.len()), (EndReason::Terminal, 1));
 }
 
 #[test]
@@ -249,10 +224,7 @@ fn tools_that_fail_for_reasons_of_their_own_do_not_count() {
         ("hang", ToolErrorClass::Timeout, false),
         ("gone", ToolErrorClass::Infrastructure, true),
     ] {
-        let Finished {
-            episode,
-            environment,
-        } = play(setup(acting(move |_| Some(call(tool, json!({})))), inline));
+        let Finished { episode, environment } = play(setup(acting(move |_| Some(call(tool, json!({})))), inline));
         assert_eq!(
             (episode.end, classes(&episode)),
             (EndReason::ToolFailure, vec![Some(class)]),
@@ -287,34 +259,17 @@ fn models_and_environments_that_fail() {
     );
     assert_eq!(
         (gone.end, cause(&gone)),
-        (
-            EndReason::ModelFailure,
-            "model: the model stopped answering: no route"
-        )
+        (EndReason::ModelFailure, "model: the model stopped answering: no route")
     );
     let broken = with(
         |_| {},
-        acting(|turn| {
-            Some(if turn == 0 {
-                call("add", json!({}))
-            } else {
-                Move::Panic
-            })
-        }),
+        acting(|turn| Some(if turn == 0 { call("add", json!({})) } else { Move::Panic })),
     );
-    assert_eq!(
-        (broken.end, broken.tool_calls.len()),
-        (EndReason::ModelFailure, 1)
-    );
+    assert_eq!((broken.end, broken.tool_calls.len()), (EndReason::ModelFailure, 1));
     assert_eq!(cause(&broken), "model: panicked: the model broke");
     let full = with(
         |_| {},
-        acting(|_| {
-            Some(Move::Fail(ModelError::ContextOverflow {
-                tokens: 9,
-                limit: 8,
-            }))
-        }),
+        acting(|_| Some(Move::Fail(ModelError::ContextOverflow { tokens: 9, limit: 8 }))),
     );
     assert_eq!(
         (full.end, &full.outcome),
@@ -337,25 +292,16 @@ fn models_and_environments_that_fail() {
 
 #[test]
 fn an_oversize_observation_is_cut_and_noted() {
-    let episode = with(
-        |_| {},
-        acting(|turn| (turn == 0).then(|| call("talk", json!({})))),
-    );
+    let episode = with(|_| {}, acting(|turn| (turn == 0).then(|| call("talk", json!({})))));
     let shown = &episode.tool_calls[0].shown;
     assert!(shown.ends_with(CUT) && shown.chars().count() == 200);
     assert_eq!(episode.events[0].kind, "truncated_observation");
-    assert_eq!(
-        episode.events[0].detail,
-        json!({"tool_call": 0, "chars": 2500})
-    );
+    assert_eq!(episode.events[0].detail, json!({"tool_call": 0, "chars": 2500}));
 }
 
 #[test]
 fn denied_tools_do_not_run() {
-    let mut setup = setup(
-        acting(|turn| (turn == 0).then(|| call("add", json!({})))),
-        true,
-    );
+    let mut setup = setup(acting(|turn| (turn == 0).then(|| call("add", json!({})))), true);
     setup.approval = Arc::new(ApprovalPolicy::AllowOnly(["fail".to_owned()].into()));
     let episode = play(setup).episode;
     assert_eq!(classes(&episode), [Some(ToolErrorClass::Denied)]);
@@ -384,10 +330,7 @@ fn a_replay_answers_from_the_recording_without_running_tools() {
     let replayed = play(again).episode;
     assert_eq!(calls.load(Ordering::Relaxed), 0);
     assert!(replayed.tool_calls.iter().all(|c| c.replayed));
-    assert_eq!(
-        (replayed.end, &replayed.turns),
-        (EndReason::Terminal, &recorded.turns)
-    );
+    assert_eq!((replayed.end, &replayed.turns), (EndReason::Terminal, &recorded.turns));
     for (a, b) in recorded.tool_calls.iter().zip(&replayed.tool_calls) {
         assert_eq!(
             (&a.result, &a.shown, &a.error, &a.state_after),
@@ -399,10 +342,7 @@ fn a_replay_answers_from_the_recording_without_running_tools() {
         (Missing::Fail, EndReason::ToolFailure),
         (Missing::Run, EndReason::Answered),
     ] {
-        let mut other = setup(
-            acting(|turn| (turn == 0).then(|| call("add", json!({"by": 5})))),
-            true,
-        );
+        let mut other = setup(acting(|turn| (turn == 0).then(|| call("add", json!({"by": 5})))), true);
         other.recording = Some(Recording::of(&recorded, missing));
         assert_eq!(play(other).episode.end, end);
     }

@@ -120,11 +120,7 @@ pub trait Model: Send + Sync {
     ///
     /// # Errors
     /// When the conversation does not fit or the model is gone; the conversation is then unchanged.
-    async fn complete(
-        &self,
-        conversation: &mut Conversation,
-        request: Request,
-    ) -> Result<Completion, ModelError>;
+    async fn complete(&self, conversation: &mut Conversation, request: Request) -> Result<Completion, ModelError>;
 }
 
 /// A program that plays the agent: expert, imperfect demonstrator, or baseline.

@@ -22,9 +22,7 @@ const FORMAT_KEY: &str = "hone_chat_format";
 #[derive(Debug, thiserror::Error)]
 pub enum CodecError {
     /// A file could not be read or written.
-    #[error(
-        "{path} could not be opened ({source}); check that the model directory is complete and accessible"
-    )]
+    #[error("{path} could not be opened ({source}); check that the model directory is complete and accessible")]
     Io {
         /// Which file.
         path: PathBuf,
@@ -40,9 +38,7 @@ pub enum CodecError {
         what: String,
     },
     /// The tokenizer cannot encode every text.
-    #[error(
-        "the tokenizer does not give {text:?} back; use a byte-level tokenizer without normalisation"
-    )]
+    #[error("the tokenizer does not give {text:?} back; use a byte-level tokenizer without normalisation")]
     Lossy {
         /// A text that does not survive.
         text: String,
@@ -152,9 +148,7 @@ impl Codec {
         probes.push((1..=0x2ff).filter_map(char::from_u32).collect());
         probes.push("\u{10ffff}\u{fffd}\u{3040}".into());
         for text in &probes {
-            let ids = tokenizer
-                .encode_fast(text.as_str(), false)
-                .map_err(|_| lossy(text))?;
+            let ids = tokenizer.encode_fast(text.as_str(), false).map_err(|_| lossy(text))?;
             if tokenizer.decode(ids.get_ids(), false).ok().as_ref() != Some(text) {
                 return Err(lossy(text));
             }
@@ -292,11 +286,7 @@ impl Codec {
                 None => (false, raw.clone()),
             },
         };
-        let mut ids = if is_call {
-            self.call.clone()
-        } else {
-            Vec::new()
-        };
+        let mut ids = if is_call { self.call.clone() } else { Vec::new() };
         ids.extend(self.encode(&text));
         ids.push(self.end);
         ids
@@ -311,21 +301,10 @@ impl Codec {
     /// messages that are not rendered yet, and the generation prompt.
     pub fn prompt(&self, conversation: &Conversation) -> Vec<TokenId> {
         let mut ids = Vec::new();
-        if conversation
-            .ids
-            .last()
-            .is_some_and(|last| *last != self.end)
-        {
+        if conversation.ids.last().is_some_and(|last| *last != self.end) {
             ids.push(self.end);
         }
-        ids.extend(
-            self.render(
-                conversation
-                    .messages
-                    .get(conversation.rendered..)
-                    .unwrap_or_default(),
-            ),
-        );
+        ids.extend(self.render(conversation.messages.get(conversation.rendered..).unwrap_or_default()));
         ids.extend_from_slice(&self.agent);
         ids
     }
@@ -422,9 +401,8 @@ fn parse_call(text: &str) -> Result<CallRequest, String> {
             ));
         }
     }
-    let call: Call = serde_json::from_str(text).map_err(|error| {
-        format!("the call is not valid ({error}); write {{\"name\":\"…\",\"arguments\":{{…}}}}")
-    })?;
+    let call: Call = serde_json::from_str(text)
+        .map_err(|error| format!("the call is not valid ({error}); write {{\"name\":\"…\",\"arguments\":{{…}}}}"))?;
     if call.name.is_empty() {
         return Err("the call names no tool; write its name".into());
     }

@@ -1,8 +1,6 @@
 //! A script in a model's place.
 
-use crate::{
-    Codec, Completion, Conversation, Model, ModelError, Output, Request, Script, finish_turn,
-};
+use crate::{Codec, Completion, Conversation, Model, ModelError, Output, Request, Script, finish_turn};
 use async_trait::async_trait;
 use hone_trace::{FinishReason, Origin, Timing};
 use std::sync::{Arc, Mutex};
@@ -34,11 +32,7 @@ impl Model for Scripted {
         self.name.clone()
     }
 
-    async fn complete(
-        &self,
-        conversation: &mut Conversation,
-        request: Request,
-    ) -> Result<Completion, ModelError> {
+    async fn complete(&self, conversation: &mut Conversation, request: Request) -> Result<Completion, ModelError> {
         let clock = Instant::now();
         let start_us = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -46,12 +40,7 @@ impl Model for Scripted {
         let turn = self
             .script
             .lock()
-            .map_err(|_| {
-                ModelError::Unavailable(format!(
-                    "the script {} crashed in an earlier turn",
-                    self.name
-                ))
-            })?
+            .map_err(|_| ModelError::Unavailable(format!("the script {} crashed in an earlier turn", self.name)))?
             .next(&conversation.messages);
         let output = Output {
             ids: self.codec.render_agent(&turn),

@@ -79,9 +79,7 @@ where
         .checked_sub(fixed)
         .filter(|left| *left >= 256)
         .ok_or_else(|| CodecError::Train {
-            what: format!(
-                "a vocabulary of {vocab} tokens has no room for 256 bytes and {fixed} fixed tokens"
-            ),
+            what: format!("a vocabulary of {vocab} tokens has no room for 256 bytes and {fixed} fixed tokens"),
         })?;
     let failed = |error: tokenizers::Error| CodecError::Train {
         what: error.to_string(),
@@ -135,10 +133,7 @@ where
 }
 
 /// The texts' pieces in byte-level spelling, with how often each occurs.
-fn count_pieces<S: AsRef<str>>(
-    tokenizer: &Tokenizer,
-    texts: &[S],
-) -> tokenizers::Result<BTreeMap<String, usize>> {
+fn count_pieces<S: AsRef<str>>(tokenizer: &Tokenizer, texts: &[S]) -> tokenizers::Result<BTreeMap<String, usize>> {
     let mut counts = BTreeMap::new();
     for text in texts {
         let mut pieces = PreTokenizedString::from(text.as_ref());
@@ -168,15 +163,8 @@ fn merges_of(tokenizer: &Tokenizer) -> tokenizers::Result<Merges> {
 ///
 /// Merging leaves tokens behind that only ever served as steps to a longer one (`jud` to `judge`). A model never sees
 /// them in training, but an unseen name may be spelled with them; so they go, and what is built on them too.
-fn keep_frequent(
-    mut merges: Merges,
-    pieces: &BTreeMap<String, usize>,
-    vocab: usize,
-) -> tokenizers::Result<BPE> {
-    let alphabet: BTreeSet<String> = ByteLevel::alphabet()
-        .into_iter()
-        .map(String::from)
-        .collect();
+fn keep_frequent(mut merges: Merges, pieces: &BTreeMap<String, usize>, vocab: usize) -> tokenizers::Result<BPE> {
+    let alphabet: BTreeSet<String> = ByteLevel::alphabet().into_iter().map(String::from).collect();
     let mut rare: BTreeSet<String> = BTreeSet::new();
     loop {
         let mut known = alphabet.clone();
@@ -201,10 +189,8 @@ fn keep_frequent(
             used.push((left.clone(), right.clone()));
         }
         let model = BPE::builder().vocab_and_merges(ids, used.clone()).build()?;
-        let mut counts: BTreeMap<String, usize> = used
-            .iter()
-            .map(|(left, right)| (format!("{left}{right}"), 0))
-            .collect();
+        let mut counts: BTreeMap<String, usize> =
+            used.iter().map(|(left, right)| (format!("{left}{right}"), 0)).collect();
         let mut total = 0;
         for (piece, count) in pieces {
             for token in model.tokenize(piece)? {
@@ -246,15 +232,7 @@ pub(crate) mod tests {
     #[test]
     fn the_same_characters_give_the_same_tokens_everywhere() {
         let codec = small();
-        for value in [
-            "Ann",
-            "W12",
-            "mor@kel.com",
-            "oak planks",
-            "grey-blue",
-            "Zoë",
-            "x",
-        ] {
+        for value in ["Ann", "W12", "mor@kel.com", "oak planks", "grey-blue", "Zoë", "x"] {
             let alone = codec.encode(value);
             for (before, after) in [
                 ("for ", ", please"),
@@ -287,15 +265,7 @@ pub(crate) mod tests {
         assert_eq!(pieces(" 2026 "), [" ", "2", "0", "2", "6", " "]);
         assert_eq!(
             pieces(r#"{"name":"t","arguments":{"x":"3"}}"#),
-            [
-                "{\"name\":\"",
-                "t",
-                "\",\"arguments\":{\"",
-                "x",
-                "\":\"",
-                "3",
-                "\"}}"
-            ]
+            ["{\"name\":\"", "t", "\",\"arguments\":{\"", "x", "\":\"", "3", "\"}}"]
         );
     }
 

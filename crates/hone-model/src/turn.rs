@@ -49,10 +49,7 @@ pub fn finish_turn(
         role: "agent".into(),
         policy: policy.into(),
         lineage: Lineage::Main,
-        prompt: Prompt {
-            shared,
-            new: prompt,
-        },
+        prompt: Prompt { shared, new: prompt },
         output: output.ids,
         origins: if length == 0 {
             Vec::new()

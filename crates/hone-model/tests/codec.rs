@@ -47,9 +47,7 @@ fn text_never_becomes_a_special_token() {
         );
     }
     assert_eq!(
-        codec
-            .parse(&codec.render_agent(&AgentTurn::Say(hostile.into())))
-            .0,
+        codec.parse(&codec.render_agent(&AgentTurn::Say(hostile.into()))).0,
         AgentTurn::Say(hostile.into())
     );
 }
@@ -116,9 +114,7 @@ fn broken_answers_are_malformed_and_keep_their_text() {
     assert!(matches!(codec.parse(&late).0, AgentTurn::Malformed { .. }));
     let nested = json!({"x": [[[{"y": [1, 2.5, null, "z\n\"\u{0}"]}]]]});
     assert_eq!(
-        codec
-            .parse(&codec.render_agent(&call("a", nested.clone())))
-            .0,
+        codec.parse(&codec.render_agent(&call("a", nested.clone()))).0,
         call("a", nested)
     );
 }
@@ -163,12 +159,7 @@ fn a_broken_directory_says_which_file() {
         json!({"hone_chat_format": format}).to_string(),
     )
     .unwrap();
-    assert!(
-        Codec::load(dir.path())
-            .unwrap_err()
-            .to_string()
-            .contains("`end`")
-    );
+    assert!(Codec::load(dir.path()).unwrap_err().to_string().contains("`end`"));
     std::fs::write(dir.path().join("tokenizer.json"), "{\"version\":\"1.0\"}").unwrap();
     assert!(
         Codec::load(dir.path())
@@ -208,11 +199,7 @@ async fn a_scripted_episode_is_recorded_as_references_that_rebuild_its_tokens() 
         call("open_gate", json!({"who": "Ann"})),
         AgentTurn::Say("It is open.".into()),
     ];
-    let model = Scripted::new(
-        "expert",
-        Box::new(Lines(turns.clone().into_iter())),
-        codec.clone(),
-    );
+    let model = Scripted::new("expert", Box::new(Lines(turns.clone().into_iter())), codec.clone());
     let mut conversation = Conversation {
         messages: vec![Message::User("open the gate".into())],
         ..Conversation::default()
@@ -231,10 +218,7 @@ async fn a_scripted_episode_is_recorded_as_references_that_rebuild_its_tokens() 
         (Some(0), "expert", codec.hash())
     );
     assert_eq!(second.call.text, "It is open.");
-    assert_eq!(
-        second.call.origin(second.call.output.len() - 1),
-        Some(Origin::Teacher)
-    );
+    assert_eq!(second.call.origin(second.call.output.len() - 1), Some(Origin::Teacher));
     assert_eq!(conversation.ids, codec.render(&conversation.messages));
     assert_eq!(conversation.rendered, 4);
     let episode = Episode {

@@ -73,8 +73,7 @@ impl Hooks<'_> {
     }
 
     fn cancelled(&self) -> bool {
-        self.cancel
-            .is_some_and(|cancel| cancel.load(Ordering::Relaxed))
+        self.cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed))
     }
 }
 
@@ -85,9 +84,7 @@ pub enum RolloutError {
     #[error(transparent)]
     Task(#[from] EnvError),
     /// Taskset code panicked before any episode ran.
-    #[error(
-        "taskset {taskset} panicked while it made {what}: {message}; this is a defect of the taskset"
-    )]
+    #[error("taskset {taskset} panicked while it made {what}: {message}; this is a defect of the taskset")]
     Panic {
         /// Taskset.
         taskset: &'static str,
@@ -174,11 +171,7 @@ impl Rollout {
     ///
     /// # Errors
     /// As [`Rollout::run`].
-    pub async fn run_async(
-        &self,
-        jobs: &[Job],
-        mut hooks: Hooks<'_>,
-    ) -> Result<Vec<Episode>, RolloutError> {
+    pub async fn run_async(&self, jobs: &[Job], mut hooks: Hooks<'_>) -> Result<Vec<Episode>, RolloutError> {
         let mut waiting = self.plan(jobs)?;
         if waiting.is_empty() {
             return Ok(Vec::new());
@@ -263,18 +256,11 @@ impl Rollout {
 
     /// The tools of the taskset's environments, compiled.
     fn toolset(&self) -> Result<Arc<Toolset>, RolloutError> {
-        let environment = self.contain(
-            || "an environment".to_owned(),
-            || self.taskset.environment(),
-        )?;
+        let environment = self.contain(|| "an environment".to_owned(), || self.taskset.environment())?;
         Ok(Arc::new(Toolset::compile(environment.specs())?))
     }
 
-    fn contain<R>(
-        &self,
-        what: impl Fn() -> String,
-        make: impl FnOnce() -> R,
-    ) -> Result<R, RolloutError> {
+    fn contain<R>(&self, what: impl Fn() -> String, make: impl FnOnce() -> R) -> Result<R, RolloutError> {
         catch_unwind(AssertUnwindSafe(make)).map_err(|payload| RolloutError::Panic {
             taskset: self.taskset.name(),
             what: what(),
@@ -285,23 +271,15 @@ impl Rollout {
 
 impl Planned {
     fn failed(self, cause: String) -> Episode {
-        self.label.failed(
-            &self.task,
-            &self.stream,
-            EndReason::EnvironmentFailure,
-            cause,
-        )
+        self.label
+            .failed(&self.task, &self.stream, EndReason::EnvironmentFailure, cause)
     }
 }
 
 impl Stage {
     async fn play(&self, planned: Planned) -> Episode {
         let spare = planned.clone();
-        let Planned {
-            label,
-            task,
-            stream,
-        } = planned;
+        let Planned { label, task, stream } = planned;
         let played = caught(async {
             let rollout = &self.rollout;
             let environment = rollout.taskset.environment();

@@ -11,12 +11,7 @@ use std::time::Duration;
 ///
 /// Episodes that already failed for the infrastructure's reasons are left as they are. A scorer that panics, hangs beyond
 /// `deadline` (where the environment is not inline) or gives no number makes the episode one of them.
-pub async fn score(
-    taskset: Arc<dyn Taskset>,
-    task: Arc<Task>,
-    finished: Finished,
-    deadline: Duration,
-) -> Episode {
+pub async fn score(taskset: Arc<dyn Taskset>, task: Arc<Task>, finished: Finished, deadline: Duration) -> Episode {
     let Finished {
         mut episode,
         environment,

@@ -81,10 +81,7 @@ fn jobs(range: std::ops::Range<u64>, samples: u32) -> Vec<Job> {
 fn without_time(mut episodes: Vec<Episode>) -> Vec<Episode> {
     for episode in &mut episodes {
         episode.timing = Timing::default();
-        episode
-            .tool_calls
-            .iter_mut()
-            .for_each(|c| c.timing = Timing::default());
+        episode.tool_calls.iter_mut().for_each(|c| c.timing = Timing::default());
         episode
             .model_calls
             .iter_mut()
@@ -106,17 +103,9 @@ fn the_same_seed_gives_the_same_episodes_at_any_concurrency() {
     assert_eq!(one, run(true, 16));
     assert_eq!(one, run(false, 16));
     let ids: Vec<_> = one.iter().map(|e| e.id.as_str()).collect();
-    assert_eq!(
-        ids[..5],
-        ["rl/1/1/0", "rl/1/1/1", "rl/1/1/2", "rl/1/1/3", "rl/1/2/0"]
-    );
-    let distinct: std::collections::BTreeSet<_> =
-        one.iter().map(|e| format!("{:?}", e.tool_calls)).collect();
-    assert!(
-        distinct.len() > 10,
-        "the samples of a group differ: {}",
-        distinct.len()
-    );
+    assert_eq!(ids[..5], ["rl/1/1/0", "rl/1/1/1", "rl/1/1/2", "rl/1/1/3", "rl/1/2/0"]);
+    let distinct: std::collections::BTreeSet<_> = one.iter().map(|e| format!("{:?}", e.tool_calls)).collect();
+    assert!(distinct.len() > 10, "the samples of a group differ: {}", distinct.len());
     // A later part of a group is the same as when it was played with the rest.
     let part = [Job {
         split: Split::Train,
@@ -125,11 +114,7 @@ fn the_same_seed_gives_the_same_episodes_at_any_concurrency() {
         samples: 2..4,
     }];
     assert_eq!(
-        without_time(
-            rollout(true, dicing(), 4)
-                .run(&part, Hooks::default())
-                .unwrap()
-        ),
+        without_time(rollout(true, dicing(), 4).run(&part, Hooks::default()).unwrap()),
         one[10..12]
     );
 }
@@ -137,9 +122,7 @@ fn the_same_seed_gives_the_same_episodes_at_any_concurrency() {
 #[test]
 fn success_is_scored_and_counted() {
     let player = counting(|target, turn| (target == 2 && turn == 0).then(|| say("no")));
-    let episodes = rollout(true, player, 4)
-        .run(&jobs(1..5, 1), Hooks::default())
-        .unwrap();
+    let episodes = rollout(true, player, 4).run(&jobs(1..5, 1), Hooks::default()).unwrap();
     let outcomes: Vec<_> = episodes.iter().map(|e| (e.succeeded(), e.reward)).collect();
     assert_eq!(
         outcomes,
@@ -162,8 +145,7 @@ fn success_is_scored_and_counted() {
 
 #[test]
 fn a_hanging_tool_holds_up_nobody_else() {
-    let player =
-        counting(|target, turn| (target == 1 && turn == 0).then(|| call("hang", json!({}))));
+    let player = counting(|target, turn| (target == 1 && turn == 0).then(|| call("hang", json!({}))));
     let start = Instant::now();
     let mut finishing = Vec::new();
     let mut note = |e: &Episode| finishing.push((e.task.clone(), start.elapsed()));
@@ -171,24 +153,15 @@ fn a_hanging_tool_holds_up_nobody_else() {
         on_episode: Some(&mut note),
         ..Hooks::default()
     };
-    let episodes = rollout(false, player, 4)
-        .run(&jobs(1..20, 1), hooks)
-        .unwrap();
+    let episodes = rollout(false, player, 4).run(&jobs(1..20, 1), hooks).unwrap();
     assert!(
         start.elapsed() < HANG,
         "the run did not wait for the thread: {:?}",
         start.elapsed()
     );
-    assert_eq!(
-        (episodes[0].end, episodes[0].reward),
-        (EndReason::ToolFailure, None)
-    );
+    assert_eq!((episodes[0].end, episodes[0].reward), (EndReason::ToolFailure, None));
     assert!(episodes[1..].iter().all(Episode::succeeded));
-    assert_eq!(
-        finishing.last().unwrap().0,
-        "train/1",
-        "the others were done first"
-    );
+    assert_eq!(finishing.last().unwrap().0, "train/1", "the others were done first");
     assert_eq!(Stats::of(&episodes).infra_failed, 1);
 }
 
@@ -197,9 +170,7 @@ fn whatever_breaks_is_classed_and_the_run_goes_on() {
     let player = counting(|target, turn| match (target, turn) {
         (1, 0) => Some(call("panic", json!({}))),
         (2, 0) => Some(Move::Panic),
-        (3, 0) => Some(Move::Fail(hone_model::ModelError::Unavailable(
-            "no route".into(),
-        ))),
+        (3, 0) => Some(Move::Fail(hone_model::ModelError::Unavailable("no route".into()))),
         _ => None,
     });
     let Player::PerEpisode(cast) = player else {
@@ -209,13 +180,8 @@ fn whatever_breaks_is_classed_and_the_run_goes_on() {
         assert_ne!(task.id, "train/4", "no model for you");
         cast(task, stream)
     }));
-    let jobs: Vec<_> = (1..7)
-        .chain([666, 667])
-        .flat_map(|i| jobs(i..i + 1, 1))
-        .collect();
-    let episodes = rollout(true, player, 3)
-        .run(&jobs, Hooks::default())
-        .unwrap();
+    let jobs: Vec<_> = (1..7).chain([666, 667]).flat_map(|i| jobs(i..i + 1, 1)).collect();
+    let episodes = rollout(true, player, 3).run(&jobs, Hooks::default()).unwrap();
     let causes: Vec<_> = episodes
         .iter()
         .map(|e| match &e.outcome {
@@ -233,10 +199,7 @@ fn whatever_breaks_is_classed_and_the_run_goes_on() {
     assert!(episodes[4..6].iter().all(Episode::succeeded));
     let ends: Vec<_> = episodes[..4].iter().map(|e| e.end).collect();
     use EndReason::*;
-    assert_eq!(
-        ends,
-        [ToolFailure, ModelFailure, ModelFailure, EnvironmentFailure]
-    );
+    assert_eq!(ends, [ToolFailure, ModelFailure, ModelFailure, EnvironmentFailure]);
     assert!(
         episodes
             .iter()
@@ -275,9 +238,7 @@ fn the_sink_comes_first_and_its_failure_stops_the_run() {
 #[test]
 fn cancelling_stops_at_once_and_records_nothing_half_done() {
     let cancel = AtomicBool::new(false);
-    let player = counting(|target, turn| {
-        (target > 3 && turn == 0).then(|| Move::Wait(Duration::from_secs(60)))
-    });
+    let player = counting(|target, turn| (target > 3 && turn == 0).then(|| Move::Wait(Duration::from_secs(60))));
     let mut seen = 0;
     let mut count = |_: &Episode| {
         seen += 1;
@@ -289,9 +250,7 @@ fn cancelling_stops_at_once_and_records_nothing_half_done() {
         sink: None,
     };
     let start = Instant::now();
-    let episodes = rollout(true, player, 8)
-        .run(&jobs(1..20, 1), hooks)
-        .unwrap();
+    let episodes = rollout(true, player, 8).run(&jobs(1..20, 1), hooks).unwrap();
     assert!(start.elapsed() < Duration::from_secs(5));
     assert_eq!((episodes.len(), seen), (3, 3));
     assert!(episodes.iter().all(Episode::succeeded));
@@ -299,14 +258,9 @@ fn cancelling_stops_at_once_and_records_nothing_half_done() {
 
 #[test]
 fn mistakes_in_the_jobs_are_found_before_anything_runs() {
-    let run = |jobs: &[Job]| {
-        rollout(true, Player::Shared(puppet(|_, _, _| unreachable!())), 2)
-            .run(jobs, Hooks::default())
-    };
-    assert!(matches!(
-        run(&jobs(5000..5001, 1)),
-        Err(RolloutError::Task(_))
-    ));
+    let run =
+        |jobs: &[Job]| rollout(true, Player::Shared(puppet(|_, _, _| unreachable!())), 2).run(jobs, Hooks::default());
+    assert!(matches!(run(&jobs(5000..5001, 1)), Err(RolloutError::Task(_))));
     let twice = [jobs(1..2, 2), jobs(1..2, 1)].concat();
     assert_eq!(
         run(&twice).unwrap_err().to_string(),
@@ -328,17 +282,11 @@ fn mistakes_in_the_jobs_are_found_before_anything_runs() {
 #[ignore = "prints figures"]
 fn episodes_per_second() {
     let counting_up = || counting(|_, turn| (turn < 3).then(|| call("add", json!({"by": 1}))));
-    for (inline, concurrency, samples) in
-        [(true, 1, 20), (true, 64, 20), (false, 1, 2), (false, 64, 2)]
-    {
+    for (inline, concurrency, samples) in [(true, 1, 20), (true, 64, 20), (false, 1, 2), (false, 64, 2)] {
         let rollout = rollout(inline, counting_up(), concurrency);
         let start = Instant::now();
-        let episodes = rollout
-            .run(&jobs(1..500, samples), Hooks::default())
-            .unwrap();
+        let episodes = rollout.run(&jobs(1..500, samples), Hooks::default()).unwrap();
         let rate = episodes.len() as f64 / start.elapsed().as_secs_f64();
-        println!(
-            "4 turns, 3 calls each; inline {inline}, concurrency {concurrency}: {rate:.0} episodes/s"
-        );
+        println!("4 turns, 3 calls each; inline {inline}, concurrency {concurrency}: {rate:.0} episodes/s");
     }
 }

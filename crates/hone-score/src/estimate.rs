@@ -52,10 +52,7 @@ pub fn wilson(p: f64, n: f64) -> (f64, f64) {
     // At p = 0 and p = 1 the inner end is 0 or 1 exactly; rounding must not move it, nor push it past p.
     let lo = ((centre - half) / scale).clamp(0.0, p);
     let hi = ((centre + half) / scale).clamp(p, 1.0);
-    (
-        if p == 0.0 { 0.0 } else { lo },
-        if p == 1.0 { 1.0 } else { hi },
-    )
+    (if p == 0.0 { 0.0 } else { lo }, if p == 1.0 { 1.0 } else { hi })
 }
 
 /// Chance that at least one of `k` tries succeeds, from `c` successes in `n` tries of a task:
@@ -131,10 +128,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn close(a: f64, b: f64, tolerance: f64) {
-        assert!(
-            (a - b).abs() <= tolerance,
-            "{a} is not within {tolerance} of {b}"
-        );
+        assert!((a - b).abs() <= tolerance, "{a} is not within {tolerance} of {b}");
     }
 
     #[test]
@@ -200,9 +194,7 @@ mod tests {
 
     /// Mean of `f` over all subsets of size `k` of a task's `n` tries, the first `c` of which succeeded.
     fn over_subsets(n: u64, c: u64, k: u64, f: impl Fn(u64) -> bool) -> f64 {
-        let sets: Vec<u64> = (0..1u64 << n)
-            .filter(|s| u64::from(s.count_ones()) == k)
-            .collect();
+        let sets: Vec<u64> = (0..1u64 << n).filter(|s| u64::from(s.count_ones()) == k).collect();
         let hits = sets
             .iter()
             .filter(|&&s| f(u64::from((s & ((1 << c) - 1)).count_ones())))

@@ -1,8 +1,6 @@
 //! Minimal episodes for this crate's tests.
 
-use hone_trace::{
-    Approval, EndReason, Episode, Outcome, SCHEMA, Timing, ToolCall, ToolErrorClass, ToolFailure,
-};
+use hone_trace::{Approval, EndReason, Episode, Outcome, SCHEMA, Timing, ToolCall, ToolErrorClass, ToolFailure};
 
 pub fn episode(task: &str, outcome: Outcome) -> Episode {
     Episode {

@@ -87,25 +87,14 @@ impl Measures {
             .entry((episode.taskset.clone(), episode.task.clone()))
             .or_default()
             .add(succeeded);
-        self.kinds
-            .entry(episode.task_kind.clone())
-            .or_default()
-            .add(succeeded);
+        self.kinds.entry(episode.task_kind.clone()).or_default().add(succeeded);
         *self.ends.entry(end_name(episode.end)).or_default() += 1;
-        self.turns += episode
-            .turns
-            .iter()
-            .filter(|t| matches!(t, Turn::Agent { .. }))
-            .count() as u64;
+        self.turns += episode.turns.iter().filter(|t| matches!(t, Turn::Agent { .. })).count() as u64;
         self.tool_calls += episode.tool_calls.len() as u64;
         self.valid_calls += episode
             .tool_calls
             .iter()
-            .filter(|call| {
-                call.error
-                    .as_ref()
-                    .is_none_or(|error| is_well_formed(error.class))
-            })
+            .filter(|call| call.error.as_ref().is_none_or(|error| is_well_formed(error.class)))
             .count() as u64;
         self.sampled_tokens += episode.sampled_tokens();
         if let Some(reward) = episode.reward {
@@ -114,10 +103,7 @@ impl Measures {
         }
         for score in &episode.scores {
             for part in &score.parts {
-                let sum = self
-                    .parts
-                    .entry(format!("{}/{}", score.scorer, part.name))
-                    .or_default();
+                let sum = self.parts.entry(format!("{}/{}", score.scorer, part.name)).or_default();
                 sum.0 += part.value;
                 sum.1 += 1;
             }
@@ -283,12 +269,7 @@ mod tests {
         assert_eq!(alone, both);
         let none = Measures::of([&lost]);
         assert_eq!(
-            (
-                none.n(),
-                none.success(),
-                none.call_validity(),
-                none.mean_turns()
-            ),
+            (none.n(), none.success(), none.call_validity(), none.mean_turns()),
             (0, None, None, None)
         );
         assert!(none.ks().is_empty());
@@ -317,23 +298,11 @@ mod tests {
         // Task a: 4 tries, 2 successes. Task b: 2 tries, none (two more were lost to the infrastructure).
         let mut all = Vec::new();
         for ok in [true, true, false, false] {
-            all.push(episode(
-                "a",
-                if ok {
-                    Outcome::Ok
-                } else {
-                    Outcome::PolicyFailed
-                },
-            ));
+            all.push(episode("a", if ok { Outcome::Ok } else { Outcome::PolicyFailed }));
         }
         for _ in 0..2 {
             all.push(episode("b", Outcome::PolicyFailed));
-            all.push(episode(
-                "b",
-                Outcome::InfraFailed {
-                    cause: "lost".into(),
-                },
-            ));
+            all.push(episode("b", Outcome::InfraFailed { cause: "lost".into() }));
         }
         let m = Measures::of(&all);
         assert_eq!(m.pass_at(1), Some(0.25));
@@ -351,11 +320,7 @@ mod tests {
         let mut all = Vec::new();
         for task in 0..10 {
             for _ in 0..8 {
-                let outcome = if task < 8 {
-                    Outcome::Ok
-                } else {
-                    Outcome::PolicyFailed
-                };
+                let outcome = if task < 8 { Outcome::Ok } else { Outcome::PolicyFailed };
                 all.push(episode(&task.to_string(), outcome));
             }
         }
@@ -365,16 +330,7 @@ mod tests {
         assert!((rate.lo - ten.lo).abs() < 1e-12 && (rate.hi - ten.hi).abs() < 1e-12);
         // One try per task: plain Wilson.
         let single: Vec<_> = (0..10)
-            .map(|t| {
-                episode(
-                    &t.to_string(),
-                    if t < 8 {
-                        Outcome::Ok
-                    } else {
-                        Outcome::PolicyFailed
-                    },
-                )
-            })
+            .map(|t| episode(&t.to_string(), if t < 8 { Outcome::Ok } else { Outcome::PolicyFailed }))
             .collect();
         let plain = Measures::of(&single).success().unwrap();
         assert!((plain.lo - ten.lo).abs() < 1e-12 && (plain.hi - ten.hi).abs() < 1e-12);

@@ -43,12 +43,7 @@ impl Paired {
         }
         let mut rng = stream.named("bootstrap");
         let mut means: Vec<f64> = (0..RESAMPLES)
-            .map(|_| {
-                (0..n)
-                    .map(|_| differences[rng.random_range(0..n)])
-                    .sum::<f64>()
-                    / n as f64
-            })
+            .map(|_| (0..n).map(|_| differences[rng.random_range(0..n)]).sum::<f64>() / n as f64)
             .collect();
         means.sort_unstable_by(f64::total_cmp);
         let quantile = |q: f64| means[((RESAMPLES - 1) as f64 * q).round() as usize];
@@ -90,15 +85,9 @@ mod tests {
     #[test]
     fn counts_what_differs() {
         // First: 0..30. Second: 2..50. So the first is better on 2 tasks, the second on 20.
-        let (a, b) = (
-            policy(|t| t < 30, 100),
-            policy(|t| (2..50).contains(&t), 100),
-        );
+        let (a, b) = (policy(|t| t < 30, 100), policy(|t| (2..50).contains(&t), 100));
         let paired = Paired::compare(&a, &b, &Stream::new(1)).unwrap();
-        assert_eq!(
-            (paired.tasks, paired.first_better, paired.second_better),
-            (100, 2, 20)
-        );
+        assert_eq!((paired.tasks, paired.first_better, paired.second_better), (100, 2, 20));
         assert!((paired.difference - 0.18).abs() < 1e-12);
         // 2 · (1 + 22 + 231) / 2^22.
         assert!((paired.p_value - 508.0 / 4_194_304.0).abs() < 1e-12);
@@ -120,9 +109,6 @@ mod tests {
             (paired.tasks, paired.difference, paired.ci95, paired.p_value),
             (3, 0.0, [0.0, 0.0], 1.0)
         );
-        assert_eq!(
-            Paired::compare(&a, &Measures::default(), &Stream::new(1)),
-            None
-        );
+        assert_eq!(Paired::compare(&a, &Measures::default(), &Stream::new(1)), None);
     }
 }

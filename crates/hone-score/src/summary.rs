@@ -36,8 +36,7 @@ impl EvalSummary {
     /// Of these measures.
     pub fn new(run: &str, suite: &str, model: &str, measures: &Measures, seconds: f64) -> Self {
         let ks = measures.ks();
-        let by_k =
-            |f: &dyn Fn(u64) -> Option<f64>| ks.iter().filter_map(|&k| Some((k, f(k)?))).collect();
+        let by_k = |f: &dyn Fn(u64) -> Option<f64>| ks.iter().filter_map(|&k| Some((k, f(k)?))).collect();
         let success = measures.success();
         Self {
             run: run.to_owned(),
@@ -113,13 +112,7 @@ mod tests {
         bad.tool_calls = vec![call(Some(ToolErrorClass::Malformed))];
         bad.reward = Some(0.0);
         let lost = episode("c", Outcome::InfraFailed { cause: "x".into() });
-        let summary = EvalSummary::new(
-            "runs/1",
-            "shop",
-            "nano",
-            &Measures::of([&good, &bad, &lost]),
-            1.5,
-        );
+        let summary = EvalSummary::new("runs/1", "shop", "nano", &Measures::of([&good, &bad, &lost]), 1.5);
         let mut json = serde_json::to_value(&summary).unwrap();
         // Wilson for 1 of 2, as in the estimator's own golden test.
         let ci: Vec<f64> = serde_json::from_value(json["ci95"].take()).unwrap();
@@ -152,10 +145,7 @@ mod tests {
     fn nothing_counted_is_not_zero_success() {
         let lost = episode("c", Outcome::InfraFailed { cause: "x".into() });
         let summary = EvalSummary::new("r", "s", "m", &Measures::of([&lost]), 0.0);
-        assert_eq!(
-            (summary.success, summary.ci95, summary.n),
-            (None, [0.0, 1.0], 0)
-        );
+        assert_eq!((summary.success, summary.ci95, summary.n), (None, [0.0, 1.0], 0));
         assert!(summary.pass_at.is_empty() && summary.metrics.is_empty());
     }
 }

@@ -23,24 +23,18 @@ impl ApprovalPolicy {
     pub fn decide(&self, tool: &ToolSpec) -> Approval {
         let allowed = match self {
             Self::AllowAll => true,
-            Self::DenyDestructive => {
-                !tool.annotations.destructive_hint || tool.annotations.read_only_hint
-            }
+            Self::DenyDestructive => !tool.annotations.destructive_hint || tool.annotations.read_only_hint,
             Self::AllowOnly(names) => names.contains(&tool.name),
         };
-        if allowed {
-            Approval::Allowed
-        } else {
-            Approval::Denied
-        }
+        if allowed { Approval::Allowed } else { Approval::Denied }
     }
 
     /// Why a call of `tool` was denied and what to do instead, for the model.
     pub(crate) fn denial(&self, tool: &str) -> String {
         match self {
-            Self::DenyDestructive => format!(
-                "{tool} is not allowed here, because it may delete or overwrite; use another tool"
-            ),
+            Self::DenyDestructive => {
+                format!("{tool} is not allowed here, because it may delete or overwrite; use another tool")
+            }
             _ => format!("{tool} is not allowed here; use another tool"),
         }
     }

@@ -1,10 +1,7 @@
 //! The one path of every tool call: parse, validate, approve, replay, run, record.
 
 use crate::replay::Recorded;
-use crate::{
-    ApprovalPolicy, Lost, Missing, Recording, ToolError, ToolHost, ToolOutput, Toolset, canonical,
-    guarded,
-};
+use crate::{ApprovalPolicy, Lost, Missing, Recording, ToolError, ToolHost, ToolOutput, Toolset, canonical, guarded};
 use hone_trace::{Approval, Timing, ToolCall, ToolErrorClass, ToolFailure};
 use serde_json::Value;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -263,10 +260,7 @@ fn cut(mut text: String, limit: usize) -> (String, Option<usize>) {
         return (text, None);
     }
     let keep = limit.saturating_sub(CUT.chars().count());
-    let end = text
-        .char_indices()
-        .nth(keep)
-        .map_or(text.len(), |(end, _)| end);
+    let end = text.char_indices().nth(keep).map_or(text.len(), |(end, _)| end);
     text.truncate(end);
     text.push_str(CUT);
     (text, Some(chars))

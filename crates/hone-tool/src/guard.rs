@@ -29,11 +29,7 @@ pub enum Lost {
 ///
 /// # Errors
 /// When the work panics or misses the deadline. The host is then lost: its state can no longer be trusted.
-pub async fn guarded<H, R, F>(
-    host: Box<H>,
-    deadline: Duration,
-    work: F,
-) -> Result<(Box<H>, R), Lost>
+pub async fn guarded<H, R, F>(host: Box<H>, deadline: Duration, work: F) -> Result<(Box<H>, R), Lost>
 where
     H: ToolHost + ?Sized + 'static,
     R: Send + 'static,
@@ -50,10 +46,7 @@ where
     }
 }
 
-fn contain<H: ?Sized, R>(
-    mut host: Box<H>,
-    work: impl FnOnce(&mut H) -> R,
-) -> Result<(Box<H>, R), Lost> {
+fn contain<H: ?Sized, R>(mut host: Box<H>, work: impl FnOnce(&mut H) -> R) -> Result<(Box<H>, R), Lost> {
     match catch_unwind(AssertUnwindSafe(|| work(&mut host))) {
         Ok(result) => Ok((host, result)),
         Err(payload) => {
@@ -82,10 +75,7 @@ pub async fn caught<F: Future>(future: F) -> Result<F::Output, String> {
 
 /// The message that a panic carried.
 pub fn panic_text(payload: &(dyn Any + Send)) -> String {
-    match (
-        payload.downcast_ref::<&str>(),
-        payload.downcast_ref::<String>(),
-    ) {
+    match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
         (Some(text), _) => (*text).to_owned(),
         (_, Some(text)) => text.clone(),
         _ => "without a message".to_owned(),

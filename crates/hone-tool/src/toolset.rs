@@ -23,9 +23,7 @@ pub enum SchemaError {
         tool: String,
     },
     /// Not a JSON Schema, or one that refers to a document elsewhere.
-    #[error(
-        "the input schema of tool `{tool}` is not a self-contained JSON Schema: {reason}; mend its `inputSchema`"
-    )]
+    #[error("the input schema of tool `{tool}` is not a self-contained JSON Schema: {reason}; mend its `inputSchema`")]
     Invalid {
         /// The tool.
         tool: String,
@@ -56,11 +54,10 @@ impl Toolset {
                     tool: spec.name.clone(),
                 });
             }
-            let validator =
-                Validator::new(&spec.input_schema).map_err(|e| SchemaError::Invalid {
-                    tool: spec.name.clone(),
-                    reason: e.to_string(),
-                })?;
+            let validator = Validator::new(&spec.input_schema).map_err(|e| SchemaError::Invalid {
+                tool: spec.name.clone(),
+                reason: e.to_string(),
+            })?;
             validators.push(validator);
         }
         Ok(Self {
@@ -87,10 +84,7 @@ impl Toolset {
     pub fn check(&self, tool: &str, arguments: &Value) -> Result<&ToolSpec, ToolFailure> {
         let Some(&index) = self.index.get(tool) else {
             let names = listed(self.specs.iter().map(|s| s.name.as_str()));
-            let message = format!(
-                "there is no tool `{}`; the tools are {names}",
-                clipped(tool)
-            );
+            let message = format!("there is no tool `{}`; the tools are {names}", clipped(tool));
             return Err(ToolFailure {
                 class: ToolErrorClass::UnknownTool,
                 message,
@@ -184,12 +178,7 @@ fn explain(error: &ValidationError<'_>, schema: &Value) -> String {
             }
         }
         ValidationErrorKind::Enum { options } => {
-            let allowed: Vec<_> = options
-                .as_array()
-                .into_iter()
-                .flatten()
-                .map(Value::to_string)
-                .collect();
+            let allowed: Vec<_> = options.as_array().into_iter().flatten().map(Value::to_string).collect();
             format!(
                 "`{field}` must be one of {}",
                 listed(allowed.iter().map(String::as_str)).replace('`', "")
@@ -264,16 +253,8 @@ mod tests {
                 json!({"order": "A1", "id": 2}),
                 "order: unknown `id`; allowed are `count`, `items`, `order`, `status`",
             ),
-            (
-                "none",
-                json!({"x": 1}),
-                "none: unknown `x`; it takes no arguments",
-            ),
-            (
-                "order",
-                json!({"order": 7}),
-                "order: `order` is not of type \"string\"",
-            ),
+            ("none", json!({"x": 1}), "none: unknown `x`; it takes no arguments"),
+            ("order", json!({"order": 7}), "order: `order` is not of type \"string\""),
             (
                 "order",
                 json!({"order": "A"}),
@@ -299,11 +280,7 @@ mod tests {
                 json!({"order": "A1", "items": [{}]}),
                 "order: `sku` is missing in `items/0`",
             ),
-            (
-                "order",
-                json!([1]),
-                "order: the arguments must be a JSON object",
-            ),
+            ("order", json!([1]), "order: the arguments must be a JSON object"),
             (
                 "oder",
                 json!({}),
@@ -317,33 +294,21 @@ mod tests {
                 "{tool} {arguments}"
             );
         }
-        assert!(
-            tools
-                .check("order", &json!({"order": "A1", "count": 2.0}))
-                .is_ok()
-        );
+        assert!(tools.check("order", &json!({"order": "A1", "count": 2.0})).is_ok());
     }
 
     #[test]
     fn long_echoes_are_clipped() {
-        let message = order()
-            .check(&"x".repeat(5000), &json!({}))
-            .unwrap_err()
-            .message;
+        let message = order().check(&"x".repeat(5000), &json!({})).unwrap_err().message;
         assert!(message.chars().count() < 150, "{message}");
     }
 
     #[test]
     fn broken_schemas_are_typed_errors() {
         let bad = spec("bad", json!({"type": "objekt"}));
-        assert!(
-            matches!(Toolset::compile(&[bad]), Err(SchemaError::Invalid { tool, .. }) if tool == "bad")
-        );
+        assert!(matches!(Toolset::compile(&[bad]), Err(SchemaError::Invalid { tool, .. }) if tool == "bad"));
         let far = spec("far", json!({"$ref": "https://example.org/schema.json"}));
-        assert!(matches!(
-            Toolset::compile(&[far]),
-            Err(SchemaError::Invalid { .. })
-        ));
+        assert!(matches!(Toolset::compile(&[far]), Err(SchemaError::Invalid { .. })));
         let one = spec("one", json!({}));
         assert_eq!(
             Toolset::compile(&[one.clone(), one]).unwrap_err(),
@@ -363,8 +328,7 @@ mod tests {
         leaf.prop_recursive(3, 24, 4, |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-                prop::collection::btree_map(".{0,4}", inner, 0..4)
-                    .prop_map(|m| Value::Object(m.into_iter().collect())),
+                prop::collection::btree_map(".{0,4}", inner, 0..4).prop_map(|m| Value::Object(m.into_iter().collect())),
             ]
         })
     }

@@ -132,19 +132,13 @@ fn a_call_is_recorded_in_full() {
             (3, Some(4), Approval::Allowed)
         );
         assert_eq!(record.arguments.to_string(), r#"{"by":2}"#);
-        assert_eq!(
-            (record.tool.as_str(), record.tool_version.as_str()),
-            ("add", "7")
-        );
+        assert_eq!((record.tool.as_str(), record.tool_version.as_str()), ("add", "7"));
         assert_eq!(
             (record.result.clone(), record.shown.as_str()),
             (json!({"value": 2}), r#"{"value":2}"#)
         );
         assert_eq!(
-            (
-                record.state_before.as_deref(),
-                record.state_after.as_deref()
-            ),
+            (record.state_before.as_deref(), record.state_after.as_deref()),
             (Some("0"), Some("2"))
         );
         assert_eq!(done.host.unwrap().value, 2);
@@ -195,26 +189,14 @@ fn calls_that_are_refused_never_reach_the_tool() {
             ToolErrorClass::Denied,
             Approval::Denied,
         ),
-        (
-            only,
-            call("add", json!({})),
-            ToolErrorClass::Denied,
-            Approval::Denied,
-        ),
+        (only, call("add", json!({})), ToolErrorClass::Denied, Approval::Denied),
     ];
     for (policy, request, expected, approval) in cases {
         let raw = request.raw.clone();
         let done = one(Counter::boxed(true), &policy, request);
-        assert_eq!(
-            (class(&done), done.record.approval),
-            (Some(expected), approval)
-        );
+        assert_eq!((class(&done), done.record.approval), (Some(expected), approval));
         assert_eq!(done.record.raw, raw);
-        assert!(
-            done.record.shown.starts_with(ERROR),
-            "{}",
-            done.record.shown
-        );
+        assert!(done.record.shown.starts_with(ERROR), "{}", done.record.shown);
         assert!(done.record.result.is_null() && done.record.state_after.is_none());
         assert_eq!(done.host.unwrap().value, 0);
     }
@@ -247,10 +229,7 @@ fn a_panic_is_classed_and_loses_the_host_only() {
             call("panic", json!({})),
         );
         assert_eq!(class(&done), Some(ToolErrorClass::Panic));
-        assert_eq!(
-            done.record.error.as_ref().unwrap().message,
-            "panic: panicked: boom 0"
-        );
+        assert_eq!(done.record.error.as_ref().unwrap().message, "panic: panicked: boom 0");
         assert!(done.host.is_none());
     }
 }
@@ -265,20 +244,12 @@ fn a_hang_ends_at_the_deadline_and_blocks_nobody() {
     );
     assert_eq!(class(&done), Some(ToolErrorClass::Timeout));
     assert!(done.host.is_none());
-    assert!(
-        start.elapsed() < Duration::from_millis(300),
-        "{:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() < Duration::from_millis(300), "{:?}", start.elapsed());
 }
 
 #[test]
 fn long_observations_are_cut_and_marked() {
-    let done = one(
-        Counter::boxed(true),
-        &ApprovalPolicy::AllowAll,
-        call("talk", json!({})),
-    );
+    let done = one(Counter::boxed(true), &ApprovalPolicy::AllowAll, call("talk", json!({})));
     assert_eq!(done.record.shown, format!("{}{CUT}", "x".repeat(34)));
     assert_eq!(done.cut_from, Some(1000));
     let done = one(
@@ -307,13 +278,7 @@ fn overhead_per_call() {
         let start = Instant::now();
         runtime().block_on(async {
             for _ in 0..calls {
-                let done = dispatch(
-                    host.take().unwrap(),
-                    call("add", json!({"by": 0})),
-                    &rules,
-                    None,
-                )
-                .await;
+                let done = dispatch(host.take().unwrap(), call("add", json!({"by": 0})), &rules, None).await;
                 host = done.host;
             }
         });

@@ -42,9 +42,8 @@ impl Episode {
         // Length of each call's full sequence; what a later call may share of it.
         let mut lengths: Vec<u64> = Vec::with_capacity(self.model_calls.len());
         for (index, call) in self.model_calls.iter().enumerate() {
-            let length = check_model_call(call, index, &lengths).map_err(|flaw| {
-                Flaw::new(format!("model_calls[{index}].{}", flaw.field), flaw.what)
-            })?;
+            let length = check_model_call(call, index, &lengths)
+                .map_err(|flaw| Flaw::new(format!("model_calls[{index}].{}", flaw.field), flaw.what))?;
             lengths.push(length);
         }
         let known = |id: u32, count: usize| (id as usize) < count;
@@ -56,10 +55,7 @@ impl Episode {
                     format!("is {}, but a call's id is its position", call.id),
                 ));
             }
-            if call
-                .model_call
-                .is_some_and(|id| !known(id, self.model_calls.len()))
-            {
+            if call.model_call.is_some_and(|id| !known(id, self.model_calls.len())) {
                 return Err(Flaw::new(at("model_call"), "refers to no model call"));
             }
         }
@@ -82,9 +78,7 @@ impl Episode {
 }
 
 pub(crate) fn check_scores(scores: &[Score]) -> Result<(), Flaw> {
-    let finite = |score: &Score| {
-        score.value.is_finite() && score.parts.iter().all(|part| part.value.is_finite())
-    };
+    let finite = |score: &Score| score.value.is_finite() && score.parts.iter().all(|part| part.value.is_finite());
     match scores.iter().position(|score| !finite(score)) {
         Some(index) => Err(Flaw::new(
             format!("scores[{index}]"),
@@ -120,10 +114,7 @@ fn check_model_call(call: &ModelCall, index: usize, lengths: &[u64]) -> Result<u
     let length = call.output.len();
     let end = check_spans("origins", &call.origins, length, true)?;
     if end != length {
-        return Err(Flaw::new(
-            "origins",
-            format!("cover {end} of {length} output tokens"),
-        ));
+        return Err(Flaw::new("origins", format!("cover {end} of {length} output tokens")));
     }
     check_spans("versions", &call.versions, length, false)?;
     let per_token = [
@@ -149,12 +140,7 @@ fn check_model_call(call: &ModelCall, index: usize, lengths: &[u64]) -> Result<u
 }
 
 /// Checks that runs are in order and within `length`; returns the end of the last.
-fn check_spans<T>(
-    field: &str,
-    spans: &[Span<T>],
-    length: usize,
-    contiguous: bool,
-) -> Result<usize, Flaw> {
+fn check_spans<T>(field: &str, spans: &[Span<T>], length: usize, contiguous: bool) -> Result<usize, Flaw> {
     let mut end = 0;
     for (index, span) in spans.iter().enumerate() {
         let gap = if contiguous {

@@ -69,9 +69,7 @@ impl RunDigest {
 /// Digest of these episodes, in whatever order they come.
 pub fn run_digest<E: Borrow<Episode>>(episodes: impl IntoIterator<Item = E>) -> String {
     let mut digest = RunDigest::default();
-    episodes
-        .into_iter()
-        .for_each(|episode| digest.add(episode.borrow()));
+    episodes.into_iter().for_each(|episode| digest.add(episode.borrow()));
     digest.finish()
 }
 

@@ -21,33 +21,21 @@ pub enum ExchangeError {
         "Line {line}{}: {what}. Mend or remove the line; docs/trace-schema.md describes the fields.",
         place(field)
     )]
-    Json {
-        line: u64,
-        field: String,
-        what: String,
-    },
+    Json { line: u64, field: String, what: String },
     /// A line is an episode, but not a whole one.
-    #[error(
-        "Line {line}: {flaw}. Mend or remove the line; docs/trace-schema.md describes the fields."
-    )]
+    #[error("Line {line}: {flaw}. Mend or remove the line; docs/trace-schema.md describes the fields.")]
     Invalid { line: u64, flaw: Flaw },
     /// An episode that should be exported is not whole.
     #[error("Episode `{episode}`: {flaw}. Mend what made it, or leave it out.")]
     Unwritable { episode: String, flaw: Flaw },
     /// A newer program wrote the line.
-    #[error(
-        "Line {line} has schema {found}, but this program knows only up to {SCHEMA}. Update Hone to read it."
-    )]
+    #[error("Line {line} has schema {found}, but this program knows only up to {SCHEMA}. Update Hone to read it.")]
     Newer { line: u64, found: u64 },
     /// A line is longer than allowed.
-    #[error(
-        "Line {line} is longer than {limit} bytes. Check that the file is JSON Lines, one episode a line."
-    )]
+    #[error("Line {line} is longer than {limit} bytes. Check that the file is JSON Lines, one episode a line.")]
     TooLong { line: u64, limit: usize },
     /// The file cannot be read or written.
-    #[error(
-        "The file cannot be read or written. Check that it is there, and that the disk has space."
-    )]
+    #[error("The file cannot be read or written. Check that it is there, and that the disk has space.")]
     Io(#[from] io::Error),
     /// The store failed.
     #[error(transparent)]
@@ -74,11 +62,7 @@ pub fn write_episode(to: &mut impl Write, episode: &Episode) -> Result<(), Excha
 }
 
 /// Writes the episodes of a store that pass, and returns how many.
-pub fn export_jsonl(
-    store: &Store,
-    filter: &Filter,
-    to: &mut impl Write,
-) -> Result<u64, ExchangeError> {
+pub fn export_jsonl(store: &Store, filter: &Filter, to: &mut impl Write) -> Result<u64, ExchangeError> {
     let mut count = 0;
     store.for_each(filter, |episode| {
         count += 1;
@@ -196,16 +180,12 @@ fn parse(text: &[u8], line: u64) -> Result<Episode, ExchangeError> {
         )
     });
     let read = read.and_then(|episode: Episode| {
-        json.end()
-            .map_err(|error| (String::new(), error.to_string()))?;
+        json.end().map_err(|error| (String::new(), error.to_string()))?;
         Ok(episode)
     });
     match (read, serde_json::from_slice::<Head>(text)) {
         // A newer schema may have any other fields, so that is said before anything else.
-        (_, Ok(Head { schema })) if schema > u64::from(SCHEMA) => Err(ExchangeError::Newer {
-            line,
-            found: schema,
-        }),
+        (_, Ok(Head { schema })) if schema > u64::from(SCHEMA) => Err(ExchangeError::Newer { line, found: schema }),
         (Err((field, what)), _) => {
             // serde counts lines within what it was given, which is always one.
             Err(ExchangeError::Json {
@@ -215,9 +195,7 @@ fn parse(text: &[u8], line: u64) -> Result<Episode, ExchangeError> {
             })
         }
         (Ok(episode), _) => {
-            episode
-                .check()
-                .map_err(|flaw| ExchangeError::Invalid { line, flaw })?;
+            episode.check().map_err(|flaw| ExchangeError::Invalid { line, flaw })?;
             Ok(episode)
         }
     }
@@ -229,8 +207,7 @@ mod tests {
     use crate::{Stream, sample};
 
     fn line(spoil: impl FnOnce(&mut serde_json::Value)) -> String {
-        let mut tree =
-            serde_json::to_value(sample::episode(&Stream::new(2), "eval/0/0", 2)).unwrap();
+        let mut tree = serde_json::to_value(sample::episode(&Stream::new(2), "eval/0/0", 2)).unwrap();
         spoil(&mut tree);
         tree.to_string()
     }

@@ -63,21 +63,12 @@ impl Joining {
     /// Joins the calls of an episode that `chosen` picks (those of the trained policy, say), in their order.
     ///
     /// Fails only on a record that is not whole.
-    pub fn join(
-        &self,
-        episode: &Episode,
-        chosen: impl Fn(&ModelCall) -> bool,
-    ) -> Result<Joined, Flaw> {
+    pub fn join(&self, episode: &Episode, chosen: impl Fn(&ModelCall) -> bool) -> Result<Joined, Flaw> {
         episode.check()?;
         let mut served = Vec::new();
         for call in episode.model_calls.iter().filter(|call| chosen(call)) {
             let ids = episode.sequence(call.id);
-            let ids = ids.ok_or_else(|| {
-                Flaw::new(
-                    format!("model_calls[{}].prompt", call.id),
-                    "has no sequence",
-                )
-            })?;
+            let ids = ids.ok_or_else(|| Flaw::new(format!("model_calls[{}].prompt", call.id), "has no sequence"))?;
             served.push(Served { call, ids });
         }
         let dropped = dropped(&served);
@@ -86,10 +77,7 @@ impl Joining {
         for next in &served {
             let call = next.call.id;
             if let Some(reason) = dropped.get(&call) {
-                breaks.push(Break {
-                    call,
-                    reason: *reason,
-                });
+                breaks.push(Break { call, reason: *reason });
                 continue;
             }
             match self.find(&open, next) {
@@ -139,12 +127,7 @@ impl Joining {
                 // Of two calls with the same prompt, the one whose answer was continued is meant.
                 let best = thread()
                     .filter(|(_, open)| prompt.starts_with(open.tip.prompt()))
-                    .max_by_key(|(_, open)| {
-                        (
-                            open.tip.prompt().len(),
-                            common_prefix(&open.tip.ids, prompt),
-                        )
-                    });
+                    .max_by_key(|(_, open)| (open.tip.prompt().len(), common_prefix(&open.tip.ids, prompt)));
                 match best {
                     None => None,
                     Some((segment, open)) => {
@@ -212,17 +195,10 @@ fn dropped(served: &[Served<'_>]) -> BTreeMap<u32, BreakReason> {
         }
         // Some clients repeat a call and do not say so.
         let same = |earlier: &&&Served<'_>| {
-            earlier.ids == next.ids
-                && earlier.prompt() == next.prompt()
-                && earlier.thread() == next.thread()
+            earlier.ids == next.ids && earlier.prompt() == next.prompt() && earlier.thread() == next.thread()
         };
         match answered.iter().find(same) {
-            Some(earlier) => drop(reasons.insert(
-                id,
-                BreakReason::Duplicate {
-                    of: earlier.call.id,
-                },
-            )),
+            Some(earlier) => drop(reasons.insert(id, BreakReason::Duplicate { of: earlier.call.id })),
             None => answered.push(next),
         }
     }
@@ -239,18 +215,9 @@ fn kept(attempts: &[&Served<'_>], served: &[Served<'_>]) -> Option<u32> {
             .iter()
             .filter(move |call| call.call.id > id && !ids.contains(&call.call.id))
     };
-    let answered = || {
-        attempts
-            .iter()
-            .rev()
-            .filter(|attempt| !attempt.call.output.is_empty())
-    };
-    let continued = answered()
-        .find(|attempt| later(attempt).any(|call| call.prompt().starts_with(&attempt.ids)));
-    let named = || {
-        answered()
-            .find(|attempt| later(attempt).any(|call| call.call.parent == Some(attempt.call.id)))
-    };
+    let answered = || attempts.iter().rev().filter(|attempt| !attempt.call.output.is_empty());
+    let continued = answered().find(|attempt| later(attempt).any(|call| call.prompt().starts_with(&attempt.ids)));
+    let named = || answered().find(|attempt| later(attempt).any(|call| call.call.parent == Some(attempt.call.id)));
     continued
         .or_else(named)
         .or_else(|| answered().next())

@@ -195,11 +195,7 @@ impl ToolErrorClass {
     pub fn is_policy(self) -> bool {
         matches!(
             self,
-            Self::Malformed
-                | Self::UnknownTool
-                | Self::InvalidArguments
-                | Self::Denied
-                | Self::Tool
+            Self::Malformed | Self::UnknownTool | Self::InvalidArguments | Self::Denied | Self::Tool
         )
     }
 }

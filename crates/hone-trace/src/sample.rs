@@ -4,9 +4,8 @@ use rand::{Rng, RngExt};
 use serde_json::{Value, json};
 
 use crate::{
-    Approval, EndReason, Episode, Event, FinishReason, Lineage, ModelCall, Origin, Outcome, Prompt,
-    SCHEMA, SamplingSettings, Score, ScorePart, Span, Stream, Timing, TokenId, ToolCall,
-    ToolErrorClass, ToolFailure, Turn,
+    Approval, EndReason, Episode, Event, FinishReason, Lineage, ModelCall, Origin, Outcome, Prompt, SCHEMA,
+    SamplingSettings, Score, ScorePart, Span, Stream, Timing, TokenId, ToolCall, ToolErrorClass, ToolFailure, Turn,
 };
 
 /// An episode of that id with `turns` model calls, each but the last followed by a tool call: the same for the same
@@ -30,10 +29,7 @@ pub fn episode(stream: &Stream, id: &str, turns: u32) -> Episode {
                 text: "You keep a store. Use the tools.".into(),
             },
             Turn::User {
-                text: format!(
-                    "Refund order {} — “quickly”, please.\n",
-                    rng.random_range(0..10_000)
-                ),
+                text: format!("Refund order {} — “quickly”, please.\n", rng.random_range(0..10_000)),
             },
         ],
         model_calls: Vec::new(),
@@ -51,9 +47,7 @@ pub fn episode(stream: &Stream, id: &str, turns: u32) -> Episode {
             },
         ][rng.random_range(0..3)]
         .clone(),
-        final_state: rng
-            .random_bool(0.5)
-            .then(|| format!("{:016x}", rng.next_u64())),
+        final_state: rng.random_bool(0.5).then(|| format!("{:016x}", rng.next_u64())),
         scores: Vec::new(),
         reward: None,
         timing: timing(&mut rng),
@@ -106,12 +100,7 @@ fn model_call(rng: &mut Stream, id: u32, inherited: u32) -> ModelCall {
     };
     let new = tokens(rng, 30, 90);
     let output = tokens(rng, 8, 32);
-    let numbers = |rng: &mut Stream, scale: f32| {
-        output
-            .iter()
-            .map(|_| scale * rng.random::<f32>())
-            .collect::<Vec<_>>()
-    };
+    let numbers = |rng: &mut Stream, scale: f32| output.iter().map(|_| scale * rng.random::<f32>()).collect::<Vec<_>>();
     let end = output.len() as u32;
     let forced = rng.random_bool(0.3);
     let origins = if forced {
@@ -149,11 +138,7 @@ fn model_call(rng: &mut Stream, id: u32, inherited: u32) -> ModelCall {
         .clone(),
         prompt: Prompt { shared, new },
         logprobs: numbers(rng, -3.0),
-        sampled_logprobs: if forced {
-            numbers(rng, -2.0)
-        } else {
-            Vec::new()
-        },
+        sampled_logprobs: if forced { numbers(rng, -2.0) } else { Vec::new() },
         entropies: numbers(rng, 2.0),
         output,
         origins,
@@ -210,9 +195,7 @@ fn tool_call(rng: &mut Stream, id: u32) -> ToolCall {
             message: "no such order".into(),
         }),
         state_before: Some(format!("{:016x}", rng.next_u64())),
-        state_after: rng
-            .random_bool(0.5)
-            .then(|| format!("{:016x}", rng.next_u64())),
+        state_after: rng.random_bool(0.5).then(|| format!("{:016x}", rng.next_u64())),
         replayed: rng.random_bool(0.1),
         timing: timing(rng),
     }

@@ -184,8 +184,7 @@ impl Store {
     ) -> Result<(), E> {
         let (condition, values) = filter.sql();
         let keys: Vec<i64> = self.read(|connection| {
-            let mut statement =
-                connection.prepare_cached(&format!("SELECT key FROM episodes {condition}"))?;
+            let mut statement = connection.prepare_cached(&format!("SELECT key FROM episodes {condition}"))?;
             let keys = statement.query_map(params_from_iter(values), |row| row.get(0))?;
             keys.collect()
         })?;
@@ -209,16 +208,10 @@ impl Store {
     }
 
     /// Writes the metrics of one step in one transaction. A metric of the same phase, step and name is replaced.
-    pub fn append_metrics(
-        &self,
-        step: u64,
-        phase: &str,
-        metrics: &[(&str, f64)],
-    ) -> Result<(), StoreError> {
+    pub fn append_metrics(&self, step: u64, phase: &str, metrics: &[(&str, f64)]) -> Result<(), StoreError> {
         self.write(|connection| {
-            let mut insert = connection.prepare_cached(
-                "INSERT OR REPLACE INTO metrics (step, phase, name, value) VALUES (?1, ?2, ?3, ?4)",
-            )?;
+            let mut insert = connection
+                .prepare_cached("INSERT OR REPLACE INTO metrics (step, phase, name, value) VALUES (?1, ?2, ?3, ?4)")?;
             for (name, value) in metrics {
                 insert.execute(params![step as i64, phase, name, value])?;
             }
@@ -235,7 +228,12 @@ impl Store {
             let found = statement.query_map([name], |row| {
                 // SQL has no NaN: it is stored as NULL.
                 let value = row.get::<_, Option<f64>>(3)?.unwrap_or(f64::NAN);
-                Ok(Metric { step: row.get::<_, i64>(0)? as u64, phase: row.get(1)?, name: row.get(2)?, value })
+                Ok(Metric {
+                    step: row.get::<_, i64>(0)? as u64,
+                    phase: row.get(1)?,
+                    name: row.get(2)?,
+                    value,
+                })
             })?;
             found.collect()
         })
@@ -246,14 +244,8 @@ impl Store {
     pub fn delete_phase(&self, phase: &str) -> Result<u64, StoreError> {
         let (condition, values) = Filter::phase(phase).condition();
         self.write(|connection| {
-            connection.execute(
-                &format!("DELETE FROM metrics {condition}"),
-                params_from_iter(&values),
-            )?;
-            Ok(connection.execute(
-                &format!("DELETE FROM episodes {condition}"),
-                params_from_iter(&values),
-            )? as u64)
+            connection.execute(&format!("DELETE FROM metrics {condition}"), params_from_iter(&values))?;
+            Ok(connection.execute(&format!("DELETE FROM episodes {condition}"), params_from_iter(&values))? as u64)
         })
     }
 
@@ -266,10 +258,7 @@ impl Store {
             condition
         };
         values.push((from_step as i64).into());
-        let sql = format!(
-            "DELETE FROM metrics {condition} AND step >= ?{}",
-            values.len()
-        );
+        let sql = format!("DELETE FROM metrics {condition} AND step >= ?{}", values.len());
         self.write(|connection| Ok(connection.execute(&sql, params_from_iter(&values))? as u64))
     }
 
@@ -286,9 +275,7 @@ impl Store {
     pub fn get_meta(&self, key: &str) -> Result<Option<Value>, StoreError> {
         let text: Option<String> = self.read(|connection| {
             connection
-                .query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| {
-                    row.get(0)
-                })
+                .query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0))
                 .optional()
         })?;
         let damaged = |error| StoreError::Corrupt {
@@ -316,26 +303,17 @@ impl Store {
 
     /// The connection. A thread that panicked while it held it has rolled back: there is nothing to mend.
     fn connection(&self) -> MutexGuard<'_, Connection> {
-        self.connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn read<T>(
-        &self,
-        action: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-    ) -> Result<T, StoreError> {
+    fn read<T>(&self, action: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         action(&self.connection()).map_err(|error| StoreError::sql(&self.path, error))
     }
 
-    fn write<T>(
-        &self,
-        action: impl FnOnce(&Connection) -> Result<T, RowError>,
-    ) -> Result<T, StoreError> {
+    fn write<T>(&self, action: impl FnOnce(&Connection) -> Result<T, RowError>) -> Result<T, StoreError> {
         let mut connection = self.connection();
         let act = || {
-            let transaction =
-                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let done = action(&transaction)?;
             transaction.commit()?;
             Ok(done)
@@ -357,10 +335,7 @@ mod tests {
         let made = |id: &str| sample::episode(&Stream::new(1), id, 2);
         store.append(&[made("eval/0/0")]).unwrap();
 
-        store
-            .connection()
-            .pragma_update(None, "max_page_count", 20)
-            .unwrap();
+        store.connection().pragma_update(None, "max_page_count", 20).unwrap();
         let many: Vec<Episode> = (1..100).map(|i| made(&format!("eval/{i}/0"))).collect();
         assert!(matches!(store.append(&many), Err(StoreError::Full { .. })));
         store
@@ -369,21 +344,11 @@ mod tests {
             .unwrap();
         assert_eq!(store.episodes(&Filter::default()).unwrap().len(), 1);
 
-        store
-            .connection()
-            .busy_timeout(std::time::Duration::ZERO)
-            .unwrap();
+        store.connection().busy_timeout(std::time::Duration::ZERO).unwrap();
         let other = Connection::open(&path).unwrap();
         other.execute_batch("BEGIN IMMEDIATE").unwrap();
-        assert!(matches!(
-            store.append(&many),
-            Err(StoreError::Locked { .. })
-        ));
-        assert_eq!(
-            store.episodes(&Filter::default()).unwrap().len(),
-            1,
-            "reading goes on"
-        );
+        assert!(matches!(store.append(&many), Err(StoreError::Locked { .. })));
+        assert_eq!(store.episodes(&Filter::default()).unwrap().len(), 1, "reading goes on");
         other.execute_batch("ROLLBACK").unwrap();
 
         store.append(&many).unwrap();

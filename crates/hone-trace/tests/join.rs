@@ -2,8 +2,8 @@
 //! templates and harnesses do to a history, and properties.
 
 use hone_trace::{
-    BreakReason, Episode, FinishReason, JoinReport, Joined, Joining, Lineage, ModelCall, Origin,
-    Prompt, Span, Stream, TokenId, sample,
+    BreakReason, Episode, FinishReason, JoinReport, Joined, Joining, Lineage, ModelCall, Origin, Prompt, Span, Stream,
+    TokenId, sample,
 };
 use proptest::prelude::*;
 
@@ -21,8 +21,7 @@ impl Recorder {
     }
 
     fn call(&mut self, prompt: &[TokenId], output: &[TokenId]) -> &mut ModelCall {
-        let sequences = (0..self.episode.model_calls.len() as u32)
-            .map(|id| (id, self.episode.sequence(id).unwrap()));
+        let sequences = (0..self.episode.model_calls.len() as u32).map(|id| (id, self.episode.sequence(id).unwrap()));
         let shared = |ids: &[TokenId]| ids.iter().zip(prompt).take_while(|(a, b)| a == b).count();
         let parent = sequences
             .map(|(id, ids)| (shared(&ids), id))
@@ -30,13 +29,8 @@ impl Recorder {
             .filter(|(shared, _)| *shared > 0);
         let held = parent.map_or(0, |(shared, _)| shared);
         let id = self.episode.model_calls.len() as u32;
-        let logprobs = output
-            .iter()
-            .map(|token| -0.5 - *token as f32 / 1000.0)
-            .collect();
-        let mut call = sample::episode(&Stream::new(0), "x", 1)
-            .model_calls
-            .remove(0);
+        let logprobs = output.iter().map(|token| -0.5 - *token as f32 / 1000.0).collect();
+        let mut call = sample::episode(&Stream::new(0), "x", 1).model_calls.remove(0);
         call = ModelCall {
             id,
             parent: parent.map(|(_, id)| id),
@@ -76,11 +70,9 @@ impl Recorder {
     }
 
     fn splice(&self) -> Joined {
-        Joining::PromptTipSplice {
-            end_of_turn: vec![END],
-        }
-        .join(&self.episode, |_| true)
-        .unwrap()
+        Joining::PromptTipSplice { end_of_turn: vec![END] }
+            .join(&self.episode, |_| true)
+            .unwrap()
     }
 }
 
@@ -128,10 +120,7 @@ fn fixture() -> Recorder {
 fn fixture_exact_prefix_gives_two_rows() {
     let joined = fixture().exact();
     assert_eq!(calls(&joined), [[0], [1]]);
-    assert_eq!(
-        reasons(&joined),
-        [(1, BreakReason::TemplateDrift { call: 0, at: 4 })]
-    );
+    assert_eq!(reasons(&joined), [(1, BreakReason::TemplateDrift { call: 0, at: 4 })]);
     assert_eq!(joined.segments[1].ids, [1, 2, 3, 4, 6, 9, 7, 8, 5, 9]);
     assert_eq!(mask(&joined, 1), "11");
 }
@@ -218,10 +207,7 @@ fn a_stripped_reasoning() {
     let at = prompt(&[opening()]).len() as u32;
     let joined = recorder.exact();
     assert_eq!(calls(&joined), [vec![0], vec![1, 2]]);
-    assert_eq!(
-        reasons(&joined),
-        [(1, BreakReason::TemplateDrift { call: 0, at })]
-    );
+    assert_eq!(reasons(&joined), [(1, BreakReason::TemplateDrift { call: 0, at })]);
     let joined = recorder.splice();
     assert_eq!(calls(&joined), [[0, 1, 2]]);
     assert_eq!(joined.segments[0].drifted, [1, 2]);
@@ -249,10 +235,7 @@ fn b_reordered_arguments() {
     let joined = recorder.exact();
     assert_eq!(calls(&joined), [[0], [1]]);
     let at = prompt(&[opening()]).len() as u32 + 4;
-    assert_eq!(
-        reasons(&joined),
-        [(1, BreakReason::TemplateDrift { call: 0, at })]
-    );
+    assert_eq!(reasons(&joined), [(1, BreakReason::TemplateDrift { call: 0, at })]);
     assert_eq!(calls(&recorder.splice()), [[0, 1]]);
 }
 
@@ -262,20 +245,11 @@ fn c_missing_separator() {
     // what the policy saw, so that is what it is trained on.
     let mut recorder = Recorder::new();
     recorder.call(&prompt(&[opening()]), &said("get"));
-    let second = [
-        prompt(&[opening()]),
-        said("get"),
-        turn(TOOL, "12"),
-        vec![AGENT],
-    ]
-    .concat();
+    let second = [prompt(&[opening()]), said("get"), turn(TOOL, "12"), vec![AGENT]].concat();
     recorder.call(&second, &said("done"));
     for joined in [recorder.exact(), recorder.splice()] {
         assert_eq!(calls(&joined), [[0, 1]]);
-        assert_eq!(
-            joined.segments[0].ids,
-            [second.clone(), said("done")].concat()
-        );
+        assert_eq!(joined.segments[0].ids, [second.clone(), said("done")].concat());
         assert!(joined.segments[0].drifted.is_empty());
     }
 }
@@ -291,10 +265,7 @@ fn d_parallel_results_in_one_turn() {
     for joined in [recorder.exact(), recorder.splice()] {
         assert_eq!(calls(&joined), [[0, 1]]);
         assert_eq!(joined.breaks, []);
-        assert_eq!(
-            joined.segments[0].sampled(),
-            said("get;get").len() + said("done").len()
-        );
+        assert_eq!(joined.segments[0].sampled(), said("get;get").len() + said("done").len());
     }
 }
 
@@ -351,26 +322,14 @@ fn f_compaction() {
     // An old observation is shortened in place, and the conversation goes on after it.
     let mut recorder = Recorder::new();
     let before = [opening(), turn(AGENT, "get")].concat();
-    let after = [
-        turn(AGENT, "buy"),
-        turn(TOOL, "bought, and a long receipt follows"),
-    ]
-    .concat();
+    let after = [turn(AGENT, "buy"), turn(TOOL, "bought, and a long receipt follows")].concat();
     recorder.call(&prompt(&[opening()]), &said("get"));
     recorder.call(&prompt(&[before.clone(), turn(TOOL, "12")]), &said("buy"));
-    let call = recorder.call(
-        &prompt(&[before.clone(), turn(TOOL, "(cut)"), after]),
-        &said("done"),
-    );
+    let call = recorder.call(&prompt(&[before.clone(), turn(TOOL, "(cut)"), after]), &said("done"));
     (call.parent, call.prompt.shared) = (Some(1), before.len() as u32 + 1);
-    call.prompt.new = prompt(&[before.clone(), turn(TOOL, "(cut)"), turn(AGENT, "buy")])
-        [before.len() + 1..]
-        .to_vec();
+    call.prompt.new = prompt(&[before.clone(), turn(TOOL, "(cut)"), turn(AGENT, "buy")])[before.len() + 1..].to_vec();
     let at = before.len() as u32 + 1;
-    assert_eq!(
-        reasons(&recorder.exact()),
-        [(2, BreakReason::Rewritten { at })]
-    );
+    assert_eq!(reasons(&recorder.exact()), [(2, BreakReason::Rewritten { at })]);
 }
 
 fn interleaved(tagged: bool) -> Recorder {
@@ -383,14 +342,8 @@ fn interleaved(tagged: bool) -> Recorder {
     };
     recorder.call(&prompt(&[opening()]), &said("a1"));
     tag(recorder.call(&prompt(std::slice::from_ref(&other)), &said("b1")));
-    recorder.call(
-        &prompt(&[opening(), turn(AGENT, "a1"), turn(TOOL, "x")]),
-        &said("a2"),
-    );
-    tag(recorder.call(
-        &prompt(&[other, turn(AGENT, "b1"), turn(TOOL, "y")]),
-        &said("b2"),
-    ));
+    recorder.call(&prompt(&[opening(), turn(AGENT, "a1"), turn(TOOL, "x")]), &said("a2"));
+    tag(recorder.call(&prompt(&[other, turn(AGENT, "b1"), turn(TOOL, "y")]), &said("b2")));
     recorder
 }
 
@@ -437,10 +390,7 @@ fn h_duplicate_retry_is_trained_once() {
     next(&mut recorder, "get");
     for joined in [recorder.exact(), recorder.splice()] {
         assert_eq!(calls(&joined), [[0, 3]]);
-        let left_out = [
-            (1, BreakReason::Retried { kept: 0 }),
-            (2, BreakReason::NoOutput),
-        ];
+        let left_out = [(1, BreakReason::Retried { kept: 0 }), (2, BreakReason::NoOutput)];
         assert_eq!(reasons(&joined), left_out);
     }
     // Nobody said that it was a retry: the same answer to the same prompt.
@@ -482,16 +432,11 @@ fn a_fork_trains_the_shared_answer_once() {
 #[test]
 fn a_splice_needs_the_end_of_turn() {
     let recorder = fixture();
-    let joined = Joining::PromptTipSplice {
-        end_of_turn: vec![77],
-    }
-    .join(&recorder.episode, |_| true)
-    .unwrap();
+    let joined = Joining::PromptTipSplice { end_of_turn: vec![77] }
+        .join(&recorder.episode, |_| true)
+        .unwrap();
     assert_eq!(calls(&joined), [[0], [1]]);
-    assert_eq!(
-        reasons(&joined),
-        [(1, BreakReason::NoEndOfTurn { call: 0 })]
-    );
+    assert_eq!(reasons(&joined), [(1, BreakReason::NoEndOfTurn { call: 0 })]);
 }
 
 #[test]
@@ -599,9 +544,7 @@ fn record(steps: &[(Step, Vec<TokenId>)]) -> Recorder {
             Step::Drift(from, at) => {
                 let mut ids = history(*from);
                 let length = ids.len().max(1);
-                ids.get_mut(at % length)
-                    .into_iter()
-                    .for_each(|id| *id += 100);
+                ids.get_mut(at % length).into_iter().for_each(|id| *id += 100);
                 ids
             }
         };
@@ -628,29 +571,15 @@ fn check(recorder: &Recorder, joined: &Joined) -> Result<(), TestCaseError> {
         }
         prop_assert_eq!(segment.mask(), sampled);
         for (token, mask) in segment.mask().into_iter().enumerate() {
-            prop_assert!(
-                mask || (segment.logprobs[token] == 0.0 && segment.sampled_logprobs[token] == 0.0)
-            );
+            prop_assert!(mask || (segment.logprobs[token] == 0.0 && segment.sampled_logprobs[token] == 0.0));
         }
     }
-    for broken in joined
-        .breaks
-        .iter()
-        .filter(|broken| broken.reason.left_out())
-    {
+    for broken in joined.breaks.iter().filter(|broken| broken.reason.left_out()) {
         seen[broken.call as usize] += 1;
     }
-    prop_assert!(
-        seen.iter().all(|times| *times == 1),
-        "each call once: {:?}",
-        seen
-    );
+    prop_assert!(seen.iter().all(|times| *times == 1), "each call once: {:?}", seen);
     // Each segment but the first has its reason.
-    let opened = joined
-        .breaks
-        .iter()
-        .filter(|broken| !broken.reason.left_out())
-        .count();
+    let opened = joined.breaks.iter().filter(|broken| !broken.reason.left_out()).count();
     prop_assert_eq!(opened, joined.segments.len().saturating_sub(1));
     Ok(())
 }

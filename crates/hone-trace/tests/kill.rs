@@ -26,9 +26,7 @@ fn child() {
     };
     let store = Store::open(path).unwrap();
     for batch in 0.. {
-        let episodes: Vec<Episode> = (0..BATCH)
-            .map(|i| made(&format!("rl/{round}/{batch}/{i}")))
-            .collect();
+        let episodes: Vec<Episode> = (0..BATCH).map(|i| made(&format!("rl/{round}/{batch}/{i}"))).collect();
         store.append(&episodes).unwrap();
         store
             .append_metrics(batch, &format!("rl/{round}"), &[("batch", batch as f64)])
@@ -38,9 +36,7 @@ fn child() {
             .map(|episode| format!("durable {}\n", episode.id))
             .collect();
         let mut out = std::io::stdout().lock();
-        out.write_all(lines.as_bytes())
-            .and_then(|()| out.flush())
-            .unwrap();
+        out.write_all(lines.as_bytes()).and_then(|()| out.flush()).unwrap();
     }
 }
 
@@ -58,10 +54,7 @@ fn run_and_kill(path: &Path, round: usize, after: Duration) -> Vec<String> {
     let reader = std::thread::spawn(move || {
         // libtest's own words stand before the first id, on the same line.
         let id = |line: String| line.split_once("durable ").map(|(_, id)| id.to_string());
-        lines
-            .map_while(Result::ok)
-            .filter_map(id)
-            .collect::<Vec<_>>()
+        lines.map_while(Result::ok).filter_map(id).collect::<Vec<_>>()
     });
     std::thread::sleep(after);
     // SIGKILL on Unix.

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use hone_trace::{
-    Episode, Filter, OutcomeKind, Score, Store, StoreError, Stream, Turn, export_jsonl,
-    import_jsonl, run_digest, sample,
+    Episode, Filter, OutcomeKind, Score, Store, StoreError, Stream, Turn, export_jsonl, import_jsonl, run_digest,
+    sample,
 };
 use proptest::prelude::*;
 use rusqlite::Connection;
@@ -105,10 +105,7 @@ fn appends_are_seen_after_reopening_and_by_readers() {
     let reader = Store::open_read_only(&path).unwrap();
     store.append(&[made("eval/1/0")]).unwrap();
     assert_eq!(ids(&reader, &Filter::default()), ["eval/0/0", "eval/1/0"]);
-    assert!(matches!(
-        reader.append(&[made("x")]),
-        Err(StoreError::ReadOnly { .. })
-    ));
+    assert!(matches!(reader.append(&[made("x")]), Err(StoreError::ReadOnly { .. })));
     drop((store, reader));
     let store = Store::open(&path).unwrap();
     store.append(&[made("eval/2/0")]).unwrap();
@@ -138,10 +135,7 @@ fn a_bad_episode_stores_nothing_of_its_batch() {
     let mut bad = made("eval/1/0");
     bad.model_calls[0].logprobs[0] = f32::NAN;
     let error = store.append(&[made("eval/0/0"), bad]).unwrap_err();
-    assert!(
-        error.to_string().contains("`eval/1/0`")
-            && error.to_string().contains("model_calls[0].logprobs[0]")
-    );
+    assert!(error.to_string().contains("`eval/1/0`") && error.to_string().contains("model_calls[0].logprobs[0]"));
     assert!(ids(&store, &Filter::default()).is_empty());
 }
 
@@ -152,10 +146,7 @@ fn filters() {
     let names = ["rl/1/0/0", "rl/12/0/0", "rl/1/1/0", "eval/0/0", "rl/2/0/0"];
     let episodes: Vec<Episode> = names.iter().map(|id| made(id)).collect();
     store.append(&episodes).unwrap();
-    assert_eq!(
-        ids(&store, &Filter::phase("rl/1")),
-        ["rl/1/0/0", "rl/1/1/0"]
-    );
+    assert_eq!(ids(&store, &Filter::phase("rl/1")), ["rl/1/0/0", "rl/1/1/0"]);
     assert_eq!(ids(&store, &Filter::phase("rl/")).len(), 4);
     assert_eq!(ids(&store, &Filter::phase("r")), [""; 0]);
     assert_eq!(ids(&store, &Filter::phase("")).len(), 5);
@@ -205,10 +196,7 @@ fn filters() {
     };
     store.for_each(&Filter::default(), each).unwrap();
     assert_eq!(seen, episodes);
-    assert_eq!(
-        store.digest(&Filter::default()).unwrap(),
-        run_digest(&episodes)
-    );
+    assert_eq!(store.digest(&Filter::default()).unwrap(), run_digest(&episodes));
 }
 
 #[test]
@@ -220,11 +208,7 @@ fn a_roll_back_takes_the_phase_and_no_more() {
         .unwrap();
     for step in [1, 12] {
         store
-            .append_metrics(
-                step,
-                &format!("rl/{step}"),
-                &[("loss", 0.5), ("kl", f64::NAN)],
-            )
+            .append_metrics(step, &format!("rl/{step}"), &[("loss", 0.5), ("kl", f64::NAN)])
             .unwrap();
     }
     assert_eq!(store.delete_phase("rl/1").unwrap(), 2);
@@ -252,11 +236,7 @@ fn metrics_scores_and_meta() {
     let (_directory, path) = directory();
     let store = Store::create(&path).unwrap();
     store
-        .append_metrics(
-            1,
-            "rl",
-            &[("loss", 0.25), ("entropy", f64::NAN), ("kl", f64::INFINITY)],
-        )
+        .append_metrics(1, "rl", &[("loss", 0.25), ("entropy", f64::NAN), ("kl", f64::INFINITY)])
         .unwrap();
     store.append_metrics(2, "rl", &[("loss", 0.5)]).unwrap();
     store.append_metrics(2, "rl", &[("loss", 0.125)]).unwrap();
@@ -286,10 +266,7 @@ fn metrics_scores_and_meta() {
         .unwrap();
     episode.scores = vec![score("1", 0.75), score("2", 0.5)];
     assert_same(&store.episode("eval/0/0").unwrap().unwrap(), &episode);
-    assert!(matches!(
-        store.add_scores("x", &[]),
-        Err(StoreError::NoEpisode { .. })
-    ));
+    assert!(matches!(store.add_scores("x", &[]), Err(StoreError::NoEpisode { .. })));
     assert!(matches!(
         store.add_scores("eval/0/0", &[score("1", f64::NAN)]),
         Err(StoreError::Invalid { .. })
@@ -310,9 +287,7 @@ fn threads_share_a_store() {
             let store = &store;
             scope.spawn(move || {
                 for index in 0..10 {
-                    store
-                        .append(&[made(&format!("rl/{thread}/{index}"))])
-                        .unwrap();
+                    store.append(&[made(&format!("rl/{thread}/{index}"))]).unwrap();
                 }
             });
         }
@@ -324,8 +299,7 @@ fn threads_share_a_store() {
 fn what_is_not_a_store_is_refused() {
     let (directory, path) = directory();
     let refused = |path: &Path| {
-        let [a, b] = [Store::open(path), Store::open_read_only(path)]
-            .map(|opened| opened.unwrap_err().to_string());
+        let [a, b] = [Store::open(path), Store::open_read_only(path)].map(|opened| opened.unwrap_err().to_string());
         assert_eq!(a, b);
         a.replace(&directory.path().display().to_string(), "DIR")
     };
@@ -343,10 +317,7 @@ fn what_is_not_a_store_is_refused() {
     drop(Store::create(&path).unwrap());
     let variant = |name: &str, sql: &str| {
         std::fs::copy(&path, other(name)).unwrap();
-        Connection::open(other(name))
-            .unwrap()
-            .execute_batch(sql)
-            .unwrap();
+        Connection::open(other(name)).unwrap().execute_batch(sql).unwrap();
         other(name)
     };
     let newer = variant("newer.db", "PRAGMA user_version = 2");
@@ -409,11 +380,7 @@ fn a_cut_or_scribbled_file_is_an_error_and_never_a_panic() {
     let (directory, path) = directory();
     let store = Store::create(&path).unwrap();
     store
-        .append(
-            &(0..8)
-                .map(|i| made(&format!("eval/{i}/0")))
-                .collect::<Vec<_>>(),
-        )
+        .append(&(0..8).map(|i| made(&format!("eval/{i}/0"))).collect::<Vec<_>>())
         .unwrap();
     drop(store);
     let whole = std::fs::read(&path).unwrap();
@@ -425,19 +392,9 @@ fn a_cut_or_scribbled_file_is_an_error_and_never_a_panic() {
         let error = read_all(&broken).expect_err("cut off");
         let (foreign, corrupt) = (
             matches!(error, StoreError::Foreign { .. }),
-            matches!(
-                error,
-                StoreError::Corrupt { .. } | StoreError::Damaged { .. }
-            ),
+            matches!(error, StoreError::Corrupt { .. } | StoreError::Damaged { .. }),
         );
-        assert!(
-            if cut == 0 {
-                foreign
-            } else {
-                foreign || corrupt
-            },
-            "{cut}: {error}"
-        );
+        assert!(if cut == 0 { foreign } else { foreign || corrupt }, "{cut}: {error}");
     }
     for seed in 0..150 {
         let mut bytes = whole.clone();

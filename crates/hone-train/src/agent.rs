@@ -61,7 +61,11 @@ pub enum RunError {
     #[error("a recorded episode is damaged: {0}; delete the run directory and start again")]
     Flaw(#[from] Flaw),
     #[error("taskset {taskset} has no scripted agent {name}; it has {have}")]
-    NoScript { taskset: String, name: String, have: String },
+    NoScript {
+        taskset: String,
+        name: String,
+        have: String,
+    },
     #[error("{path}: {what}; the file is damaged, so the run cannot be resumed: start a new one")]
     State { path: PathBuf, what: String },
     #[error("stopped")]
@@ -139,7 +143,10 @@ impl State {
     pub fn load(dir: &Path) -> Result<Self, RunError> {
         let path = dir.join("state.json");
         match std::fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| RunError::State { path, what: e.to_string() }),
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| RunError::State {
+                path,
+                what: e.to_string(),
+            }),
             Err(_) => Ok(Self::default()),
         }
     }
@@ -177,7 +184,10 @@ impl Run<'_> {
     }
 
     fn save(&self) -> Result<(), RunError> {
-        let text = serde_json::to_vec_pretty(&self.state).map_err(|e| RunError::State { path: self.dir.clone(), what: e.to_string() })?;
+        let text = serde_json::to_vec_pretty(&self.state).map_err(|e| RunError::State {
+            path: self.dir.clone(),
+            what: e.to_string(),
+        })?;
         Ok(checkpoint::write(&self.dir.join("state.json"), &text)?)
     }
 
@@ -188,7 +198,11 @@ impl Run<'_> {
     }
 
     fn stopped(&self) -> Result<(), RunError> {
-        if self.cancel.load(Ordering::Relaxed) { Err(RunError::Stopped) } else { Ok(()) }
+        if self.cancel.load(Ordering::Relaxed) {
+            Err(RunError::Stopped)
+        } else {
+            Ok(())
+        }
     }
 
     fn stream(&self) -> Stream {
@@ -206,7 +220,13 @@ impl Run<'_> {
             player,
             harness: Arc::new(React),
             budget: self.held_out.budget(),
-            sampling: SamplingSettings { temperature, top_p: 1.0, top_k: 0, max_tokens: 0, stream: String::new() },
+            sampling: SamplingSettings {
+                temperature,
+                top_p: 1.0,
+                top_k: 0,
+                max_tokens: 0,
+                stream: String::new(),
+            },
             approval: Arc::new(ApprovalPolicy::AllowAll),
             seed: self.recipe.seed,
             phase: phase.to_owned(),
@@ -216,7 +236,10 @@ impl Run<'_> {
 
     /// Play jobs and make them durable; only then are they returned.
     fn play(&mut self, rollout: &Rollout, jobs: &[Job]) -> Result<Vec<Episode>, RunError> {
-        let hooks = Hooks { cancel: Some(self.cancel), ..Hooks::default() };
+        let hooks = Hooks {
+            cancel: Some(self.cancel),
+            ..Hooks::default()
+        };
         let episodes = rollout.run(jobs, hooks)?;
         self.stopped()?;
         self.store.append(&episodes)?;
@@ -226,12 +249,18 @@ impl Run<'_> {
     fn script(&self, name: &str) -> Result<Player, RunError> {
         if !self.taskset.scripts().iter().any(|s| s.name == name) {
             let have: Vec<_> = self.taskset.scripts().iter().map(|s| s.name).collect();
-            return Err(RunError::NoScript { taskset: self.taskset.name().to_owned(), name: name.to_owned(), have: have.join(", ") });
+            return Err(RunError::NoScript {
+                taskset: self.taskset.name().to_owned(),
+                name: name.to_owned(),
+                have: have.join(", "),
+            });
         }
         let (taskset, codec, name) = (Arc::clone(&self.taskset), Arc::clone(&self.codec), name.to_owned());
         Ok(Player::PerEpisode(Arc::new(move |task, stream| -> Arc<dyn Model> {
             // The name was checked above, for every task alike.
-            let script = taskset.script(&name, task, stream).unwrap_or_else(|| panic!("script {name} is gone"));
+            let script = taskset
+                .script(&name, task, stream)
+                .unwrap_or_else(|| panic!("script {name} is gone"));
             Arc::new(Scripted::new(name.clone(), script, Arc::clone(&codec)))
         })))
     }
@@ -245,7 +274,9 @@ impl Run<'_> {
             let rollout = self.rollout(phase, self.script(&settings.script)?, 0.0);
             let mut measures = Measures::default();
             for from in (0..settings.episodes).step_by(512) {
-                let jobs: Vec<_> = (from..settings.episodes.min(from + 512)).map(|index| job(Split::Train, index, 1)).collect();
+                let jobs: Vec<_> = (from..settings.episodes.min(from + 512))
+                    .map(|index| job(Split::Train, index, 1))
+                    .collect();
                 let episodes = self.play(&rollout, &jobs)?;
                 episodes.iter().for_each(|e| measures.add(e));
             }
@@ -281,9 +312,17 @@ impl Run<'_> {
         let start = Instant::now();
         self.store.delete_phase(&phase)?;
         let rollout = self.rollout(&phase, self.script(name)?, 0.0);
-        let jobs: Vec<_> = (0..self.recipe.eval.tasks).map(|index| job(Split::Test, index, 1)).collect();
+        let jobs: Vec<_> = (0..self.recipe.eval.tasks)
+            .map(|index| job(Split::Test, index, 1))
+            .collect();
         let measures = Measures::of(&self.play(&rollout, &jobs)?);
-        self.state.evaluations.insert(name.to_owned(), Evaluation { greedy: measures.success(), sampled: None });
+        self.state.evaluations.insert(
+            name.to_owned(),
+            Evaluation {
+                greedy: measures.success(),
+                sampled: None,
+            },
+        );
         self.finish(&phase, start)
     }
 
@@ -295,8 +334,16 @@ impl Run<'_> {
         self.observer.phase(&phase);
         let start = Instant::now();
         self.store.delete_phase(&phase)?;
-        let sampler = Arc::new(Sampler::new(name, Arc::clone(&self.codec), Arc::clone(weights), 0, self.threads));
-        let jobs: Vec<_> = (0..self.recipe.eval.tasks).map(|index| job(Split::Test, index, 1)).collect();
+        let sampler = Arc::new(Sampler::new(
+            name,
+            Arc::clone(&self.codec),
+            Arc::clone(weights),
+            0,
+            self.threads,
+        ));
+        let jobs: Vec<_> = (0..self.recipe.eval.tasks)
+            .map(|index| job(Split::Test, index, 1))
+            .collect();
         let mut evaluation = Evaluation::default();
         for (way, temperature) in [("greedy", 0.0), ("sampled", 1.0)] {
             let rollout = self.rollout(&format!("{phase}/{way}"), Player::Shared(sampler.clone()), temperature);
@@ -333,7 +380,13 @@ impl Run<'_> {
         let settings = self.recipe.sft;
         let mut deck = Deck::new(self.stream().named(phase), examples.len());
         let next = || examples[deck.draw()].clone();
-        self.supervise(&mut learner, phase, |step| settings.rate(step), u64::from(settings.steps), next)?;
+        self.supervise(
+            &mut learner,
+            phase,
+            |step| settings.rate(step),
+            u64::from(settings.steps),
+            next,
+        )?;
         let weights = learner.weights();
         checkpoint::save(&dir, &weights)?;
         checkpoint::save_optimizer(&dir, &weights, &learner.optimizer_state())?;
@@ -343,7 +396,10 @@ impl Run<'_> {
     }
 
     fn save_codec(&self, dir: &Path) -> Result<(), RunError> {
-        self.codec.save(dir).map_err(|e| RunError::State { path: dir.into(), what: e.to_string() })
+        self.codec.save(dir).map_err(|e| RunError::State {
+            path: dir.into(),
+            what: e.to_string(),
+        })
     }
 
     fn supervise(
@@ -369,8 +425,17 @@ impl Run<'_> {
                 ("tokens_per_second", fed as f64 / start.elapsed().as_secs_f64()),
             ];
             failed = store.append_metrics(u64::from(step.step), phase, &metrics).err();
-            observer.step(&Step { phase, step: u64::from(step.step), steps, metrics: &metrics });
-            if failed.is_some() || cancel.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            observer.step(&Step {
+                phase,
+                step: u64::from(step.step),
+                steps,
+                metrics: &metrics,
+            });
+            if failed.is_some() || cancel.load(Ordering::Relaxed) {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         })?;
         self.state.trained_tokens += trained as u64;
         match failed {
@@ -393,13 +458,16 @@ impl Run<'_> {
         let settings = self.recipe.sft;
         // As many new demonstrations as the time is likely to use, and the first ones again after that.
         let per_second = examples.len() as f64 / self.state.seconds.get("sft").copied().unwrap_or(1.0).max(0.1);
-        let epochs = f64::from(settings.steps) * settings.batch_tokens as f64 / examples.iter().map(|e| e.ids.len() as f64).sum::<f64>().max(1.0);
+        let epochs = f64::from(settings.steps) * settings.batch_tokens as f64
+            / examples.iter().map(|e| e.ids.len() as f64).sum::<f64>().max(1.0);
         let wanted = ((per_second * epochs * seconds) as u64).clamp(1, 50_000);
         let script = self.recipe.demonstrations.script.clone();
         let rollout = self.rollout("demonstrations/matched", self.script(&script)?, 0.0);
         let mut fresh = Vec::new();
         for from in (0..wanted).step_by(512) {
-            let jobs: Vec<_> = (from..wanted.min(from + 512)).map(|i| job(Split::Train, MATCHED_TASKS + i, 1)).collect();
+            let jobs: Vec<_> = (from..wanted.min(from + 512))
+                .map(|i| job(Split::Train, MATCHED_TASKS + i, 1))
+                .collect();
             for episode in self.play(&rollout, &jobs)? {
                 fresh.extend(rows::demonstration(&episode)?);
             }
@@ -445,12 +513,25 @@ impl Run<'_> {
         }
         self.store.delete_metrics(phase, u64::from(from))?;
         let version = u64::from(from);
-        let sampler = Arc::new(Sampler::new("policy", Arc::clone(&self.codec), learner.weights(), version, self.threads));
+        let sampler = Arc::new(Sampler::new(
+            "policy",
+            Arc::clone(&self.codec),
+            learner.weights(),
+            version,
+            self.threads,
+        ));
         let mut start = Instant::now();
         for step in from..settings.steps {
             let begin = Instant::now();
             let indices = self.choose_tasks(settings.tasks, settings.focus)?;
-            let jobs: Vec<_> = indices.iter().zip(0..).map(|(index, group)| Job { group, ..job(Split::Train, *index, settings.samples) }).collect();
+            let jobs: Vec<_> = indices
+                .iter()
+                .zip(0..)
+                .map(|(index, group)| Job {
+                    group,
+                    ..job(Split::Train, *index, settings.samples)
+                })
+                .collect();
             let rollout = Rollout {
                 concurrency: jobs.len() * settings.samples as usize,
                 ..self.rollout(&format!("rl/{step}"), Player::Shared(sampler.clone()), 1.0)
@@ -463,7 +544,12 @@ impl Run<'_> {
             let groups: BTreeMap<_, _> = rollouts.iter().map(|r| (r.id.clone(), r.group)).collect();
             let prepared = method.prepare(rollouts)?;
             let lr = settings.lr.at(step, settings.steps);
-            let how = UpdateSettings { updates: settings.updates, temperature: 1.0, lr, adamw: settings.adamw };
+            let how = UpdateSettings {
+                updates: settings.updates,
+                temperature: 1.0,
+                lr,
+                adamw: settings.adamw,
+            };
             let done = update(&mut learner, method, prepared, &groups, &how)?;
             sampler.publish(&learner.weights(), u64::from(step) + 1);
             self.state.sampled_tokens += stats.sampled_tokens;
@@ -489,7 +575,10 @@ impl Run<'_> {
                 ("tokens_per_second", stats.sampled_tokens as f64 / seconds),
             ];
             let parts = measures.score_parts();
-            let parts: Vec<_> = parts.iter().map(|(name, value)| (format!("part/{name}"), *value)).collect();
+            let parts: Vec<_> = parts
+                .iter()
+                .map(|(name, value)| (format!("part/{name}"), *value))
+                .collect();
             metrics.extend(parts.iter().map(|(name, value)| (name.as_str(), *value)));
             let last = step + 1 == settings.steps;
             let due = settings.validate_every > 0 && (step.is_multiple_of(settings.validate_every) || last);
@@ -497,7 +586,12 @@ impl Run<'_> {
                 metrics.push(("validation", rate.value));
             }
             self.store.append_metrics(u64::from(step), phase, &metrics)?;
-            self.observer.step(&Step { phase, step: u64::from(step), steps: u64::from(settings.steps), metrics: &metrics });
+            self.observer.step(&Step {
+                phase,
+                step: u64::from(step),
+                steps: u64::from(settings.steps),
+                metrics: &metrics,
+            });
             self.state.rl_step = step + 1;
             if last || (step + 1) % settings.checkpoint_every == 0 {
                 *self.state.seconds.entry(phase.to_owned()).or_default() += start.elapsed().as_secs_f64();
@@ -528,7 +622,9 @@ impl Run<'_> {
 
     fn validate(&mut self, step: u32, sampler: &Arc<Sampler>) -> Result<Option<Rate>, RunError> {
         let rollout = self.rollout(&format!("validate/{step}"), Player::Shared(sampler.clone()), 0.0);
-        let jobs: Vec<_> = (0..self.recipe.eval.validation_tasks).map(|index| job(Split::Validation, index, 1)).collect();
+        let jobs: Vec<_> = (0..self.recipe.eval.validation_tasks)
+            .map(|index| job(Split::Validation, index, 1))
+            .collect();
         Ok(Measures::of(&self.play(&rollout, &jobs)?).success())
     }
 
@@ -565,7 +661,12 @@ impl Run<'_> {
 }
 
 fn job(split: Split, index: u64, samples: u32) -> Job {
-    Job { split, index, group: index, samples: 0..samples }
+    Job {
+        split,
+        index,
+        group: index,
+        samples: 0..samples,
+    }
 }
 
 /// Examples in a new random order every epoch.
@@ -578,13 +679,19 @@ struct Deck {
 
 impl Deck {
     fn new(stream: Stream, len: usize) -> Self {
-        Self { stream, order: (0..len).collect(), epoch: 0, at: len }
+        Self {
+            stream,
+            order: (0..len).collect(),
+            epoch: 0,
+            at: len,
+        }
     }
 
     fn draw(&mut self) -> usize {
         if self.at == self.order.len() {
             let stream = self.stream.at(self.epoch);
-            self.order.sort_by(|a, b| stream.uniform(*a as u64).total_cmp(&stream.uniform(*b as u64)));
+            self.order
+                .sort_by(|a, b| stream.uniform(*a as u64).total_cmp(&stream.uniform(*b as u64)));
             self.epoch += 1;
             self.at = 0;
         }

@@ -60,7 +60,10 @@ pub fn make_base(
     observer: &mut dyn Observer,
     cancel: &AtomicBool,
 ) -> Result<Learner, BaseError> {
-    let config = hone_engine::Config { vocab_size: codec.vocab_size(), ..recipe.model.clone() };
+    let config = hone_engine::Config {
+        vocab_size: codec.vocab_size(),
+        ..recipe.model.clone()
+    };
     let weights = induction(config, &Stream::new(recipe.seed).named("weights"))?;
     let mut learner = Learner::new(weights, threads);
     let mut index = 0;
@@ -71,7 +74,11 @@ pub fn make_base(
         learner = Learner::new(weights, threads);
         learner.restore_optimizer(state)?;
         index = found;
-        observer.note(&format!("continuing at step {} from {}", learner.steps(), dir.display()));
+        observer.note(&format!(
+            "continuing at step {} from {}",
+            learner.steps(),
+            dir.display()
+        ));
     }
     let from = learner.steps() as u32;
     let mut tokens = 0;
@@ -89,7 +96,12 @@ pub fn make_base(
             phase: "pretrain",
             step: u64::from(step.step),
             steps: u64::from(steps),
-            metrics: &[("loss", step.loss), ("gradient_norm", step.norm), ("lr", step.lr), ("tokens_per_second", speed)],
+            metrics: &[
+                ("loss", step.loss),
+                ("gradient_norm", step.norm),
+                ("lr", step.lr),
+                ("tokens_per_second", speed),
+            ],
         });
         let stop = cancel.load(Ordering::Relaxed);
         if stop || learner.steps() % CHECKPOINT_EVERY == 0 {
@@ -99,7 +111,11 @@ pub fn make_base(
                 .and_then(|()| checkpoint::write(&place, format!("{{\"documents\": {}}}\n", index.get()).as_bytes()));
             failed = saved.err();
         }
-        if stop || failed.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if stop || failed.is_some() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     })?;
     if let Some(error) = failed {
         return Err(error.into());
@@ -129,13 +145,26 @@ pub fn probe(learner: &mut Learner, codec: &Codec, corpus: &dyn Corpus, n: usize
                 let whole = document(codec, messages);
                 let before = document(codec, &messages[..messages.len().saturating_sub(1)]).ids.len() as u32;
                 let targets = whole.targets.iter().copied().filter(|t| *t >= before).collect();
-                Example { ids: whole.ids, targets }
+                Example {
+                    ids: whole.ids,
+                    targets,
+                }
             })
             .collect();
         let mut right = 0;
         for chunk in examples.chunks(64) {
-            let rows: Vec<_> = chunk.iter().map(|e| Row { ids: &e.ids, targets: &e.targets }).collect();
-            right += learner.score(&rows, 1.0).iter().filter(|s| s.likeliest.iter().all(|l| *l)).count();
+            let rows: Vec<_> = chunk
+                .iter()
+                .map(|e| Row {
+                    ids: &e.ids,
+                    targets: &e.targets,
+                })
+                .collect();
+            right += learner
+                .score(&rows, 1.0)
+                .iter()
+                .filter(|s| s.likeliest.iter().all(|l| *l))
+                .count();
         }
         out.insert(skill, right as f64 / examples.len().max(1) as f64);
     }

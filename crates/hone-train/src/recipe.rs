@@ -191,7 +191,9 @@ impl Recipe {
                 return Err(RecipeError::Syntax {
                     file: file.to_owned(),
                     line: line_of(text, "kind"),
-                    message: format!("`kind` is \"{kind}\"; allowed: \"base\" (makes a base model), \"agent\" (teaches one a taskset)"),
+                    message: format!(
+                        "`kind` is \"{kind}\"; allowed: \"base\" (makes a base model), \"agent\" (teaches one a taskset)"
+                    ),
                 });
             }
         };
@@ -205,7 +207,9 @@ impl Recipe {
         recipe.validate().map_err(|source| RecipeError::Setting {
             file: file.to_owned(),
             line: match &source {
-                StageError::Setting { key, .. } | StageError::Value { key, .. } | StageError::UnknownKey { key, .. } => line_of(text, key),
+                StageError::Setting { key, .. }
+                | StageError::Value { key, .. }
+                | StageError::UnknownKey { key, .. } => line_of(text, key),
                 StageError::UnknownMethod { .. } => line_of(text, "rl.method"),
                 _ => 1,
             },
@@ -215,14 +219,22 @@ impl Recipe {
     }
 
     fn with_budget(self, name: &str) -> Result<Self, String> {
-        let Self::Agent(recipe) = self else { return Err("a base recipe knows no budgets".to_owned()) };
+        let Self::Agent(recipe) = self else {
+            return Err("a base recipe knows no budgets".to_owned());
+        };
         let Some(toml::Value::Table(over)) = recipe.budget.get(name).cloned() else {
             let known: Vec<_> = recipe.budget.keys().map(String::as_str).collect();
-            return Err(format!("there is no budget `{name}`; this recipe has: {}", known.join(", ")));
+            return Err(format!(
+                "there is no budget `{name}`; this recipe has: {}",
+                known.join(", ")
+            ));
         };
         let mut table = toml::Table::try_from(&recipe).map_err(|e| e.to_string())?;
         lay_over(&mut table, over);
-        table.try_into().map(Self::Agent).map_err(|e| format!("budget {name}: {}", e.message()))
+        table
+            .try_into()
+            .map(Self::Agent)
+            .map_err(|e| format!("budget {name}: {}", e.message()))
     }
 
     /// Check every setting.
@@ -254,14 +266,22 @@ impl Recipe {
 }
 
 fn refuse(key: &str, got: impl ToString, allowed: &str) -> Result<(), StageError> {
-    Err(StageError::Setting { key: key.to_owned(), got: got.to_string(), allowed: allowed.to_owned() })
+    Err(StageError::Setting {
+        key: key.to_owned(),
+        got: got.to_string(),
+        allowed: allowed.to_owned(),
+    })
 }
 
 fn between<T: PartialOrd + ToString>(key: &str, value: T, low: T, high: T) -> Result<(), StageError> {
     if value >= low && value <= high {
         return Ok(());
     }
-    refuse(key, value.to_string(), &format!("between {} and {}", low.to_string(), high.to_string()))
+    refuse(
+        key,
+        value.to_string(),
+        &format!("between {} and {}", low.to_string(), high.to_string()),
+    )
 }
 
 impl BaseRecipe {
@@ -315,7 +335,11 @@ fn lay_over(table: &mut toml::Table, over: toml::Table) {
 }
 
 fn line_at(text: &str, at: usize) -> usize {
-    text.as_bytes()[..at.min(text.len())].iter().filter(|b| **b == b'\n').count() + 1
+    text.as_bytes()[..at.min(text.len())]
+        .iter()
+        .filter(|b| **b == b'\n')
+        .count()
+        + 1
 }
 
 /// The line that sets a dotted key: its last part, inside the table that its first parts name; else that table; else 1.
@@ -386,7 +410,9 @@ sft_matched = false
     #[test]
     fn a_budget_changes_what_it_names() {
         let text = format!("{AGENT}\n[budget.fast]\nsft = {{ steps = 1 }}\n[budget.odd]\nsft = {{ stepps = 1 }}\n");
-        let Recipe::Agent(fast) = Recipe::parse(&text, "t.toml", Some("fast")).unwrap() else { panic!() };
+        let Recipe::Agent(fast) = Recipe::parse(&text, "t.toml", Some("fast")).unwrap() else {
+            panic!()
+        };
         assert_eq!((fast.sft.steps, fast.sft.batch_tokens), (1, 100));
         let message = |budget| Recipe::parse(&text, "t.toml", Some(budget)).unwrap_err().to_string();
         assert!(message("odd").contains("stepps"), "{}", message("odd"));
@@ -397,7 +423,9 @@ sft_matched = false
     fn mistakes_are_named_with_file_line_and_key() {
         let message = |from: &str, to: &str| {
             assert!(AGENT.contains(from));
-            Recipe::parse(&AGENT.replacen(from, to, 1), "t.toml", None).unwrap_err().to_string()
+            Recipe::parse(&AGENT.replacen(from, to, 1), "t.toml", None)
+                .unwrap_err()
+                .to_string()
         };
         assert!(message("steps = 2", "stepps = 2").starts_with("t.toml:13: unknown field `stepps`"));
         assert!(message("seed = 1", "seed = \"one\"").starts_with("t.toml:4: invalid type"));

@@ -7,7 +7,10 @@ use hone_trace::{Episode, Flaw, Joining, Origin};
 
 /// A document of a corpus as an example: every agent turn is learnt.
 pub fn document(codec: &Codec, messages: &[Message]) -> Example {
-    let mut example = Example { ids: Vec::new(), targets: Vec::new() };
+    let mut example = Example {
+        ids: Vec::new(),
+        targets: Vec::new(),
+    };
     for message in messages {
         match message {
             Message::Agent(turn) => {
@@ -33,8 +36,14 @@ pub fn demonstration(episode: &Episode) -> Result<Vec<Example>, Flaw> {
         .into_iter()
         .map(|segment| {
             let targets = segment.origins.iter().enumerate();
-            let targets = targets.filter(|(at, origin)| *at > 0 && **origin == Origin::Teacher).map(|(at, _)| at as u32).collect();
-            Example { ids: segment.ids, targets }
+            let targets = targets
+                .filter(|(at, origin)| *at > 0 && **origin == Origin::Teacher)
+                .map(|(at, _)| at as u32)
+                .collect();
+            Example {
+                ids: segment.ids,
+                targets,
+            }
         })
         .filter(|example: &Example| !example.targets.is_empty())
         .collect())

@@ -43,7 +43,11 @@ impl Supervised {
     pub fn validate(&self, key: &str) -> Result<(), StageError> {
         self.lr.validate(&format!("{key}.lr"))?;
         let fail = |name: &str, value: String, allowed: &str| {
-            Err(StageError::Setting { key: format!("{key}.{name}"), got: value, allowed: allowed.to_owned() })
+            Err(StageError::Setting {
+                key: format!("{key}.{name}"),
+                got: value,
+                allowed: allowed.to_owned(),
+            })
         };
         if self.steps == 0 {
             return fail("steps", "0".into(), "a whole number >= 1");
@@ -96,12 +100,25 @@ pub fn supervised(
             drawn += example.ids.len().max(1);
             batch.push(example);
         }
-        let rows: Vec<_> = batch.iter().map(|e| Row { ids: &e.ids, targets: &e.targets }).collect();
+        let rows: Vec<_> = batch
+            .iter()
+            .map(|e| Row {
+                ids: &e.ids,
+                targets: &e.targets,
+            })
+            .collect();
         let targets: usize = rows.iter().map(|r| r.targets.len()).sum();
         let weights = vec![1.0 / targets.max(1) as f32; rows.len()];
         let pass = learner.pass(&rows, 1.0, &CrossEntropy { weights: &weights });
         let norm = learner.step(lr as f32, &settings.adamw)?;
-        let done = SupervisedStep { step, loss: pass.loss, targets, tokens: pass.tokens, norm, lr };
+        let done = SupervisedStep {
+            step,
+            loss: pass.loss,
+            targets,
+            tokens: pass.tokens,
+            norm,
+            lr,
+        };
         if report(learner, &done).is_break() {
             break;
         }

@@ -59,7 +59,10 @@ pub fn update(
     let spread = Spread::of(&prepared.rows);
     let mut order: BTreeMap<u64, Vec<TrainRow>> = BTreeMap::new();
     for row in prepared.rows {
-        order.entry(groups.get(&row.rollout).copied().unwrap_or_default()).or_default().push(row);
+        order
+            .entry(groups.get(&row.rollout).copied().unwrap_or_default())
+            .or_default()
+            .push(row);
     }
     let mut batches: Vec<Vec<TrainRow>> = vec![Vec::new(); settings.updates.max(1) as usize];
     for (n, (_, rows)) in order.into_iter().enumerate() {
@@ -73,10 +76,30 @@ pub fn update(
         let objective = BatchObjective::new(&method.objective, batch, &[])?;
         let targets: Vec<Vec<u32>> = batch
             .iter()
-            .map(|r| r.row.mask.iter().enumerate().filter(|(at, m)| *at > 0 && **m).map(|(at, _)| at as u32).collect())
+            .map(|r| {
+                r.row
+                    .mask
+                    .iter()
+                    .enumerate()
+                    .filter(|(at, m)| *at > 0 && **m)
+                    .map(|(at, _)| at as u32)
+                    .collect()
+            })
             .collect();
-        let rows: Vec<_> = batch.iter().zip(&targets).map(|(r, targets)| Row { ids: &r.row.ids, targets }).collect();
-        let loss = ObjectiveLoss { objective, targets: &targets, results: Mutex::new(BTreeMap::new()), error: Mutex::default() };
+        let rows: Vec<_> = batch
+            .iter()
+            .zip(&targets)
+            .map(|(r, targets)| Row {
+                ids: &r.row.ids,
+                targets,
+            })
+            .collect();
+        let loss = ObjectiveLoss {
+            objective,
+            targets: &targets,
+            results: Mutex::new(BTreeMap::new()),
+            error: Mutex::default(),
+        };
         let pass = learner.pass(&rows, settings.temperature, &loss);
         let ObjectiveLoss { results, error, .. } = loss;
         if let Some(error) = error.into_inner().unwrap_or_else(PoisonError::into_inner) {
@@ -115,14 +138,34 @@ impl Loss for ObjectiveLoss<'_> {
         };
         match self.objective.row(index, &spread(&score.logp), &spread(&score.entropy)) {
             Ok(row) => {
-                let pick = |full: &[f32]| targets.iter().filter_map(|at| full.get(*at as usize)).copied().collect();
-                let gradient = RowGradient { loss: row.loss, dlogp: pick(&row.dlogp), dentropy: pick(&row.dentropy) };
-                self.results.lock().unwrap_or_else(PoisonError::into_inner).insert(index, row);
+                let pick = |full: &[f32]| {
+                    targets
+                        .iter()
+                        .filter_map(|at| full.get(*at as usize))
+                        .copied()
+                        .collect()
+                };
+                let gradient = RowGradient {
+                    loss: row.loss,
+                    dlogp: pick(&row.dlogp),
+                    dentropy: pick(&row.dentropy),
+                };
+                self.results
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(index, row);
                 gradient
             }
             Err(error) => {
-                self.error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-                RowGradient { loss: 0.0, dlogp: vec![0.0; targets.len()], dentropy: Vec::new() }
+                self.error
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .get_or_insert(error);
+                RowGradient {
+                    loss: 0.0,
+                    dlogp: vec![0.0; targets.len()],
+                    dentropy: Vec::new(),
+                }
             }
         }
     }

@@ -93,8 +93,7 @@ pub fn chart(panel: &Panel, width: usize, height: usize, look: Look) -> String {
     // A tick goes to the row that its value falls into.
     let mut labels = vec![String::new(); height];
     for tick in &y.ticks {
-        labels[((1.0 - y.place(*tick)) * (height - 1) as f64).round() as usize] =
-            panel.unit.show(*tick);
+        labels[((1.0 - y.place(*tick)) * (height - 1) as f64).round() as usize] = panel.unit.show(*tick);
     }
     let margin = labels.iter().map(|l| l.chars().count()).max().unwrap_or(0);
     let (bar, corner, dash) = if look.unicode {
@@ -107,18 +106,13 @@ pub fn chart(panel: &Panel, width: usize, height: usize, look: Look) -> String {
     for (row, label) in labels.iter().enumerate() {
         put!(&mut out, "{label:>margin$} {bar}");
         let line = &cells[row * width..(row + 1) * width];
-        let used = line
-            .iter()
-            .rposition(|c| c.0 != 0)
-            .map_or(0, |last| last + 1);
+        let used = line.iter().rposition(|c| c.0 != 0).map_or(0, |last| last + 1);
         for &(bits, curve) in &line[..used] {
             match (bits, look.unicode) {
                 (0, _) => out.push(' '),
                 (bits, true) => {
                     out += &paint(
-                        char::from_u32(0x2800 + u32::from(bits))
-                            .unwrap_or(' ')
-                            .to_string(),
+                        char::from_u32(0x2800 + u32::from(bits)).unwrap_or(' ').to_string(),
                         curve,
                     )
                 }
@@ -128,12 +122,7 @@ pub fn chart(panel: &Panel, width: usize, height: usize, look: Look) -> String {
         out.push('\n');
     }
     put!(&mut out, "{:margin$} {corner}{}\n", "", dash.repeat(width));
-    put!(
-        &mut out,
-        "{:margin$}  {}\n",
-        "",
-        x_labels(&x, width, &panel.x)
-    );
+    put!(&mut out, "{:margin$}  {}\n", "", x_labels(&x, width, &panel.x));
     let legend: Vec<String> = panel
         .curves
         .iter()
@@ -154,15 +143,10 @@ pub fn chart(panel: &Panel, width: usize, height: usize, look: Look) -> String {
 }
 
 /// The dots of a straight line, both ends included (Bresenham).
-fn line_between(
-    (x0, y0): (i64, i64),
-    (x1, y1): (i64, i64),
-) -> impl Iterator<Item = (usize, usize)> {
+fn line_between((x0, y0): (i64, i64), (x1, y1): (i64, i64)) -> impl Iterator<Item = (usize, usize)> {
     let steps = (x1 - x0).abs().max((y1 - y0).abs());
     (0..=steps).map(move |i| {
-        let along = |a: i64, b: i64| {
-            (a + ((b - a) * i * 2 + steps * (b - a).signum()) / (2 * steps).max(1)) as usize
-        };
+        let along = |a: i64, b: i64| (a + ((b - a) * i * 2 + steps * (b - a).signum()) / (2 * steps).max(1)) as usize;
         (along(x0, x1), along(y0, y1))
     })
 }
@@ -187,9 +171,7 @@ mod tests {
     use crate::curve::{Curve, Unit};
 
     fn panel() -> Panel {
-        let rising = (0..=20)
-            .map(|i| (f64::from(i), f64::from(i) / 20.0))
-            .collect();
+        let rising = (0..=20).map(|i| (f64::from(i), f64::from(i) / 20.0)).collect();
         Panel {
             title: "success".into(),
             about: String::new(),
@@ -232,12 +214,7 @@ success
             },
         );
         // The rising line starts in the lowest left dot and ends in the highest right one.
-        let rows: Vec<Vec<char>> = drawn
-            .lines()
-            .skip(1)
-            .take(4)
-            .map(|l| l.chars().collect())
-            .collect();
+        let rows: Vec<Vec<char>> = drawn.lines().skip(1).take(4).map(|l| l.chars().collect()).collect();
         let bits = |c: char| c as u32 - 0x2800;
         assert_ne!(bits(rows[3][7]) & 0x40, 0, "{drawn}");
         assert_ne!(bits(*rows[0].last().unwrap()) & 0x08, 0, "{drawn}");
@@ -261,12 +238,7 @@ success
         let mut p = panel();
         p.curves = vec![Curve::new(
             "gap",
-            vec![
-                (0.0, f64::NAN),
-                (1.0, 0.3),
-                (2.0, f64::INFINITY),
-                (3.0, 0.9),
-            ],
+            vec![(0.0, f64::NAN), (1.0, 0.3), (2.0, f64::INFINITY), (3.0, 0.9)],
         )];
         assert!(chart(&p, 10, 4, Look::PLAIN).contains("gap 90 %"));
         p.curves = vec![Curve::new("none", vec![(0.0, f64::NAN)])];
@@ -278,10 +250,7 @@ success
     #[test]
     fn look_follows_the_environment() {
         let look = |vars: &[(&str, &str)], terminal| {
-            Look::from(
-                |n| vars.iter().find(|v| v.0 == n).map(|v| v.1.to_owned()),
-                terminal,
-            )
+            Look::from(|n| vars.iter().find(|v| v.0 == n).map(|v| v.1.to_owned()), terminal)
         };
         assert_eq!(
             look(&[("LANG", "en_US.UTF-8")], true),
@@ -304,10 +273,7 @@ success
                 color: false
             }
         );
-        assert_eq!(
-            look(&[("LANG", "C.utf8"), ("TERM", "dumb")], true),
-            Look::PLAIN
-        );
+        assert_eq!(look(&[("LANG", "C.utf8"), ("TERM", "dumb")], true), Look::PLAIN);
         assert_eq!(look(&[], false), Look::PLAIN);
     }
 }

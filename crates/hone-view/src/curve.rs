@@ -42,11 +42,7 @@ impl Curve {
 
     /// The last finite value.
     pub(crate) fn last(&self) -> Option<f64> {
-        self.points
-            .iter()
-            .rev()
-            .map(|p| p.1)
-            .find(|y| y.is_finite())
+        self.points.iter().rev().map(|p| p.1).find(|y| y.is_finite())
     }
 }
 
@@ -153,11 +149,7 @@ fn tick_step(lo: f64, hi: f64, count: usize) -> f64 {
         .find(|s| *s >= rough * 0.999)
         .unwrap_or(10.0 * power);
     // Ranges at the edge of what a float can hold have no sensible ticks.
-    if step.is_finite() && step > 0.0 {
-        step
-    } else {
-        1.0
-    }
+    if step.is_finite() && step > 0.0 { step } else { 1.0 }
 }
 
 /// At most about `2 * buckets` points that keep every bucket's lowest and highest, so that no spike is lost. Gaps stay
@@ -168,10 +160,7 @@ pub(crate) fn downsample(points: &[(f64, f64)], buckets: usize) -> Vec<(f64, f64
     }
     let mut kept = Vec::with_capacity(2 * buckets);
     for bucket in 0..buckets {
-        let (from, to) = (
-            bucket * points.len() / buckets,
-            (bucket + 1) * points.len() / buckets,
-        );
+        let (from, to) = (bucket * points.len() / buckets, (bucket + 1) * points.len() / buckets);
         let finite = || (from..to).filter(|i| points[*i].1.is_finite());
         let low = finite().min_by(|a, b| points[*a].1.total_cmp(&points[*b].1));
         let high = finite().max_by(|a, b| points[*a].1.total_cmp(&points[*b].1));
@@ -192,11 +181,7 @@ pub(crate) fn running_mean(points: &[(f64, f64)], half: usize) -> Vec<(f64, f64)
     before.push((0.0, 0u32));
     for &(_, y) in points {
         let (sum, n) = before[before.len() - 1];
-        before.push(if y.is_finite() {
-            (sum + y, n + 1)
-        } else {
-            (sum, n)
-        });
+        before.push(if y.is_finite() { (sum + y, n + 1) } else { (sum, n) });
     }
     (0..points.len())
         .map(|i| {
@@ -309,10 +294,7 @@ mod tests {
     #[test]
     fn axes_hold_their_values_and_end_on_ticks() {
         let axis = Axis::around(0.13, 2.9, 4);
-        assert_eq!(
-            (axis.lo, axis.hi, axis.ticks),
-            (0.0, 3.0, vec![0.0, 1.0, 2.0, 3.0])
-        );
+        assert_eq!((axis.lo, axis.hi, axis.ticks), (0.0, 3.0, vec![0.0, 1.0, 2.0, 3.0]));
         let within = Axis::within(0.0, 120.0, 5);
         assert_eq!(within.ticks, [0.0, 50.0, 100.0]);
         for (lo, hi) in [
@@ -324,10 +306,7 @@ mod tests {
             (1e15, 1e15 + 1.0),
         ] {
             let axis = Axis::around(lo, hi, 4);
-            assert!(
-                axis.ticks.len() <= 101 && axis.hi > axis.lo,
-                "{lo}..{hi}: {axis:?}"
-            );
+            assert!(axis.ticks.len() <= 101 && axis.hi > axis.lo, "{lo}..{hi}: {axis:?}");
             assert!((0.0..=1.0).contains(&axis.place(lo)));
         }
     }

@@ -66,9 +66,7 @@ fn badge(when: &str, outcome: &Outcome) -> String {
         Outcome::PolicyFailed => ("bad", "✗", "failed"),
         Outcome::InfraFailed { .. } => ("lost", "–", "not counted"),
     };
-    format!(
-        "<span class=\"badge {class}\"><span aria-hidden=\"true\">{mark}</span> {when}: {word}</span>"
-    )
+    format!("<span class=\"badge {class}\"><span aria-hidden=\"true\">{mark}</span> {when}: {word}</span>")
 }
 
 fn side(out: &mut String, title: &str, episode: Option<&Episode>) {
@@ -98,14 +96,11 @@ fn steps(out: &mut String, episode: &Episode) {
             }
             Turn::Agent { model_call } => match episode.model_calls.get(*model_call as usize) {
                 Some(call) => agent(out, call, &called),
-                None => out.push_str(
-                    "<li class=\"error\"><p>Model call missing from the record.</p></li>",
-                ),
+                None => out.push_str("<li class=\"error\"><p>Model call missing from the record.</p></li>"),
             },
             Turn::Tool { tool_call } => match called.get(*tool_call as usize) {
                 Some(call) => tool(out, call),
-                None => out
-                    .push_str("<li class=\"error\"><p>Tool call missing from the record.</p></li>"),
+                None => out.push_str("<li class=\"error\"><p>Tool call missing from the record.</p></li>"),
             },
         }
     }
@@ -126,11 +121,7 @@ fn agent(out: &mut String, call: &ModelCall, tools: &[&ToolCall]) {
         return;
     }
     let text = call.text.trim();
-    let shown = if text.is_empty() {
-        "(said nothing)"
-    } else {
-        text
-    };
+    let shown = if text.is_empty() { "(said nothing)" } else { text };
     put!(
         out,
         "<li class=\"answer\"><span class=\"who\">answer</span><p>{}</p></li>",
@@ -139,15 +130,8 @@ fn agent(out: &mut String, call: &ModelCall, tools: &[&ToolCall]) {
 }
 
 fn tool(out: &mut String, call: &ToolCall) {
-    let class = if call.error.is_some() {
-        "call error"
-    } else {
-        "call"
-    };
-    put!(
-        out,
-        "<li class=\"{class}\"><span class=\"who\">call</span><code>"
-    );
+    let class = if call.error.is_some() { "call error" } else { "call" };
+    put!(out, "<li class=\"{class}\"><span class=\"who\">call</span><code>");
     if call.tool.is_empty() {
         put!(out, "{}", Text(&call.raw, MAX_TEXT));
     } else {
@@ -160,11 +144,7 @@ fn tool(out: &mut String, call: &ToolCall) {
     }
     out.push_str("</code>");
     if let Some(error) = &call.error {
-        put!(
-            out,
-            "<span class=\"class\">{}</span>",
-            label(&class_name(error.class))
-        );
+        put!(out, "<span class=\"class\">{}</span>", label(&class_name(error.class)));
     }
     put!(out, "<pre>{}</pre></li>", Text(&call.shown, MAX_TEXT));
 }
@@ -173,10 +153,7 @@ fn tool(out: &mut String, call: &ToolCall) {
 fn arguments(value: &Value) -> String {
     match value {
         Value::Object(map) => {
-            let list: Vec<String> = map
-                .iter()
-                .map(|(name, value)| format!("{name}: {value}"))
-                .collect();
+            let list: Vec<String> = map.iter().map(|(name, value)| format!("{name}: {value}")).collect();
             format!("({})", list.join(", "))
         }
         Value::Null => "()".into(),

@@ -20,11 +20,7 @@ pub(crate) fn label(text: &str) -> Text<'_> {
 
 impl Display for Text<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let end = self
-            .0
-            .char_indices()
-            .nth(self.1)
-            .map_or(self.0.len(), |(at, _)| at);
+        let end = self.0.char_indices().nth(self.1).map_or(self.0.len(), |(at, _)| at);
         for c in self.0[..end].chars() {
             match c {
                 '&' => f.write_str("&amp;")?,

@@ -32,10 +32,7 @@ impl MetricLog {
         let open = || {
             let boards = dir.join("tensorboard");
             std::fs::create_dir_all(&boards)?;
-            Ok((
-                CsvFile::open(&dir.join("metrics.csv"))?,
-                EventFile::create(&boards)?,
-            ))
+            Ok((CsvFile::open(&dir.join("metrics.csv"))?, EventFile::create(&boards)?))
         };
         let (csv, events) = open().map_err(|source| MetricError {
             path: dir.to_owned(),
@@ -59,11 +56,10 @@ impl MetricLog {
         step: u64,
         values: impl IntoIterator<Item = (&'a str, f64)>,
     ) -> Result<(), MetricError> {
-        self.append(phase, step, values)
-            .map_err(|source| MetricError {
-                path: self.dir.clone(),
-                source,
-            })
+        self.append(phase, step, values).map_err(|source| MetricError {
+            path: self.dir.clone(),
+            source,
+        })
     }
 
     fn append<'a>(
@@ -74,8 +70,7 @@ impl MetricLog {
     ) -> io::Result<()> {
         for (name, value) in values {
             self.csv.write(step, phase, name, value)?;
-            self.events
-                .scalar(step, &format!("{phase}/{name}"), value)?;
+            self.events.scalar(step, &format!("{phase}/{name}"), value)?;
         }
         self.csv.flush()?;
         self.events.flush()
@@ -99,9 +94,7 @@ mod tests {
             csv,
             "step,phase,name,value\n1,rl,success,0.5\n1,rl,turns,4\n2,rl,success,1\n2,rl,turns,4\n"
         );
-        let boards: Vec<_> = std::fs::read_dir(dir.path().join("tensorboard"))
-            .unwrap()
-            .collect();
+        let boards: Vec<_> = std::fs::read_dir(dir.path().join("tensorboard")).unwrap().collect();
         assert_eq!(boards.len(), 2);
     }
 
@@ -111,9 +104,6 @@ mod tests {
         let file = dir.path().join("file");
         std::fs::write(&file, "").unwrap();
         let error = MetricLog::open(&file).unwrap_err().to_string();
-        assert!(
-            error.contains("file") && error.contains("choose another"),
-            "{error}"
-        );
+        assert!(error.contains("file") && error.contains("choose another"), "{error}");
     }
 }

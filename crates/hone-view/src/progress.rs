@@ -161,13 +161,7 @@ fn live_line(phase: &str, status: &Status, elapsed: Duration, look: Look) -> Str
     let mut line = bold(phase, look);
     if status.steps > 0 {
         let done = (status.step as f64 / status.steps as f64).clamp(0.0, 1.0);
-        put!(
-            &mut line,
-            "  {} {}/{}",
-            meter(done, 8, look),
-            status.step,
-            status.steps
-        );
+        put!(&mut line, "  {} {}/{}", meter(done, 8, look), status.step, status.steps);
     } else {
         put!(&mut line, "  {}", status.step);
     }
@@ -198,33 +192,22 @@ fn numbers(status: &Status) -> String {
     let parts = [
         status.loss.map(|v| format!("  loss {v:.3}")),
         status.success.map(|v| format!("  success {}", percent(v))),
-        status
-            .valid_calls
-            .map(|v| format!("  valid {}", percent(v))),
+        status.valid_calls.map(|v| format!("  valid {}", percent(v))),
         status.turns.map(|v| format!("  turns {v:.1}")),
-        status
-            .tokens_per_second
-            .map(|v| format!("  {} tok/s", short(v))),
+        status.tokens_per_second.map(|v| format!("  {} tok/s", short(v))),
     ];
     parts.into_iter().flatten().collect()
 }
 
 /// Seconds left, if the steps to come take as long as those done.
 fn time_left(status: &Status, elapsed: Duration) -> Option<f64> {
-    let left = status
-        .steps
-        .checked_sub(status.step)
-        .filter(|left| *left > 0)?;
+    let left = status.steps.checked_sub(status.step).filter(|left| *left > 0)?;
     (status.step > 0).then(|| elapsed.as_secs_f64() / status.step as f64 * left as f64)
 }
 
 fn meter(done: f64, width: usize, look: Look) -> String {
     let full = (done * width as f64).round() as usize;
-    let (on, off) = if look.unicode {
-        ("━", "┄")
-    } else {
-        ("#", ".")
-    };
+    let (on, off) = if look.unicode { ("━", "┄") } else { ("#", ".") };
     on.repeat(full) + &off.repeat(width - full)
 }
 

@@ -145,8 +145,7 @@ fn results(o: &mut String, report: &RunReport) {
         report.heldout
     );
     let is_model = |row: &&ResultRow| !matches!(row.role, Role::Bound | Role::Baseline);
-    let (model, scripts): (Vec<_>, Vec<_>) =
-        report.results.iter().take(MAX_ROWS).partition(is_model);
+    let (model, scripts): (Vec<_>, Vec<_>) = report.results.iter().take(MAX_ROWS).partition(is_model);
     for (heading, rows) in [("The model", model), ("To compare with", scripts)] {
         if rows.is_empty() {
             continue;
@@ -266,9 +265,7 @@ fn kinds(o: &mut String, report: &RunReport) {
     let mut rows: Vec<_> = report.kinds.iter().collect();
     rows.sort_by(|a, b| {
         let key = |v: Option<f64>| v.unwrap_or(f64::INFINITY);
-        key(a.after)
-            .total_cmp(&key(b.after))
-            .then_with(|| a.kind.cmp(&b.kind))
+        key(a.after).total_cmp(&key(b.after)).then_with(|| a.kind.cmp(&b.kind))
     });
     let show = |v: Option<f64>| v.map_or("–".into(), percent);
     for row in rows.iter().take(MAX_ROWS) {

@@ -30,11 +30,7 @@ struct Rect {
 
 /// Whether any curve of the panel is drawn as a running mean.
 pub(crate) fn is_smoothed(panel: &Panel) -> bool {
-    panel
-        .curves
-        .iter()
-        .take(MAX_CURVES)
-        .any(|c| c.points.len() > NOISY)
+    panel.curves.iter().take(MAX_CURVES).any(|c| c.points.len() > NOISY)
 }
 
 /// The drawing of a panel; `id` makes its ids unique on the page. `None` when there is nothing to draw.
@@ -93,11 +89,7 @@ pub(crate) fn panel(panel: &Panel, id: usize) -> Option<String> {
             PLOT.bottom,
             PLOT.bottom + 4.0
         );
-        let anchor = if left > PLOT.right - 12.0 {
-            "end"
-        } else {
-            "middle"
-        };
+        let anchor = if left > PLOT.right - 12.0 { "end" } else { "middle" };
         let left = if anchor == "end" { left + 6.0 } else { left };
         put!(
             o,
@@ -117,11 +109,7 @@ pub(crate) fn panel(panel: &Panel, id: usize) -> Option<String> {
     for (index, curve) in panel.curves.iter().take(MAX_CURVES).enumerate().rev() {
         let points = downsample(&curve.points, BUCKETS);
         if curve.points.len() > NOISY {
-            put!(
-                o,
-                "<path class=\"raw c{index}\" d=\"{}\"/>",
-                path(&points, at)
-            );
+            put!(o, "<path class=\"raw c{index}\" d=\"{}\"/>", path(&points, at));
             let mean = running_mean(&curve.points, (curve.points.len() / 40).max(2));
             put!(
                 o,
@@ -130,16 +118,8 @@ pub(crate) fn panel(panel: &Panel, id: usize) -> Option<String> {
             );
             continue;
         }
-        put!(
-            o,
-            "<path class=\"line c{index}\" d=\"{}\"/>",
-            path(&points, at)
-        );
-        for point in points
-            .iter()
-            .filter(|p| p.1.is_finite())
-            .filter(|_| points.len() <= 24)
-        {
+        put!(o, "<path class=\"line c{index}\" d=\"{}\"/>", path(&points, at));
+        for point in points.iter().filter(|p| p.1.is_finite()).filter(|_| points.len() <= 24) {
             let (left, top) = at(*point);
             put!(
                 o,
@@ -158,12 +138,7 @@ fn bands(o: &mut String, panel: &Panel, at: impl Fn((f64, f64)) -> (f64, f64)) {
     let Some(longest) = curves.iter().max_by_key(|c| c.points.len()) else {
         return;
     };
-    let finite: Vec<(f64, f64)> = longest
-        .points
-        .iter()
-        .copied()
-        .filter(|p| p.0.is_finite())
-        .collect();
+    let finite: Vec<(f64, f64)> = longest.points.iter().copied().filter(|p| p.0.is_finite()).collect();
     let count = finite.len().min(MAX_BANDS);
     let stops: Vec<f64> = (0..count)
         .map(|i| finite[i * (finite.len() - 1) / (count - 1).max(1)].0)
@@ -189,11 +164,7 @@ fn bands(o: &mut String, panel: &Panel, at: impl Fn((f64, f64)) -> (f64, f64)) {
             let seen = curve.points.partition_point(|p| p.0 <= *stop);
             let known = curve.points[..seen].iter().rev().find(|p| p.1.is_finite());
             if let Some((_, value)) = known {
-                let name = if curves.len() > 1 {
-                    curve.name.as_str()
-                } else {
-                    ""
-                };
+                let name = if curves.len() > 1 { curve.name.as_str() } else { "" };
                 put!(
                     &mut said,
                     " · {name}{}{}",
@@ -237,12 +208,7 @@ fn path(points: &[(f64, f64)], at: impl Fn((f64, f64)) -> (f64, f64)) -> String 
 fn describe(panel: &Panel) -> String {
     let mut words = Vec::new();
     for curve in panel.curves.iter().take(MAX_CURVES) {
-        let finite: Vec<f64> = curve
-            .points
-            .iter()
-            .map(|p| p.1)
-            .filter(|y| y.is_finite())
-            .collect();
+        let finite: Vec<f64> = curve.points.iter().map(|p| p.1).filter(|y| y.is_finite()).collect();
         if let (Some(first), Some(last)) = (finite.first(), finite.last()) {
             let low = finite.iter().copied().fold(f64::INFINITY, f64::min);
             let high = finite.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -267,8 +233,7 @@ fn across(fraction: f64) -> f64 {
 
 /// Success rates with their intervals on a 0 to 100 % strip: greedy above as a full dot, sampled below as a ring.
 pub(crate) fn rate_strip(greedy: Option<&Rate>, sampled: Option<&Rate>, class: &str) -> String {
-    let mut out =
-        String::from("<svg class=\"strip\" height=\"30\" width=\"100%\" aria-hidden=\"true\">");
+    let mut out = String::from("<svg class=\"strip\" height=\"30\" width=\"100%\" aria-hidden=\"true\">");
     for tick in [0.0, 0.25, 0.5, 0.75, 1.0] {
         put!(
             &mut out,
@@ -298,8 +263,7 @@ pub(crate) fn rate_strip(greedy: Option<&Rate>, sampled: Option<&Rate>, class: &
 
 /// Two bars, before above after, on a 0 to 100 % strip.
 pub(crate) fn bar_pair(before: Option<f64>, after: Option<f64>) -> String {
-    let mut out =
-        String::from("<svg class=\"strip\" height=\"22\" width=\"100%\" aria-hidden=\"true\">");
+    let mut out = String::from("<svg class=\"strip\" height=\"22\" width=\"100%\" aria-hidden=\"true\">");
     out.push_str("<rect class=\"track\" x=\"0\" y=\"2\" width=\"100%\" height=\"18\" rx=\"2\"/>");
     for (value, top, class) in [(before, 3, "before"), (after, 11, "after")] {
         if let Some(value) = value {
@@ -325,11 +289,7 @@ pub(crate) fn stacked(parts: &[(String, f64)], title: &str) -> String {
     );
     let mut left = 0.0;
     for (index, (name, value)) in parts.iter().enumerate() {
-        let share = if total > 0.0 {
-            value / total * 100.0
-        } else {
-            0.0
-        };
+        let share = if total > 0.0 { value / total * 100.0 } else { 0.0 };
         put!(
             &mut out,
             "<rect class=\"f{}\" x=\"{left:.2}%\" y=\"0\" width=\"{share:.2}%\" height=\"18\"><title>{}</title></rect>",
@@ -370,10 +330,7 @@ mod tests {
 
     #[test]
     fn a_gap_lifts_the_pen_and_nothing_gives_nothing() {
-        let d = path(
-            &[(0.0, 1.0), (1.0, f64::NAN), (2.0, 2.0), (3.0, 3.0)],
-            |p| p,
-        );
+        let d = path(&[(0.0, 1.0), (1.0, f64::NAN), (2.0, 2.0), (3.0, 3.0)], |p| p);
         assert_eq!(d, "M0.0 1.0M2.0 2.0L3.0 3.0");
         assert_eq!(panel(&with(vec![]), 0), None);
         assert_eq!(panel(&with(vec![(0.0, f64::NAN)]), 0), None);
@@ -383,12 +340,9 @@ mod tests {
     #[test]
     fn size_does_not_grow_with_the_run() {
         let long = |n: u32| {
-            panel(
-                &with((0..n).map(|i| (f64::from(i), f64::from(i % 97))).collect()),
-                0,
-            )
-            .unwrap()
-            .len()
+            panel(&with((0..n).map(|i| (f64::from(i), f64::from(i % 97))).collect()), 0)
+                .unwrap()
+                .len()
         };
         assert!(long(1_000_000) < 40_000, "{}", long(1_000_000));
     }

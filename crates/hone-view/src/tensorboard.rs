@@ -42,9 +42,7 @@ impl EventFile {
             out: BufWriter::new(file?),
             path,
         };
-        events
-            .out
-            .write_all(&record(&version_event(now.as_secs_f64())))?;
+        events.out.write_all(&record(&version_event(now.as_secs_f64())))?;
         Ok(events)
     }
 
@@ -76,9 +74,7 @@ impl EventFile {
 }
 
 fn since_epoch() -> Duration {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 fn version_event(wall_time: f64) -> Vec<u8> {
@@ -152,11 +148,7 @@ fn crc32c(data: &[u8]) -> u32 {
             let mut crc = byte as u32;
             let mut bit = 0;
             while bit < 8 {
-                crc = if crc & 1 == 1 {
-                    crc >> 1 ^ 0x82f6_3b78
-                } else {
-                    crc >> 1
-                };
+                crc = if crc & 1 == 1 { crc >> 1 ^ 0x82f6_3b78 } else { crc >> 1 };
                 bit += 1;
             }
             table[byte] = crc;
@@ -164,9 +156,9 @@ fn crc32c(data: &[u8]) -> u32 {
         }
         table
     };
-    !data.iter().fold(!0, |crc, byte| {
-        TABLE[usize::from(crc as u8 ^ byte)] ^ crc >> 8
-    })
+    !data
+        .iter()
+        .fold(!0, |crc, byte| TABLE[usize::from(crc as u8 ^ byte)] ^ crc >> 8)
 }
 
 #[cfg(test)]
@@ -189,9 +181,7 @@ mod tests {
         let expected: Vec<u8> = [
             &[0x09, 0, 0, 0, 0, 0, 0, 0xf8, 0x3f][..],
             &[0x10, 0xac, 0x02],
-            &[
-                0x2a, 0x0a, 0x0a, 0x08, 0x0a, 0x01, b'a', 0x15, 0, 0, 0, 0x3f,
-            ],
+            &[0x2a, 0x0a, 0x0a, 0x08, 0x0a, 0x01, b'a', 0x15, 0, 0, 0, 0x3f],
         ]
         .concat();
         assert_eq!(scalar_event(1.5, 300, "a", 0.5), expected);

@@ -16,14 +16,8 @@ fn assert_well_formed(html: &str) {
     let (head, rest) = body.expect("one style element");
     for part in [head, rest] {
         for tag in part.split('<').skip(1) {
-            let (tag, _) = tag
-                .split_once('>')
-                .expect("every < begins a tag: text is escaped");
-            let name = tag
-                .trim_start_matches('/')
-                .split([' ', '/'])
-                .next()
-                .unwrap_or("");
+            let (tag, _) = tag.split_once('>').expect("every < begins a tag: text is escaped");
+            let name = tag.trim_start_matches('/').split([' ', '/']).next().unwrap_or("");
             if tag.starts_with('/') {
                 assert_eq!(open.pop(), Some(name), "closing {name}");
             } else if !tag.ends_with('/') && !VOID.contains(&name) {
@@ -75,9 +69,7 @@ fn hostile_text_stays_text_and_nothing_is_loaded() {
     report.timings[0].phase = hostile.into();
     report.next[0].command = hostile.into();
     if let Some(episode) = &mut report.episodes[0].after {
-        episode.outcome = Outcome::InfraFailed {
-            cause: hostile.into(),
-        };
+        episode.outcome = Outcome::InfraFailed { cause: hostile.into() };
         episode.task_kind = hostile.into();
     }
     let html = report.to_html();
@@ -93,10 +85,7 @@ fn hostile_text_stays_text_and_nothing_is_loaded() {
         "@import",
         " src=",
     ] {
-        assert!(
-            !html.replace("src=x", "").contains(needle),
-            "the page holds {needle}"
-        );
+        assert!(!html.replace("src=x", "").contains(needle), "the page holds {needle}");
     }
     assert!(html.contains("&lt;script&gt;"));
 }
@@ -156,8 +145,7 @@ fn the_page_is_bounded() {
     }
     let panel = report.panels[0].clone();
     report.panels = vec![panel; 500];
-    report.panels[0].curves =
-        vec![Curve::new("c", (0..500_000).map(|i| (f64::from(i), 0.5)).collect()); 50];
+    report.panels[0].curves = vec![Curve::new("c", (0..500_000).map(|i| (f64::from(i), 0.5)).collect()); 50];
     let kind = report.kinds[0].clone();
     report.kinds = vec![kind; 5000];
     let html = report.to_html();
@@ -172,10 +160,6 @@ fn writing_replaces_the_page() {
     let path = dir.path().join("report.html");
     std::fs::write(&path, "old").unwrap();
     data::report().write(&path).unwrap();
-    assert!(
-        std::fs::read_to_string(&path)
-            .unwrap()
-            .starts_with("<!doctype html>")
-    );
+    assert!(std::fs::read_to_string(&path).unwrap().starts_with("<!doctype html>"));
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
 }

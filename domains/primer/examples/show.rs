@@ -5,21 +5,13 @@ use hone_primer::{Primer, tokenizer_texts};
 use std::time::Instant;
 
 fn main() {
-    let n = std::env::args()
-        .nth(1)
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(10);
+    let n = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(10);
     let codec = train_tokenizer(tokenizer_texts(), 1024).expect("the corpus holds enough text");
     let primer = Primer::new(1);
     for index in 0..n {
         let document = primer.document(index);
         let ids = codec.render(&document.messages);
-        println!(
-            "--- {} ({} tokens)\n{}",
-            document.skill,
-            ids.len(),
-            codec.decode(&ids)
-        );
+        println!("--- {} ({} tokens)\n{}", document.skill, ids.len(), codec.decode(&ids));
     }
     let clock = Instant::now();
     let documents: Vec<_> = (0..5000).map(|index| primer.document(index)).collect();

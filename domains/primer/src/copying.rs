@@ -28,39 +28,17 @@ pub(crate) fn recall(scene: &mut Scene) {
     let numbers = scene.chance(0.15);
     let pairs: Vec<(String, Value)> = (0..scene.between(2, 8))
         .map(|_| {
-            let key = if things {
-                scene.make(Kind::Thing)
-            } else {
-                scene.any()
-            };
-            let kind = if numbers {
-                Kind::Number
-            } else {
-                scene.any_kind()
-            };
+            let key = if things { scene.make(Kind::Thing) } else { scene.any() };
+            let kind = if numbers { Kind::Number } else { scene.any_kind() };
             let value = scene.make(kind);
             (key, json(kind, &value))
         })
         .collect();
-    let text = |value: &Value| {
-        value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_string)
-    };
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_string);
     let board = if scene.chance(0.6) {
-        object(
-            pairs
-                .iter()
-                .map(|(key, value)| (key.as_str(), value.clone())),
-        )
+        object(pairs.iter().map(|(key, value)| (key.as_str(), value.clone())))
     } else {
-        let template = scene.pick(&[
-            "{k}: {v}",
-            "{k} is {v}",
-            "{k} = {v}",
-            "{k} -> {v}",
-            "the {k} has {v}",
-        ]);
+        let template = scene.pick(&["{k}: {v}", "{k} is {v}", "{k} = {v}", "{k} -> {v}", "the {k} has {v}"]);
         let lines: Vec<_> = pairs
             .iter()
             .map(|(key, value)| fill(template, &[("k", key), ("v", &text(value))]))
@@ -119,10 +97,7 @@ pub(crate) fn facts(scene: &mut Scene) {
             (key, kind, value)
         })
         .collect();
-    let lines: Vec<_> = facts
-        .iter()
-        .map(|(key, _, value)| scene.pair(key, value))
-        .collect();
+    let lines: Vec<_> = facts.iter().map(|(key, _, value)| scene.pair(key, value)).collect();
     let mut text = lines.join(scene.pick(&[", ", "; ", ". "]));
     let mut order: Vec<_> = (0..facts.len()).collect();
     scene.shuffle(&mut order);

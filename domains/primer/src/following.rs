@@ -18,11 +18,7 @@ impl Entries {
                 1 => (scene.make(Kind::Thing), scene.any_kind()),
                 _ => (scene.any(), scene.any_kind()),
             };
-            let kind = if style == 0 {
-                kind
-            } else {
-                same.unwrap_or(kind)
-            };
+            let kind = if style == 0 { kind } else { same.unwrap_or(kind) };
             let value = scene.make(kind);
             (key, kind, value)
         };
@@ -84,10 +80,7 @@ fn use_entry(scene: &mut Scene, tool: &Tool, entry: &str) -> String {
             "with {k} from {e}, {a}",
         ]
     });
-    fill(
-        template,
-        &[("a", &act), ("k", &tool.keys[0].0), ("e", entry)],
-    )
+    fill(template, &[("a", &act), ("k", &tool.keys[0].0), ("e", entry)])
 }
 
 /// Look one or two keys up in a result and use their values in the next calls, or report one.
@@ -195,10 +188,7 @@ pub(crate) fn choose(scene: &mut Scene) {
         let mut states = states.to_vec();
         scene.shuffle(&mut states);
         // Fewer states than entries: the last entries go without a rival of their own, so cut the list.
-        (
-            field.into(),
-            states.into_iter().take(count).map(Value::from).collect(),
-        )
+        (field.into(), states.into_iter().take(count).map(Value::from).collect())
     } else {
         let (key, kind) = scene.key();
         (
@@ -209,25 +199,14 @@ pub(crate) fn choose(scene: &mut Scene) {
                 .collect(),
         )
     };
-    let ids: Vec<_> = values
-        .iter()
-        .map(|_| json(id_kind, &scene.make(id_kind)))
-        .collect();
+    let ids: Vec<_> = values.iter().map(|_| json(id_kind, &scene.make(id_kind))).collect();
     let wanted = scene.below(values.len());
-    let text = |value: &Value| {
-        value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_string)
-    };
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_string);
     let (wanted, which) = if numbers && scene.chance(0.4) {
         let highest = scene.chance(0.5);
         let mut order: Vec<_> = (0..values.len()).collect();
         order.sort_by_key(|at| values[*at].as_u64());
-        let at = if highest {
-            order[order.len() - 1]
-        } else {
-            order[0]
-        };
+        let at = if highest { order[order.len() - 1] } else { order[0] };
         let word = scene.pick(if highest {
             &["highest", "largest", "most"]
         } else {
@@ -242,17 +221,10 @@ pub(crate) fn choose(scene: &mut Scene) {
             "the {v} one",
             "the one where {f} is {v}",
         ]);
-        (
-            wanted,
-            fill(template, &[("f", &field), ("v", &text(&values[wanted]))]),
-        )
+        (wanted, fill(template, &[("f", &field), ("v", &text(&values[wanted]))]))
     };
     // The argument has the field's name, or one that the request or the list of tools tells.
-    let argument = if scene.chance(0.5) {
-        id.clone()
-    } else {
-        scene.key().0
-    };
+    let argument = if scene.chance(0.5) { id.clone() } else { scene.key().0 };
     let tool = scene.tool_with(vec![(argument.clone(), id_kind)]);
     let act = scene.act(&tool);
     let brief = argument == id || scene.listed();
@@ -271,10 +243,7 @@ pub(crate) fn choose(scene: &mut Scene) {
             "take the {i} of {w} as {k} and {a}",
         ]
     });
-    let use_it = fill(
-        template,
-        &[("a", &act), ("i", &id), ("w", &which), ("k", &argument)],
-    );
+    let use_it = fill(template, &[("a", &act), ("i", &id), ("w", &which), ("k", &argument)]);
     let mut request = scene.steps(&[step, use_it]);
     let last = scene.last_word(&mut request);
     scene.user(&request);
@@ -309,14 +278,10 @@ pub(crate) fn parts(scene: &mut Scene) {
     scene.list_tools();
     let [thing, count] = [scene.text_key(), scene.number_key()];
     let show = scene.tool_with(vec![(thing.clone(), Kind::Thing)]);
-    let supply = scene.tool_with(vec![
-        (thing.clone(), Kind::Thing),
-        (count.clone(), Kind::Number),
-    ]);
+    let supply = scene.tool_with(vec![(thing.clone(), Kind::Thing), (count.clone(), Kind::Number)]);
     let finish = scene.tool_with(vec![(thing.clone(), Kind::Thing)]);
     let goal = scene.make(Kind::Thing);
-    let (show_act, supply_act, finish_act) =
-        (scene.act(&show), scene.act(&supply), scene.act(&finish));
+    let (show_act, supply_act, finish_act) = (scene.act(&show), scene.act(&supply), scene.act(&finish));
     let template = scene.pick(&[
         "i want {g}: {s} to see the parts, {f} for each, and {m} at the end",
         "prepare {g}. first {s}. for every part {f}. last {m}",
@@ -324,12 +289,7 @@ pub(crate) fn parts(scene: &mut Scene) {
     ]);
     let mut request = fill(
         template,
-        &[
-            ("g", &goal),
-            ("s", &show_act),
-            ("f", &supply_act),
-            ("m", &finish_act),
-        ],
+        &[("g", &goal), ("s", &show_act), ("f", &supply_act), ("m", &finish_act)],
     );
     let last = scene.last_word(&mut request);
     scene.user(&request);
@@ -352,31 +312,18 @@ pub(crate) fn parts(scene: &mut Scene) {
                 let parts: Vec<_> = (0..scene.between(1, 3))
                     .map(|_| (scene.make(Kind::Thing), scene.between(1, 9)))
                     .collect();
-                let list: Map<String, Value> = parts
-                    .iter()
-                    .map(|(part, n)| (part.clone(), (*n).into()))
-                    .collect();
+                let list: Map<String, Value> = parts.iter().map(|(part, n)| (part.clone(), (*n).into())).collect();
                 let yields = scene.between(1, 6);
                 // As the result lists them, not sorted.
-                let list = object(
-                    parts
-                        .iter()
-                        .map(|(part, _)| (part.as_str(), list[part].clone())),
-                );
-                scene.result(format!(
-                    "{{\"{}\":{yields},\"{}\":{list}}}",
-                    names[0], names[1]
-                ));
+                let list = object(parts.iter().map(|(part, _)| (part.as_str(), list[part].clone())));
+                scene.result(format!("{{\"{}\":{yields},\"{}\":{list}}}", names[0], names[1]));
                 todo.push(Todo::Join(one));
                 todo.extend(parts.into_iter().rev().map(|(part, n)| Todo::Take(part, n)));
             }
             Todo::Take(part, n) => {
                 scene.call(
                     &supply,
-                    [
-                        (thing.clone(), part.as_str().into()),
-                        (count.clone(), n.into()),
-                    ],
+                    [(thing.clone(), part.as_str().into()), (count.clone(), n.into())],
                 );
                 if depth > 0 && scene.chance(0.5) {
                     depth -= 1;

@@ -15,15 +15,7 @@ impl Deed {
         if scene.chance(0.4) {
             let words = if scene.chance(0.5) {
                 scene
-                    .pick(&[
-                        "no",
-                        "yes",
-                        "not possible",
-                        "too late",
-                        "all good",
-                        "wait",
-                        "sorry",
-                    ])
+                    .pick(&["no", "yes", "not possible", "too late", "all good", "wait", "sorry"])
                     .into()
             } else {
                 scene.any()
@@ -56,17 +48,8 @@ pub(crate) fn condition(scene: &mut Scene) {
     let (field, value, test, holds) = if scene.chance(0.5) {
         let (field, states) = scene.state();
         let value = scene.pick(states);
-        let asked = if scene.chance(0.5) {
-            value
-        } else {
-            scene.pick(states)
-        };
-        let template = scene.pick(&[
-            "the {f} is {v}",
-            "{f} is {v}",
-            "it is {v}",
-            "the {f} says {v}",
-        ]);
+        let asked = if scene.chance(0.5) { value } else { scene.pick(states) };
+        let template = scene.pick(&["the {f} is {v}", "{f} is {v}", "it is {v}", "the {f} says {v}"]);
         (
             field.to_string(),
             Value::from(value),
@@ -119,11 +102,7 @@ pub(crate) fn condition(scene: &mut Scene) {
         }
     }
     scene.shuffle(&mut fields);
-    scene.result(object(
-        fields
-            .iter()
-            .map(|(key, value)| (key.as_str(), value.clone())),
-    ));
+    scene.result(object(fields.iter().map(|(key, value)| (key.as_str(), value.clone()))));
     let deed = if holds { yes } else { no };
     deed.play(scene);
 }

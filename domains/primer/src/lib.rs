@@ -101,8 +101,7 @@ impl Primer {
     /// Document `index`.
     pub fn document(&self, index: u64) -> Document {
         let stream = self.stream.at(index);
-        let mut draw =
-            (stream.uniform(0) * SKILLS.iter().map(|skill| skill.1).sum::<usize>() as f64) as usize;
+        let mut draw = (stream.uniform(0) * SKILLS.iter().map(|skill| skill.1).sum::<usize>() as f64) as usize;
         let skill = SKILLS.iter().find(|skill| {
             let found = draw < skill.1;
             draw = draw.saturating_sub(skill.1);
@@ -167,12 +166,8 @@ impl Document {
             .map(|message| {
                 8 + match message {
                     Message::System(text) | Message::User(text) | Message::Tool(text) => text.len(),
-                    Message::Agent(AgentTurn::Call(call)) => {
-                        call.name.len() + call.arguments.to_string().len()
-                    }
-                    Message::Agent(
-                        AgentTurn::Say(text) | AgentTurn::Malformed { raw: text, .. },
-                    ) => text.len(),
+                    Message::Agent(AgentTurn::Call(call)) => call.name.len() + call.arguments.to_string().len(),
+                    Message::Agent(AgentTurn::Say(text) | AgentTurn::Malformed { raw: text, .. }) => text.len(),
                 }
             })
             .sum()
@@ -199,12 +194,8 @@ pub fn tokenizer_texts() -> Vec<String> {
     for index in 0..3000 {
         for message in primer.document(index).messages {
             match message {
-                Message::System(text) | Message::User(text) | Message::Tool(text) => {
-                    texts.push(text)
-                }
-                Message::Agent(AgentTurn::Say(text) | AgentTurn::Malformed { raw: text, .. }) => {
-                    texts.push(text)
-                }
+                Message::System(text) | Message::User(text) | Message::Tool(text) => texts.push(text),
+                Message::Agent(AgentTurn::Say(text) | AgentTurn::Malformed { raw: text, .. }) => texts.push(text),
                 Message::Agent(AgentTurn::Call(call)) => {
                     texts.push(call.name);
                     values(&call.arguments, &mut texts);

@@ -202,9 +202,7 @@ impl Scene {
                 2 => (format!("{verb}{noun}"), format!("{verb} {noun}")),
                 _ => (format!("{verb}_{noun}"), format!("{verb} the {noun}")),
             };
-            if self.tools.iter().all(|tool| tool.name != name)
-                && !crate::RESERVED_TOOLS.contains(&name.as_str())
-            {
+            if self.tools.iter().all(|tool| tool.name != name) && !crate::RESERVED_TOOLS.contains(&name.as_str()) {
                 keys.sort_by(|a, b| a.0.cmp(&b.0));
                 let tool = Tool { name, words, keys };
                 self.tools.push(tool.clone());
@@ -249,10 +247,7 @@ impl Scene {
                 fill(template, &[("a", &act), ("v", value)])
             }
             _ => {
-                let mut pairs: Vec<_> = arguments
-                    .iter()
-                    .map(|(key, _, value)| self.pair(key, value))
-                    .collect();
+                let mut pairs: Vec<_> = arguments.iter().map(|(key, _, value)| self.pair(key, value)).collect();
                 self.shuffle(&mut pairs);
                 let pairs = pairs.join(self.pick(&[", ", " and ", ", ", "; "]));
                 let template = self.pick(&[
@@ -317,11 +312,7 @@ impl Scene {
         if !self.chance(0.25) {
             return "done".into();
         }
-        let kind = if self.chance(0.5) {
-            Kind::Phrase
-        } else {
-            Kind::Word
-        };
+        let kind = if self.chance(0.5) { Kind::Phrase } else { Kind::Word };
         let word = self.make(kind);
         let template = self.pick(&[
             ". at the end say {w}",
@@ -338,17 +329,11 @@ impl Scene {
     pub fn call(&mut self, tool: &Tool, arguments: impl IntoIterator<Item = (String, Value)>) {
         let arguments = Value::Object(arguments.into_iter().collect::<Map<_, _>>());
         self.messages
-            .push(Message::Agent(AgentTurn::Call(CallRequest::new(
-                &tool.name, arguments,
-            ))));
+            .push(Message::Agent(AgentTurn::Call(CallRequest::new(&tool.name, arguments))));
     }
 
     /// The same, as one of the turns that a probe looks at.
-    pub fn target_call(
-        &mut self,
-        tool: &Tool,
-        arguments: impl IntoIterator<Item = (String, Value)>,
-    ) {
+    pub fn target_call(&mut self, tool: &Tool, arguments: impl IntoIterator<Item = (String, Value)>) {
         self.targets.push(self.messages.len());
         self.call(tool, arguments);
     }
@@ -366,8 +351,7 @@ impl Scene {
 
     /// The agent answers.
     pub fn say(&mut self, text: impl Into<String>) {
-        self.messages
-            .push(Message::Agent(AgentTurn::Say(text.into())));
+        self.messages.push(Message::Agent(AgentTurn::Say(text.into())));
     }
 
     /// The messages, with the system message if there is one, and the places of the target calls.
@@ -385,12 +369,7 @@ impl Scene {
                 format!("{}({})", tool.name, keys.join(","))
             };
             let (head, separator) = LISTINGS[self.below(LISTINGS.len())];
-            let listing = head.to_string()
-                + &tools
-                    .iter()
-                    .map(signature)
-                    .collect::<Vec<_>>()
-                    .join(separator);
+            let listing = head.to_string() + &tools.iter().map(signature).collect::<Vec<_>>().join(separator);
             system = if system.is_empty() {
                 listing
             } else {

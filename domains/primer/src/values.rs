@@ -256,11 +256,7 @@ impl Values {
         };
         format!(
             "{user}@{}.{}",
-            if self.chance(0.5) {
-                "mail".into()
-            } else {
-                self.word()
-            },
+            if self.chance(0.5) { "mail".into() } else { self.word() },
             self.pick(DOMAINS)
         )
     }

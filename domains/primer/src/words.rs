@@ -2,48 +2,43 @@
 
 /// Beginnings of a syllable.
 pub const ONSETS: &[&str] = &[
-    "", "b", "c", "d", "f", "g", "h", "j", "k", "l", "m", "n", "p", "qu", "r", "s", "t", "v", "w",
-    "x", "y", "z", "b", "d", "f", "g", "h", "k", "l", "m", "n", "p", "r", "s", "t", "v", "br",
-    "ch", "cl", "dr", "fl", "fr", "gr", "kr", "pl", "pr", "sh", "sk", "sl", "st", "th", "tr",
+    "", "b", "c", "d", "f", "g", "h", "j", "k", "l", "m", "n", "p", "qu", "r", "s", "t", "v", "w", "x", "y", "z", "b",
+    "d", "f", "g", "h", "k", "l", "m", "n", "p", "r", "s", "t", "v", "br", "ch", "cl", "dr", "fl", "fr", "gr", "kr",
+    "pl", "pr", "sh", "sk", "sl", "st", "th", "tr",
 ];
 
 /// Vowels of a syllable; single ones are more frequent.
 pub const VOWELS: &[&str] = &[
-    "a", "e", "i", "o", "u", "a", "e", "i", "o", "u", "a", "e", "i", "o", "u", "y", "ai", "ea",
-    "ee", "ou", "oo",
+    "a", "e", "i", "o", "u", "a", "e", "i", "o", "u", "a", "e", "i", "o", "u", "y", "ai", "ea", "ee", "ou", "oo",
 ];
 
 /// Ends of a syllable; open ones are more frequent.
 pub const CODAS: &[&str] = &[
-    "", "", "", "", "", "", "", "", "", "", "n", "r", "l", "s", "t", "m", "k", "d", "p", "b", "g",
-    "f", "nd", "st", "rk", "ng", "ck", "x", "th",
+    "", "", "", "", "", "", "", "", "", "", "n", "r", "l", "s", "t", "m", "k", "d", "p", "b", "g", "f", "nd", "st",
+    "rk", "ng", "ck", "x", "th",
 ];
 
 /// Verbs of tool names.
 pub const VERBS: &[&str] = &[
-    "open", "close", "ring", "fetch", "read", "send", "move", "mark", "add", "drop", "set",
-    "start", "stop", "reserve", "hold", "show", "check", "find", "list", "clean", "fix", "lock",
-    "free", "call", "join", "split", "load", "fill", "turn", "pick", "write", "count", "weigh",
-    "post", "share", "raise", "lower", "bring", "take", "give", "put", "view", "scan", "sort",
-    "name", "ask", "tell", "print", "test", "pay", "rent", "lend", "return", "keep", "plan",
-    "build", "use", "see", "search", "update", "remove", "make", "save", "end", "pause", "sign",
-    "link", "play", "draw", "paint", "visit", "greet", "warn", "track", "select", "release",
-    "assign", "approve",
+    "open", "close", "ring", "fetch", "read", "send", "move", "mark", "add", "drop", "set", "start", "stop", "reserve",
+    "hold", "show", "check", "find", "list", "clean", "fix", "lock", "free", "call", "join", "split", "load", "fill",
+    "turn", "pick", "write", "count", "weigh", "post", "share", "raise", "lower", "bring", "take", "give", "put",
+    "view", "scan", "sort", "name", "ask", "tell", "print", "test", "pay", "rent", "lend", "return", "keep", "plan",
+    "build", "use", "see", "search", "update", "remove", "make", "save", "end", "pause", "sign", "link", "play",
+    "draw", "paint", "visit", "greet", "warn", "track", "select", "release", "assign", "approve",
 ];
 
 /// Nouns of tool names and of places.
 pub const PLACES: &[&str] = &[
-    "harbor", "library", "clinic", "garden", "station", "museum", "farm", "school", "office",
-    "studio", "theater", "bridge", "tunnel", "market", "tower", "camp", "hotel", "kitchen",
-    "archive", "park", "ship", "train", "bus", "flight", "room", "seat", "ticket", "letter",
-    "parcel", "report", "file", "page", "folder", "course", "lesson", "exam", "team", "member",
-    "guest", "doctor", "patient", "pilot", "driver", "worker", "singer", "actor", "judge", "case",
-    "claim", "permit", "license", "task", "job", "shift", "meeting", "event", "game", "match",
-    "race", "song", "film", "photo", "story", "poem", "menu", "dish", "visit", "tour", "trip",
-    "route", "street", "area", "zone", "field", "yard", "shelf", "drawer", "rack", "bay", "dock",
-    "pump", "valve", "motor", "sensor", "meter", "alarm", "switch", "server", "disk", "backup",
-    "account", "budget", "invoice", "bill", "loan", "tax", "wage", "fund", "grant", "plot", "crop",
-    "herd",
+    "harbor", "library", "clinic", "garden", "station", "museum", "farm", "school", "office", "studio", "theater",
+    "bridge", "tunnel", "market", "tower", "camp", "hotel", "kitchen", "archive", "park", "ship", "train", "bus",
+    "flight", "room", "seat", "ticket", "letter", "parcel", "report", "file", "page", "folder", "course", "lesson",
+    "exam", "team", "member", "guest", "doctor", "patient", "pilot", "driver", "worker", "singer", "actor", "judge",
+    "case", "claim", "permit", "license", "task", "job", "shift", "meeting", "event", "game", "match", "race", "song",
+    "film", "photo", "story", "poem", "menu", "dish", "visit", "tour", "trip", "route", "street", "area", "zone",
+    "field", "yard", "shelf", "drawer", "rack", "bay", "dock", "pump", "valve", "motor", "sensor", "meter", "alarm",
+    "switch", "server", "disk", "backup", "account", "budget", "invoice", "bill", "loan", "tax", "wage", "fund",
+    "grant", "plot", "crop", "herd",
 ];
 
 /// First words of a thing's name.
@@ -253,25 +248,24 @@ pub const THINGS: &[&str] = &[
 
 /// Names of arguments and of fields of results that hold a text.
 pub const TEXT_KEYS: &[&str] = &[
-    "person", "owner", "guest", "title", "label", "topic", "subject", "place", "city", "target",
-    "source", "part", "piece", "kind", "group", "team", "keeper", "driver", "author", "host",
-    "word", "text", "thing", "route", "area", "zone", "field", "level", "choice", "goal", "user",
-    "what", "who", "where", "for", "to", "from", "by", "via", "object", "entry", "member",
-    "captain", "teacher", "name", "name", "name", "name",
+    "person", "owner", "guest", "title", "label", "topic", "subject", "place", "city", "target", "source", "part",
+    "piece", "kind", "group", "team", "keeper", "driver", "author", "host", "word", "text", "thing", "route", "area",
+    "zone", "field", "level", "choice", "goal", "user", "what", "who", "where", "for", "to", "from", "by", "via",
+    "object", "entry", "member", "captain", "teacher", "name", "name", "name", "name",
 ];
 
 /// Names of arguments and fields that hold an id or a code.
 pub const CODE_KEYS: &[&str] = &[
-    "code", "ref", "tag", "key", "id", "slot", "badge", "ticket", "case", "room", "seat", "file",
-    "page", "plot", "box id", "serial", "pass", "number", "row", "dock", "gate", "bay", "rack",
-    "locker", "index", "token", "track", "channel", "record", "link",
+    "code", "ref", "tag", "key", "id", "slot", "badge", "ticket", "case", "room", "seat", "file", "page", "plot",
+    "box id", "serial", "pass", "number", "row", "dock", "gate", "bay", "rack", "locker", "index", "token", "track",
+    "channel", "record", "link",
 ];
 
 /// Names of arguments and fields that hold a number.
 pub const NUMBER_KEYS: &[&str] = &[
-    "count", "amount", "day", "days", "hours", "age", "size", "weight", "height", "length",
-    "price", "cost", "speed", "score", "rate", "limit", "total", "year", "week", "minutes",
-    "points", "width", "depth", "load", "distance", "left", "free", "times", "n", "heat",
+    "count", "amount", "day", "days", "hours", "age", "size", "weight", "height", "length", "price", "cost", "speed",
+    "score", "rate", "limit", "total", "year", "week", "minutes", "points", "width", "depth", "load", "distance",
+    "left", "free", "times", "n", "heat",
 ];
 
 /// Names of fields that hold one of a few words, with the words.
@@ -279,10 +273,7 @@ pub const STATES: &[(&str, &[&str])] = &[
     ("state", &["open", "closed", "locked", "broken"]),
     ("status", &["ready", "waiting", "running", "failed"]),
     ("mood", &["calm", "angry", "happy", "tired"]),
-    (
-        "shade",
-        &["amber", "teal", "ivory", "coral", "maroon", "beige", "navy"],
-    ),
+    ("shade", &["amber", "teal", "ivory", "coral", "maroon", "beige", "navy"]),
     ("shape", &["round", "square", "oval", "flat"]),
     ("phase", &["first", "second", "third", "last"]),
     ("weather", &["rain", "sun", "fog", "wind"]),

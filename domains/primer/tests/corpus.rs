@@ -17,13 +17,10 @@ fn documents(n: u64) -> impl Iterator<Item = Document> {
 }
 
 fn calls(document: &Document) -> impl Iterator<Item = &hone_model::CallRequest> {
-    document
-        .messages
-        .iter()
-        .filter_map(|message| match message {
-            Message::Agent(AgentTurn::Call(call)) => Some(call),
-            _ => None,
-        })
+    document.messages.iter().filter_map(|message| match message {
+        Message::Agent(AgentTurn::Call(call)) => Some(call),
+        _ => None,
+    })
 }
 
 fn text_of(document: &Document) -> String {
@@ -34,16 +31,10 @@ fn text_of(document: &Document) -> String {
 fn the_same_index_is_the_same_document() {
     let primer = Primer::new(3);
     let forward: Vec<_> = (0..50).map(|index| primer.document(index)).collect();
-    let backward: Vec<_> = (0..50)
-        .rev()
-        .map(|index| Primer::new(3).document(index))
-        .collect();
+    let backward: Vec<_> = (0..50).rev().map(|index| Primer::new(3).document(index)).collect();
     assert!(forward.iter().eq(backward.iter().rev()));
     assert_ne!(forward[0], Primer::new(4).document(0));
-    assert_eq!(
-        probes(Probe::LookUp, 5, 1),
-        probes(Probe::LookUp, 9, 1)[..5]
-    );
+    assert_eq!(probes(Probe::LookUp, 5, 1), probes(Probe::LookUp, 9, 1)[..5]);
 }
 
 #[test]
@@ -59,11 +50,7 @@ fn lengths_and_shares() {
         );
         *skills.entry(document.skill).or_insert(0) += 1;
         let length = codec().render(&document.messages).len();
-        assert!(
-            length <= MAX_TOKENS,
-            "{length} tokens: {}",
-            text_of(&document)
-        );
+        assert!(length <= MAX_TOKENS, "{length} tokens: {}", text_of(&document));
         lengths.push(length);
     }
     lengths.sort_unstable();
@@ -74,10 +61,7 @@ fn lengths_and_shares() {
         "{lengths:?}"
     );
     assert_eq!(skills.len(), 11, "{skills:?}");
-    println!(
-        "vocabulary {}, mean {mean} tokens, {skills:?}",
-        codec().vocab_size()
-    );
+    println!("vocabulary {}, mean {mean} tokens, {skills:?}", codec().vocab_size());
 }
 
 #[test]
@@ -115,9 +99,7 @@ fn arguments_follow_from_the_context() {
                             "{key:?} is not told:\n{}",
                             text_of(&document)
                         );
-                        let value = value
-                            .as_str()
-                            .map_or_else(|| value.to_string(), str::to_string);
+                        let value = value.as_str().map_or_else(|| value.to_string(), str::to_string);
                         let found = before.to_lowercase().contains(&value.to_lowercase());
                         assert!(found, "{value:?} is not told:\n{}", text_of(&document));
                     }
@@ -148,11 +130,7 @@ fn nothing_of_the_domains_it_is_judged_on() {
     let words: BTreeSet<_> = RESERVED_WORDS.iter().copied().collect();
     for document in documents(5000) {
         for call in calls(&document) {
-            assert!(
-                !RESERVED_TOOLS.contains(&call.name.as_str()),
-                "{}",
-                call.name
-            );
+            assert!(!RESERVED_TOOLS.contains(&call.name.as_str()), "{}", call.name);
             let keys: Vec<_> = call
                 .arguments
                 .as_object()
@@ -192,9 +170,7 @@ fn probes_hold_values_that_no_document_holds() {
     for document in documents(5000) {
         for message in &document.messages {
             match message {
-                Message::Tool(text) => {
-                    strings(&serde_json::from_str(text).unwrap_or_default(), &mut seen)
-                }
+                Message::Tool(text) => strings(&serde_json::from_str(text).unwrap_or_default(), &mut seen),
                 Message::Agent(AgentTurn::Call(call)) => strings(&call.arguments, &mut seen),
                 _ => {}
             }
@@ -244,12 +220,7 @@ fn every_token_of_a_probe_is_frequent_in_the_corpus() {
     assert!(rare.is_empty(), "{} rare tokens: {rare:?}", rare.len());
     let letters = ('a'..='z').chain('A'..='Z').chain('0'..='9');
     let missing: Vec<_> = letters
-        .filter(|c| {
-            codec
-                .encode(&c.to_string())
-                .iter()
-                .any(|id| counts[*id as usize] < 20)
-        })
+        .filter(|c| codec.encode(&c.to_string()).iter().any(|id| counts[*id as usize] < 20))
         .collect();
     assert!(missing.is_empty(), "rare characters: {missing:?}");
 }

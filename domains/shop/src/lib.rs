@@ -85,11 +85,7 @@ impl Shop {
     }
 
     fn seed(split: Split, index: u64) -> u64 {
-        Stream::new(0)
-            .named("shop/1")
-            .named(split.name())
-            .at(index)
-            .seed()
+        Stream::new(0).named("shop/1").named(split.name()).at(index).seed()
     }
 
     fn past(&self) -> &Past {
@@ -133,11 +129,7 @@ impl Taskset for Shop {
         let seed = Self::seed(split, index);
         let scenario = Scenario::generate(split, seed);
         let solution = scenario.solve();
-        let kind = format!(
-            "{}/{}",
-            scenario.request.intent.name(),
-            scenario.case.name()
-        );
+        let kind = format!("{}/{}", scenario.request.intent.name(), scenario.case.name());
         let assignment = Assignment {
             split,
             case: scenario.case,
@@ -192,9 +184,7 @@ impl Taskset for Shop {
             ),
             Err(_) => (false, false, "an outcome of the shop"),
         };
-        let told = said.map_or("nothing was said".to_owned(), |text| {
-            format!("said {text:?}")
-        });
+        let told = said.map_or("nothing was said".to_owned(), |text| format!("said {text:?}"));
         let calls = episode.tool_calls.len();
         let formal = |class| !matches!(class, ToolErrorClass::Tool | ToolErrorClass::Timeout);
         let broken = episode
@@ -243,13 +233,7 @@ impl Taskset for Shop {
 
     fn script(&self, name: &str, task: &Task, stream: &Stream) -> Option<Box<dyn Script>> {
         let assignment = Assignment::of(task).ok()?;
-        let agent = Agent::new(
-            name,
-            assignment.request,
-            &task.instruction,
-            || self.past(),
-            stream,
-        )?;
+        let agent = Agent::new(name, assignment.request, &task.instruction, || self.past(), stream)?;
         Some(Box::new(agent))
     }
 }

@@ -35,12 +35,7 @@ pub enum Deed {
 
 impl Deed {
     /// All of them.
-    pub const ALL: [Self; 4] = [
-        Self::Cancelled,
-        Self::Refunded,
-        Self::Exchanged,
-        Self::Moved,
-    ];
+    pub const ALL: [Self; 4] = [Self::Cancelled, Self::Refunded, Self::Exchanged, Self::Moved];
 
     /// As the tools write it.
     pub fn name(self) -> &'static str {
@@ -92,9 +87,7 @@ impl Outcome {
     /// neither (a format's wrapping, a courtesy) do no harm.
     pub fn read(text: &str) -> Option<Self> {
         let text = text.to_lowercase();
-        let mut words = text
-            .split(|c: char| !c.is_alphanumeric())
-            .filter(|word| is_key(word));
+        let mut words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| is_key(word));
         let (verdict, detail) = (words.next()?, words.next()?);
         let outcome = Self::all().find(|outcome| outcome.parts() == (verdict, detail))?;
         (words.next().is_none() && text.contains(&outcome.to_string())).then_some(outcome)
@@ -167,9 +160,7 @@ impl Facts {
         for message in messages {
             match message {
                 Message::Agent(AgentTurn::Call(call)) => called = &call.name,
-                Message::Tool(text) => {
-                    facts.learn(called, serde_json::from_str(text).unwrap_or(Value::Null))
-                }
+                Message::Tool(text) => facts.learn(called, serde_json::from_str(text).unwrap_or(Value::Null)),
                 _ => {}
             }
         }
@@ -188,20 +179,15 @@ impl Facts {
                 self.lost |= self.order.is_none();
             }
             "get_order" => {
-                self.status = field("status")
-                    .and_then(|name| Status::ALL.into_iter().find(|s| s.name() == name));
-                self.days = field("days")
-                    .and_then(|days| days.parse().ok())
-                    .unwrap_or(0);
+                self.status = field("status").and_then(|name| Status::ALL.into_iter().find(|s| s.name() == name));
+                self.days = field("days").and_then(|days| days.parse().ok()).unwrap_or(0);
                 self.item = field("item").map(str::to_owned).or(self.item.take());
                 self.lost |= self.status.is_none();
             }
             "get_stock" => self.stock = result.get("stock").and_then(Value::as_i64),
             _ => {
-                let done =
-                    field("done").and_then(|name| Deed::ALL.into_iter().find(|d| d.name() == name));
-                let noted = field("noted")
-                    .and_then(|name| Reason::ALL.into_iter().find(|r| r.name() == name));
+                let done = field("done").and_then(|name| Deed::ALL.into_iter().find(|d| d.name() == name));
+                let noted = field("noted").and_then(|name| Reason::ALL.into_iter().find(|r| r.name() == name));
                 let escalated = field("escalated").map(|_| Outcome::Escalated);
                 self.closed = done
                     .map(Outcome::Done)
@@ -214,22 +200,11 @@ impl Facts {
 
     /// The same, seen by somebody who takes every wish for granted.
     pub fn rosy(&self, intent: Intent) -> Self {
-        let returns = matches!(
-            intent,
-            Intent::Refund | Intent::Exchange | Intent::ExchangeElseRefund
-        );
-        let wished = if returns {
-            Status::Delivered
-        } else {
-            Status::Pending
-        };
-        let status = self.status.map(|status| {
-            if intent == Intent::Status {
-                status
-            } else {
-                wished
-            }
-        });
+        let returns = matches!(intent, Intent::Refund | Intent::Exchange | Intent::ExchangeElseRefund);
+        let wished = if returns { Status::Delivered } else { Status::Pending };
+        let status = self
+            .status
+            .map(|status| if intent == Intent::Status { status } else { wished });
         Self {
             status,
             days: 0,
@@ -288,23 +263,15 @@ impl Step {
             },
             Self::List => ("list_orders", json!({"customer": facts.customer.as_ref()?})),
             Self::Get => ("get_order", json!({"order": order?})),
-            Self::Stock => (
-                "get_stock",
-                json!({"color": color?, "item": facts.item.as_ref()?}),
-            ),
+            Self::Stock => ("get_stock", json!({"color": color?, "item": facts.item.as_ref()?})),
             Self::Do(Deed::Cancelled) => ("cancel_order", json!({"order": order?})),
             Self::Do(Deed::Refunded) => ("refund_order", json!({"order": order?})),
-            Self::Do(Deed::Exchanged) => {
-                ("exchange_order", json!({"color": color?, "order": order?}))
-            }
+            Self::Do(Deed::Exchanged) => ("exchange_order", json!({"color": color?, "order": order?})),
             Self::Do(Deed::Moved) => (
                 "change_address",
                 json!({"order": order?, "street": request.street.as_ref()?}),
             ),
-            Self::Note(reason) => (
-                "note_refusal",
-                json!({"order": order?, "reason": reason.name()}),
-            ),
+            Self::Note(reason) => ("note_refusal", json!({"order": order?, "reason": reason.name()})),
             Self::Escalate => ("escalate", json!({"topic": "unknown"})),
             Self::Say(outcome) => return Some(AgentTurn::Say(outcome.to_string())),
         };

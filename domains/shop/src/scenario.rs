@@ -77,13 +77,7 @@ impl Intent {
                 (Cancelled, 22),
                 (Unknown, 12),
             ],
-            Self::Refund => &[
-                (Done, 22),
-                (Pending, 22),
-                (Shipped, 22),
-                (Late, 22),
-                (Unknown, 12),
-            ],
+            Self::Refund => &[(Done, 22), (Pending, 22), (Shipped, 22), (Late, 22), (Unknown, 12)],
             Self::Exchange | Self::ExchangeElseRefund => &[
                 (Done, 22),
                 (Pending, 11),
@@ -278,16 +272,14 @@ impl Scenario {
         let count = rng.random_range(2..=3);
         let mut people = distinct(count + 1, || person(split, rng));
         let stranger = people.pop().unwrap_or_default();
-        let customers: Vec<Customer> = (distinct(count, || customer_id(split, rng))
-            .into_iter()
-            .zip(people))
-        .map(|(id, (name, email))| Customer {
-            id,
-            name,
-            email,
-            credit: 0,
-        })
-        .collect();
+        let customers: Vec<Customer> = (distinct(count, || customer_id(split, rng)).into_iter().zip(people))
+            .map(|(id, (name, email))| Customer {
+                id,
+                name,
+                email,
+                credit: 0,
+            })
+            .collect();
         let target = rng.random_range(0..count);
 
         let mut bought: Vec<(usize, &'static str)> = Vec::new();
@@ -305,12 +297,7 @@ impl Scenario {
         let mut orders: Vec<Order> = (ids.into_iter().zip(bought))
             .map(|(id, (owner, item))| {
                 let (status, days) = circumstances(Case::Delivered, intent, rng);
-                let any = [
-                    Status::Pending,
-                    Status::Shipped,
-                    Status::Delivered,
-                    Status::Cancelled,
-                ];
+                let any = [Status::Pending, Status::Shipped, Status::Delivered, Status::Cancelled];
                 let status = any.choose(rng).copied().unwrap_or(status);
                 Order {
                     id,
@@ -375,8 +362,7 @@ impl Scenario {
             email: (who == Who::Email).then(|| email.clone()),
             order: (who == Who::Order).then(|| if unknown { nowhere } else { meant.id.clone() }),
             item: (who != Who::Order).then(|| item.to_owned()),
-            color: matches!(intent, Intent::Exchange | Intent::ExchangeElseRefund)
-                .then(|| COLORS[wanted].to_owned()),
+            color: matches!(intent, Intent::Exchange | Intent::ExchangeElseRefund).then(|| COLORS[wanted].to_owned()),
             street: (intent == Intent::Address).then(|| street(split, rng)),
         };
         let instruction = wording::phrase(split, &request, rng);
@@ -418,8 +404,7 @@ impl Scenario {
                 (_, turn) => {
                     if let AgentTurn::Call(call) = &turn {
                         let result = store.call(&call.name, &call.arguments);
-                        let text =
-                            result.map_or_else(|error| error.to_string(), |data| data.to_string());
+                        let text = result.map_or_else(|error| error.to_string(), |data| data.to_string());
                         messages.extend([Message::Agent(turn), Message::Tool(text)]);
                     }
                 }
@@ -430,10 +415,7 @@ impl Scenario {
 
 /// Status and days since delivery that make the case.
 fn circumstances(case: Case, intent: Intent, rng: &mut Stream) -> (Status, u8) {
-    let returns = matches!(
-        intent,
-        Intent::Refund | Intent::Exchange | Intent::ExchangeElseRefund
-    );
+    let returns = matches!(intent, Intent::Refund | Intent::Exchange | Intent::ExchangeElseRefund);
     let days = match case {
         Case::Late => RETURN_WINDOW + 1..=59,
         Case::Done | Case::Gone => 1..=RETURN_WINDOW,

@@ -89,9 +89,7 @@ impl Agent {
                 slips: stream.random_bool(0.15),
                 stream,
             },
-            "do_nothing" => {
-                Choice::Replay(vec![Step::Say(Outcome::Status(Status::Shipped))].into_iter())
-            }
+            "do_nothing" => Choice::Replay(vec![Step::Say(Outcome::Status(Status::Shipped))].into_iter()),
             "random" => Choice::Random {
                 left: stream.random_range(1..=5),
                 stream,
@@ -111,11 +109,7 @@ impl Script for Agent {
         let honest = decide(request, &facts);
         let turn = match &mut self.choice {
             Choice::Expert => honest.turn(request, &facts),
-            Choice::OverEager {
-                bold,
-                slips,
-                stream,
-            } => {
+            Choice::OverEager { bold, slips, stream } => {
                 let eager = if *bold {
                     decide(request, &facts.rosy(request.intent))
                 } else {
@@ -134,10 +128,7 @@ impl Script for Agent {
             }
             Choice::Random { left, stream } => {
                 *left -= 1;
-                let possible: Vec<AgentTurn> = moves(stream)
-                    .iter()
-                    .filter_map(|s| s.turn(request, &facts))
-                    .collect();
+                let possible: Vec<AgentTurn> = moves(stream).iter().filter_map(|s| s.turn(request, &facts)).collect();
                 possible.choose(stream).cloned()
             }
             Choice::Replay(steps) => steps.find_map(|step| step.turn(request, &facts)),
@@ -148,13 +139,7 @@ impl Script for Agent {
 
 /// One step of each kind.
 fn moves(rng: &mut Stream) -> Vec<Step> {
-    let mut steps = vec![
-        Step::Find,
-        Step::List,
-        Step::Get,
-        Step::Stock,
-        Step::Escalate,
-    ];
+    let mut steps = vec![Step::Find, Step::List, Step::Get, Step::Stock, Step::Escalate];
     steps.extend(Deed::ALL.map(Step::Do));
     steps.extend(Reason::ALL.choose(rng).map(|reason| Step::Note(*reason)));
     steps
@@ -162,10 +147,7 @@ fn moves(rng: &mut Stream) -> Vec<Step> {
 
 /// A typical mistake at a decision: refusing or claiming without need, a wrong reason, an answer without a look.
 fn slip(intent: Intent, step: Step, facts: &Facts, rng: &mut Stream) -> Step {
-    let returns = matches!(
-        intent,
-        Intent::Refund | Intent::Exchange | Intent::ExchangeElseRefund
-    );
+    let returns = matches!(intent, Intent::Refund | Intent::Exchange | Intent::ExchangeElseRefund);
     let reasons = match returns {
         true => [
             Reason::Status(Status::Pending),
@@ -174,22 +156,12 @@ fn slip(intent: Intent, step: Step, facts: &Facts, rng: &mut Stream) -> Step {
         ],
         false => [Status::Shipped, Status::Delivered, Status::Cancelled].map(Reason::Status),
     };
-    let answers = [
-        Status::Pending,
-        Status::Shipped,
-        Status::Delivered,
-        Status::Cancelled,
-    ];
+    let answers = [Status::Pending, Status::Shipped, Status::Delivered, Status::Cancelled];
     match step {
         Step::Do(deed) if rng.random_bool(0.3) => Step::Say(Outcome::Done(deed)),
-        Step::Do(_) => reasons
-            .choose(rng)
-            .map_or(step, |reason| Step::Note(*reason)),
+        Step::Do(_) => reasons.choose(rng).map_or(step, |reason| Step::Note(*reason)),
         Step::Note(right) => {
-            let wrong: Vec<Reason> = reasons
-                .into_iter()
-                .filter(|reason| *reason != right)
-                .collect();
+            let wrong: Vec<Reason> = reasons.into_iter().filter(|reason| *reason != right).collect();
             wrong.choose(rng).map_or(step, |reason| Step::Note(*reason))
         }
         Step::Escalate => Step::Say(Outcome::Escalated),
@@ -197,10 +169,7 @@ fn slip(intent: Intent, step: Step, facts: &Facts, rng: &mut Stream) -> Step {
             .choose(rng)
             .map_or(step, |status| Step::Say(Outcome::Status(*status))),
         Step::Say(Outcome::Status(right)) if facts.closed.is_none() => {
-            let wrong: Vec<Status> = answers
-                .into_iter()
-                .filter(|status| *status != right)
-                .collect();
+            let wrong: Vec<Status> = answers.into_iter().filter(|status| *status != right).collect();
             wrong
                 .choose(rng)
                 .map_or(step, |status| Step::Say(Outcome::Status(*status)))
@@ -224,15 +193,10 @@ impl Past {
             let scenario = Scenario::generate(Split::Train, seed);
             let steps = scenario.solve().steps;
             let kind = (scenario.request.intent, scenario.request.who());
-            *counts
-                .entry(kind)
-                .or_default()
-                .entry(steps.clone())
-                .or_default() += 1;
+            *counts.entry(kind).or_default().entry(steps.clone()).or_default() += 1;
             solved.push((bag(&scenario.instruction), steps));
         }
-        let best =
-            |plans: BTreeMap<Vec<Step>, u32>| plans.into_iter().max_by_key(|(_, count)| *count);
+        let best = |plans: BTreeMap<Vec<Step>, u32>| plans.into_iter().max_by_key(|(_, count)| *count);
         let usual = counts
             .into_iter()
             .filter_map(|(kind, plans)| Some((kind, best(plans)?.0)))
@@ -252,10 +216,7 @@ impl Past {
         let wanted = bag(instruction);
         let mut best = (0.0, &[][..]);
         for (words, steps) in &self.solved {
-            let shared = words
-                .iter()
-                .filter(|word| wanted.binary_search(word).is_ok())
-                .count();
+            let shared = words.iter().filter(|word| wanted.binary_search(word).is_ok()).count();
             let overlap = shared as f64 / (words.len() + wanted.len() - shared).max(1) as f64;
             if overlap > best.0 {
                 best = (overlap, steps);

@@ -147,13 +147,10 @@ pub struct Store {
 pub const TOPICS: [&str; 2] = ["unknown", "complaint"];
 
 fn text<'a>(arguments: &'a Value, key: &str) -> Result<&'a str, ToolError> {
-    arguments
-        .get(key)
-        .and_then(Value::as_str)
-        .ok_or_else(|| ToolError {
-            class: ToolErrorClass::InvalidArguments,
-            message: format!("{key} is missing; give it as a string"),
-        })
+    arguments.get(key).and_then(Value::as_str).ok_or_else(|| ToolError {
+        class: ToolErrorClass::InvalidArguments,
+        message: format!("{key} is missing; give it as a string"),
+    })
 }
 
 fn pair(key: &str, value: impl Into<Value>) -> Value {
@@ -199,17 +196,11 @@ impl Store {
         match tool {
             "find_customer" => {
                 let name = text(arguments, "name")?;
-                Ok(pair(
-                    "customer",
-                    self.customer(|c| c.name == name)?.id.as_str(),
-                ))
+                Ok(pair("customer", self.customer(|c| c.name == name)?.id.as_str()))
             }
             "find_email" => {
                 let email = text(arguments, "email")?;
-                Ok(pair(
-                    "customer",
-                    self.customer(|c| c.email == email)?.id.as_str(),
-                ))
+                Ok(pair("customer", self.customer(|c| c.email == email)?.id.as_str()))
             }
             "get_customer" => {
                 let id = text(arguments, "customer")?;
@@ -219,13 +210,8 @@ impl Store {
             "list_orders" => {
                 let id = text(arguments, "customer")?;
                 let customer = self.customer(|c| c.id == id)?;
-                let own = self
-                    .orders
-                    .iter()
-                    .filter(|order| order.customer == customer.id);
-                let mut entries: Vec<_> = own
-                    .map(|o| (o.item.to_owned(), Value::from(o.id.as_str())))
-                    .collect();
+                let own = self.orders.iter().filter(|order| order.customer == customer.id);
+                let mut entries: Vec<_> = own.map(|o| (o.item.to_owned(), Value::from(o.id.as_str()))).collect();
                 entries.sort_by(|a, b| a.0.cmp(&b.0));
                 Ok(Value::Object(Map::from_iter(entries)))
             }
@@ -240,10 +226,7 @@ impl Store {
             }
             "get_stock" => {
                 let color = color(arguments)?;
-                Ok(pair(
-                    "stock",
-                    self.product(text(arguments, "item")?)?.stock[color],
-                ))
+                Ok(pair("stock", self.product(text(arguments, "item")?)?.stock[color]))
             }
             "cancel_order" => {
                 self.order(arguments)?.status = Status::Cancelled;
@@ -277,9 +260,7 @@ impl Store {
             "note_refusal" => {
                 let wanted = text(arguments, "reason")?;
                 let reason = Reason::ALL.iter().find(|reason| reason.name() == wanted);
-                let reason = reason
-                    .ok_or_else(|| ToolError::tool("no such reason"))?
-                    .name();
+                let reason = reason.ok_or_else(|| ToolError::tool("no such reason"))?.name();
                 self.order(arguments)?.note = Some(reason);
                 Ok(pair("noted", reason))
             }
@@ -306,8 +287,7 @@ impl Store {
     /// count, so that different states have different encodings.
     pub fn hash(&self) -> String {
         let mut bytes = Vec::with_capacity(1024);
-        let count =
-            |bytes: &mut Vec<u8>, n: usize| bytes.extend_from_slice(&(n as u32).to_le_bytes());
+        let count = |bytes: &mut Vec<u8>, n: usize| bytes.extend_from_slice(&(n as u32).to_le_bytes());
         let put = |bytes: &mut Vec<u8>, text: &str| {
             count(bytes, text.len());
             bytes.extend_from_slice(text.as_bytes());

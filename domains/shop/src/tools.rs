@@ -34,12 +34,7 @@ const APPENDS: Annotations = Annotations {
     open_world_hint: false,
 };
 
-fn spec(
-    name: &str,
-    description: &str,
-    properties: &[(&str, Value)],
-    annotations: Annotations,
-) -> ToolSpec {
+fn spec(name: &str, description: &str, properties: &[(&str, Value)], annotations: Annotations) -> ToolSpec {
     let required: Vec<&str> = properties.iter().map(|(key, _)| *key).collect();
     let properties: Map<String, Value> = properties
         .iter()
@@ -73,12 +68,7 @@ pub static TOOLS: LazyLock<Vec<ToolSpec>> = LazyLock::new(|| {
     let topic = ("topic", json!({"enum": TOPICS}));
     vec![
         spec("find_customer", "Customer id of a name.", &[name], READS),
-        spec(
-            "find_email",
-            "Customer id of an e-mail address.",
-            &[email],
-            READS,
-        ),
+        spec("find_email", "Customer id of an e-mail address.", &[email], READS),
         spec(
             "get_customer",
             "Name and e-mail address of a customer.",
@@ -133,12 +123,7 @@ pub static TOOLS: LazyLock<Vec<ToolSpec>> = LazyLock::new(|| {
             &[order, reason],
             OVERWRITES,
         ),
-        spec(
-            "escalate",
-            "Hand the customer on to a person.",
-            &[topic],
-            APPENDS,
-        ),
+        spec("escalate", "Hand the customer on to a person.", &[topic], APPENDS),
     ]
 });
 
@@ -179,10 +164,7 @@ impl Environment for World {
         let scenario = Scenario::generate(assignment.split, task.seed);
         if scenario.request != assignment.request {
             return Err(EnvError::Data {
-                what: format!(
-                    "task {} asks for something else than its seed gives",
-                    task.id
-                ),
+                what: format!("task {} asks for something else than its seed gives", task.id),
                 remedy: "take the task from this version of the shop".to_owned(),
             });
         }

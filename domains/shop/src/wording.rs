@@ -115,9 +115,7 @@ pub(crate) fn phrase(split: Split, request: &Request, rng: &mut Stream) -> Strin
         ("{street}", request.street.as_deref()),
     ]
     .into_iter()
-    .fold(text, |text, (slot, value)| {
-        text.replace(slot, value.unwrap_or(""))
-    })
+    .fold(text, |text, (slot, value)| text.replace(slot, value.unwrap_or("")))
 }
 
 /// The wordings of a wish alone, slots unfilled.

@@ -13,16 +13,16 @@ use sha2::{Digest, Sha256};
 /// The pieces of every invented name: two letters each, so that a name splits into them in one way only; none is an
 /// English word of the request templates.
 pub const SYLLABLES: [&str; 40] = [
-    "ba", "bi", "bo", "bu", "da", "de", "di", "du", "fa", "fi", "ga", "gu", "ka", "ki", "ko", "la",
-    "le", "lo", "lu", "ma", "mi", "mo", "mu", "na", "ne", "nu", "pa", "po", "ra", "re", "ri", "ro",
-    "sa", "su", "ta", "te", "tu", "va", "vo", "zu",
+    "ba", "bi", "bo", "bu", "da", "de", "di", "du", "fa", "fi", "ga", "gu", "ka", "ki", "ko", "la", "le", "lo", "lu",
+    "ma", "mi", "mo", "mu", "na", "ne", "nu", "pa", "po", "ra", "re", "ri", "ro", "sa", "su", "ta", "te", "tu", "va",
+    "vo", "zu",
 ];
 
 /// What the store sells. All splits sell the same things.
 pub const ITEMS: [&str; 25] = [
-    "basket", "blanket", "bottle", "camera", "candle", "carpet", "chair", "clock", "desk",
-    "guitar", "hammer", "helmet", "jacket", "kettle", "ladder", "lamp", "mirror", "mug", "pillow",
-    "puzzle", "radio", "ruler", "scarf", "tent", "wallet",
+    "basket", "blanket", "bottle", "camera", "candle", "carpet", "chair", "clock", "desk", "guitar", "hammer",
+    "helmet", "jacket", "kettle", "ladder", "lamp", "mirror", "mug", "pillow", "puzzle", "radio", "ruler", "scarf",
+    "tent", "wallet",
 ];
 
 /// The colors that everything comes in.

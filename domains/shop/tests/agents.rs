@@ -27,16 +27,8 @@ fn the_expert_solves_every_task_in_two_to_six_calls() {
                 transcript(&played)
             );
             assert_eq!(played.part("valid_calls"), 1.0);
-            assert!(
-                (2..=6).contains(&played.calls),
-                "{}\n{}",
-                task.id,
-                transcript(&played)
-            );
-            assert_eq!(
-                played.errors.len(),
-                usize::from(task.kind.ends_with("/unknown"))
-            );
+            assert!((2..=6).contains(&played.calls), "{}\n{}", task.id, transcript(&played));
+            assert_eq!(played.errors.len(), usize::from(task.kind.ends_with("/unknown")));
             *counts.entry(played.calls).or_insert(0) += 1;
         }
     }
@@ -135,11 +127,10 @@ fn arguments_are_copied_and_most_tasks_need_earlier_results() {
                 Message::Agent(AgentTurn::Call(call)) => {
                     for (key, value) in call.arguments.as_object().unwrap() {
                         let value = value.as_str().unwrap();
-                        let known =
-                            matches!(key.as_str(), "reason" | "topic") || seen.contains(value);
+                        let known = matches!(key.as_str(), "reason" | "topic") || seen.contains(value);
                         assert!(known, "{} guesses {key}={value}", task.id);
-                        needs_result |= !matches!(key.as_str(), "reason" | "topic")
-                            && !task.instruction.contains(value);
+                        needs_result |=
+                            !matches!(key.as_str(), "reason" | "topic") && !task.instruction.contains(value);
                     }
                 }
                 Message::Tool(text) => seen.push_str(&text),
@@ -158,23 +149,12 @@ fn scripts_and_scores_are_deterministic() {
     for info in shop.scripts() {
         for index in 0..10 {
             let task = shop.task(Split::Validation, index).unwrap();
-            let (a, b) = (
-                play(&shop, &task, info.name),
-                play(&Shop::new(), &task, info.name),
-            );
-            assert_eq!(
-                (a.messages, a.score),
-                (b.messages, b.score),
-                "{}",
-                info.name
-            );
+            let (a, b) = (play(&shop, &task, info.name), play(&Shop::new(), &task, info.name));
+            assert_eq!((a.messages, a.score), (b.messages, b.score), "{}", info.name);
         }
     }
     let task = shop.task(Split::Test, 0).unwrap();
-    assert!(
-        shop.script("nobody", &task, &hone_trace::Stream::new(0))
-            .is_none()
-    );
+    assert!(shop.script("nobody", &task, &hone_trace::Stream::new(0)).is_none());
 }
 
 #[test]
@@ -210,9 +190,7 @@ fn tools_say_what_they_take() {
             properties.len(),
             tool.input_schema["required"].as_array().unwrap().len()
         );
-        let reads = tool.name.starts_with("find_")
-            || tool.name.starts_with("get_")
-            || tool.name.starts_with("list_");
+        let reads = tool.name.starts_with("find_") || tool.name.starts_with("get_") || tool.name.starts_with("list_");
         assert_eq!(tool.annotations.read_only_hint, reads, "{}", tool.name);
         assert!(!(tool.annotations.read_only_hint && tool.annotations.destructive_hint));
     }

@@ -27,10 +27,7 @@ fn words(template: &str) -> Vec<String> {
 
 fn five_grams(split: Split) -> BTreeMap<Vec<String>, String> {
     let mut all = BTreeMap::new();
-    for template in Intent::ALL
-        .into_iter()
-        .flat_map(|intent| templates(split, intent))
-    {
+    for template in Intent::ALL.into_iter().flat_map(|intent| templates(split, intent)) {
         for gram in words(&template).windows(5) {
             all.entry(gram.to_vec()).or_insert_with(|| template.clone());
         }
@@ -49,12 +46,7 @@ fn no_two_splits_share_five_words_in_a_row() {
             }
         }
     }
-    assert!(
-        shared.is_empty(),
-        "{} shared:\n{}",
-        shared.len(),
-        shared.join("\n")
-    );
+    assert!(shared.is_empty(), "{} shared:\n{}", shared.len(), shared.join("\n"));
 }
 
 #[test]
@@ -74,12 +66,11 @@ fn every_request_comes_from_an_enumerated_template() {
                 ("{color}", request.color.as_ref()),
                 ("{street}", request.street.as_ref()),
             ];
-            let template =
-                slots
-                    .into_iter()
-                    .fold(scenario.instruction.clone(), |text, (slot, value)| {
-                        value.map_or(text.clone(), |value| text.replace(value.as_str(), slot))
-                    });
+            let template = slots
+                .into_iter()
+                .fold(scenario.instruction.clone(), |text, (slot, value)| {
+                    value.map_or(text.clone(), |value| text.replace(value.as_str(), slot))
+                });
             assert!(all.contains(&template), "{template}");
         }
     }
@@ -96,10 +87,7 @@ fn wishes_are_many_and_held_out_ones_use_words_that_training_uses_for_them() {
                 .iter()
                 .flat_map(|template| words(template)),
         );
-        for word in wishes(Split::Train, intent)
-            .iter()
-            .flat_map(|wish| words(wish))
-        {
+        for word in wishes(Split::Train, intent).iter().flat_map(|wish| words(wish)) {
             uses.entry(word).or_default().insert(intent);
         }
     }
@@ -118,11 +106,9 @@ fn wishes_are_many_and_held_out_ones_use_words_that_training_uses_for_them() {
                 for word in words(wish) {
                     // A word of at most two other wishes would point to them.
                     let used = uses.get(&word);
-                    let ok =
-                        used.is_none_or(|intents| intents.contains(&intent) || intents.len() >= 3);
+                    let ok = used.is_none_or(|intents| intents.contains(&intent) || intents.len() >= 3);
                     if !ok {
-                        misleading
-                            .push(format!("{wish}: training uses {word:?} only for {used:?}"));
+                        misleading.push(format!("{wish}: training uses {word:?} only for {used:?}"));
                     }
                 }
             }
@@ -151,28 +137,14 @@ fn names_streets_and_ids_of_a_split_are_its_own() {
             }
             let request = &scenario.request;
             own.extend(request.name.iter().flat_map(|name| name.split(' ')));
-            own.extend(
-                request
-                    .email
-                    .iter()
-                    .map(|email| email.split('@').next().unwrap()),
-            );
+            own.extend(request.email.iter().map(|email| email.split('@').next().unwrap()));
             own.extend(request.order.as_deref());
-            own.extend(
-                request
-                    .street
-                    .iter()
-                    .map(|street| street.split(' ').next().unwrap()),
-            );
+            own.extend(request.street.iter().map(|street| street.split(' ').next().unwrap()));
             for word in own {
                 assert_eq!(split_of(word), split, "{word}");
             }
             for list in [
-                store
-                    .orders
-                    .iter()
-                    .map(|o| o.id.as_str())
-                    .collect::<Vec<_>>(),
+                store.orders.iter().map(|o| o.id.as_str()).collect::<Vec<_>>(),
                 store.customers.iter().map(|c| c.id.as_str()).collect(),
                 store.customers.iter().map(|c| c.name.as_str()).collect(),
             ] {
@@ -188,15 +160,11 @@ fn names_streets_and_ids_of_a_split_are_its_own() {
 
 #[test]
 fn combinations_are_held_out() {
-    for key in Intent::ALL.iter().flat_map(|i| {
-        i.ways()
-            .iter()
-            .map(move |w| format!("{}/{}", i.name(), w.name()))
-    }) {
-        let mut all: Vec<_> = SPLITS
-            .iter()
-            .flat_map(|split| items(*split, &key))
-            .collect();
+    for key in Intent::ALL
+        .iter()
+        .flat_map(|i| i.ways().iter().map(move |w| format!("{}/{}", i.name(), w.name())))
+    {
+        let mut all: Vec<_> = SPLITS.iter().flat_map(|split| items(*split, &key)).collect();
         all.sort_unstable();
         assert_eq!(all, ITEMS, "every item belongs to one split for {key}");
     }
@@ -206,10 +174,7 @@ fn combinations_are_held_out() {
             let assignment = Assignment::of(&shop.task(split, index).unwrap()).unwrap();
             let request = assignment.request;
             if let Some(item) = &request.item {
-                let sold = items(
-                    split,
-                    &format!("{}/{}", request.intent.name(), request.who().name()),
-                );
+                let sold = items(split, &format!("{}/{}", request.intent.name(), request.who().name()));
                 assert!(sold.contains(&item.as_str()));
             }
             assert_eq!(request.item.is_none(), request.who() == Who::Order);

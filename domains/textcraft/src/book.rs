@@ -78,13 +78,10 @@ impl Book {
         if bytes.len() as u64 > MAX_BYTES {
             return Err(format!("the file is larger than {MAX_BYTES} bytes"));
         }
-        let entries: BTreeMap<String, Value> = serde_json::from_slice(bytes)
-            .map_err(|e| format!("this is no JSON object of recipes: {e}"))?;
+        let entries: BTreeMap<String, Value> =
+            serde_json::from_slice(bytes).map_err(|e| format!("this is no JSON object of recipes: {e}"))?;
         if entries.len() > MAX_ENTRIES {
-            return Err(format!(
-                "there are {} entries, more than {MAX_ENTRIES}",
-                entries.len()
-            ));
+            return Err(format!("there are {} entries, more than {MAX_ENTRIES}", entries.len()));
         }
         let mut skipped = 0;
         let mut chosen: BTreeMap<String, (bool, Entry)> = BTreeMap::new();
@@ -126,11 +123,7 @@ impl Book {
         };
         let mut recipes = vec![None; names.len()];
         for entry in &entries {
-            let needs = entry
-                .needs
-                .iter()
-                .map(|(name, &count)| (item(name), count))
-                .collect();
+            let needs = entry.needs.iter().map(|(name, &count)| (item(name), count)).collect();
             recipes[item(&entry.result).index()] = Some(Recipe {
                 makes: entry.makes,
                 needs,
@@ -188,11 +181,7 @@ impl Book {
         let recipe = self.recipe(self.item(name)?)?;
         Some((
             recipe.makes,
-            recipe
-                .needs
-                .iter()
-                .map(|&(item, n)| (self.name(item), n))
-                .collect(),
+            recipe.needs.iter().map(|&(item, n)| (self.name(item), n)).collect(),
         ))
     }
 
@@ -264,10 +253,7 @@ impl RawIngredient {
     fn name(&self) -> Result<String, String> {
         match self {
             Self::Item { item: name } | Self::Tag { tag: name } => plain(name),
-            Self::Any(list) => list
-                .first()
-                .ok_or("an ingredient has no alternatives")?
-                .name(),
+            Self::Any(list) => list.first().ok_or("an ingredient has no alternatives")?.name(),
         }
     }
 }
@@ -289,9 +275,10 @@ impl Entry {
                 })
                 .collect::<Result<_, _>>()?,
         };
-        let size = raw.pattern.as_ref().map_or(cells.len(), |rows| {
-            rows.iter().map(|r| r.chars().count()).sum()
-        });
+        let size = raw
+            .pattern
+            .as_ref()
+            .map_or(cells.len(), |rows| rows.iter().map(|r| r.chars().count()).sum());
         if cells.is_empty() || size > GRID {
             return Err(format!(
                 "a recipe has 1 to {GRID} cells, this one {size}, of which {} are filled",
@@ -299,10 +286,7 @@ impl Entry {
             ));
         }
         if !(1..=STACK).contains(&raw.result.count) {
-            return Err(format!(
-                "a batch has 1 to {STACK} items, this one {}",
-                raw.result.count
-            ));
+            return Err(format!("a batch has 1 to {STACK} items, this one {}", raw.result.count));
         }
         let mut needs = BTreeMap::new();
         for cell in cells {
@@ -320,11 +304,9 @@ impl Entry {
 fn plain(id: &str) -> Result<String, String> {
     let name = id.strip_prefix("minecraft:").unwrap_or(id);
     let fits = (1..=64).contains(&name.len())
-        && name.split('_').all(|w| {
-            !w.is_empty()
-                && w.bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-        });
+        && name
+            .split('_')
+            .all(|w| !w.is_empty() && w.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()));
     if fits {
         Ok(name.replace('_', " "))
     } else {
@@ -346,9 +328,7 @@ fn untie(recipes: &mut [Option<Recipe>]) -> Vec<u32> {
         }
     }
     let mut depths: Vec<Option<u32>> = vec![None; recipes.len()];
-    let mut ready: Vec<usize> = (0..recipes.len())
-        .filter(|&i| recipes[i].is_none())
-        .collect();
+    let mut ready: Vec<usize> = (0..recipes.len()).filter(|&i| recipes[i].is_none()).collect();
     loop {
         while let Some(index) = ready.pop() {
             let below = |r: &Recipe| {
@@ -379,22 +359,13 @@ fn untie(recipes: &mut [Option<Recipe>]) -> Vec<u32> {
 }
 
 /// Of the items without a depth that need each other, the one that most such recipes need.
-fn most_needed_in_knot(
-    recipes: &[Option<Recipe>],
-    users: &[Vec<usize>],
-    depths: &[Option<u32>],
-) -> Option<usize> {
+fn most_needed_in_knot(recipes: &[Option<Recipe>], users: &[Vec<usize>], depths: &[Option<u32>]) -> Option<usize> {
     let open = |i: usize| depths[i].is_none();
-    let demand: Vec<usize> = users
-        .iter()
-        .map(|u| u.iter().filter(|&&i| open(i)).count())
-        .collect();
+    let demand: Vec<usize> = users.iter().map(|u| u.iter().filter(|&&i| open(i)).count()).collect();
     // Peel off what no open recipe needs, until only knots (and paths between them) are left.
     let mut left = demand.clone();
     let mut inside: Vec<bool> = (0..recipes.len()).map(open).collect();
-    let mut peel: Vec<usize> = (0..recipes.len())
-        .filter(|&i| inside[i] && left[i] == 0)
-        .collect();
+    let mut peel: Vec<usize> = (0..recipes.len()).filter(|&i| inside[i] && left[i] == 0).collect();
     while let Some(index) = peel.pop() {
         inside[index] = false;
         for (need, _) in recipes[index].iter().flat_map(|r| &r.needs) {

@@ -29,9 +29,7 @@ impl Goals {
     pub fn of(book: &Book) -> Self {
         let mut by_split = BTreeMap::new();
         for depth in DEPTHS {
-            let fits = |item: &Item| {
-                book.depth_of(*item) == depth && plan(book, *item, &Inventory::new()).is_some()
-            };
+            let fits = |item: &Item| book.depth_of(*item) == depth && plan(book, *item, &Inventory::new()).is_some();
             let mut items: Vec<Item> = book.items().filter(fits).collect();
             items.sort_by_cached_key(|item| Sha256::digest(book.name(*item)));
             let share = |part: f64| (items.len() as f64 * part).ceil() as usize;
@@ -51,9 +49,7 @@ impl Goals {
     }
 
     pub fn at(&self, split: Split, depth: u32) -> &[Item] {
-        self.0
-            .get(&(split.name(), depth))
-            .map_or(&[], Vec::as_slice)
+        self.0.get(&(split.name(), depth)).map_or(&[], Vec::as_slice)
     }
 }
 
@@ -78,14 +74,10 @@ struct GoalData {
 impl Goal {
     pub fn read(book: &Book, task: &Task) -> Result<Self, EnvError> {
         let broken = |what: String| EnvError::Data {
-            what: format!(
-                "the data of task {} does not fit textcraft: {what}",
-                task.id
-            ),
+            what: format!("the data of task {} does not fit textcraft: {what}", task.id),
             remedy: "use a task that textcraft dealt".into(),
         };
-        let data: GoalData =
-            serde_json::from_value(task.data.clone()).map_err(|e| broken(e.to_string()))?;
+        let data: GoalData = serde_json::from_value(task.data.clone()).map_err(|e| broken(e.to_string()))?;
         let item = |name: &str| {
             book.item(name)
                 .ok_or_else(|| broken(format!("there is no item {name:?}")))
@@ -95,11 +87,7 @@ impl Goal {
             .iter()
             .map(|(name, &n)| Ok((item(name)?, n)))
             .collect::<Result<_, EnvError>>()?;
-        if !held
-            .values()
-            .chain([&data.n])
-            .all(|n| (1..=STACK).contains(n))
-        {
+        if !held.values().chain([&data.n]).all(|n| (1..=STACK).contains(n)) {
             return Err(broken(format!("numbers of items are 1 to {STACK}")));
         }
         Ok(Self {
@@ -112,13 +100,7 @@ impl Goal {
 
 /// The task of that index. Depths take turns; within a depth every goal comes once, in random order, before any comes
 /// again. A third of the tasks whose goal allows it start with one ingredient in the inventory.
-pub(crate) fn deal(
-    book: &Book,
-    goals: &Goals,
-    depths: &[u32],
-    split: Split,
-    index: u64,
-) -> Option<Task> {
+pub(crate) fn deal(book: &Book, goals: &Goals, depths: &[u32], split: Split, index: u64) -> Option<Task> {
     let depths: Vec<u32> = depths
         .iter()
         .copied()
@@ -142,21 +124,14 @@ pub(crate) fn deal(
         draw.random_range(1..=makes)
     };
     let held: Inventory = match draw.random_bool(1.0 / 3.0) {
-        true => may_be_held(book, item)
-            .choose(&mut draw)
-            .copied()
-            .into_iter()
-            .collect(),
+        true => may_be_held(book, item).choose(&mut draw).copied().into_iter().collect(),
         false => Inventory::new(),
     };
     let name = book.name(item);
     let data = GoalData {
         goal: name.to_owned(),
         n,
-        held: held
-            .iter()
-            .map(|(item, n)| (book.name(*item).to_owned(), *n))
-            .collect(),
+        held: held.iter().map(|(item, n)| (book.name(*item).to_owned(), *n)).collect(),
     };
     Some(Task {
         id: format!("{}/{index}", split.name()),

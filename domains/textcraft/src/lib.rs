@@ -136,21 +136,16 @@ impl Taskset for Textcraft {
     }
 
     fn len(&self, split: Split) -> Option<u64> {
-        let none = self
-            .depths
-            .iter()
-            .all(|&depth| self.goals.at(split, depth).is_empty());
+        let none = self.depths.iter().all(|&depth| self.goals.at(split, depth).is_empty());
         none.then_some(0)
     }
 
     fn task(&self, split: Split, index: u64) -> Result<Task, EnvError> {
-        goals::deal(&self.book, &self.goals, &self.depths, split, index).ok_or_else(|| {
-            EnvError::NoSuchTask {
-                taskset: self.name.into(),
-                split: split.name(),
-                index,
-                len: 0,
-            }
+        goals::deal(&self.book, &self.goals, &self.depths, split, index).ok_or_else(|| EnvError::NoSuchTask {
+            taskset: self.name.into(),
+            split: split.name(),
+            index,
+            len: 0,
         })
     }
 
@@ -191,37 +186,16 @@ impl Taskset for Textcraft {
                         .copied()
                         .unwrap_or(0)
                 };
-                let extra = |(name, n): (&String, &Value)| {
-                    n.as_u64()
-                        .unwrap_or(0)
-                        .saturating_sub(u64::from(kept(name)))
-                };
-                let waste: u64 = state["inventory"]
-                    .as_object()
-                    .into_iter()
-                    .flatten()
-                    .map(extra)
-                    .sum();
+                let extra =
+                    |(name, n): (&String, &Value)| n.as_u64().unwrap_or(0).saturating_sub(u64::from(kept(name)));
+                let waste: u64 = state["inventory"].as_object().into_iter().flatten().map(extra).sum();
                 let value = if has >= u64::from(goal.n) { 1.0 } else { 0.0 };
-                (
-                    value,
-                    share,
-                    waste,
-                    format!("{} {name} asked for, {has} held", goal.n),
-                )
+                (value, share, waste, format!("{} {name} asked for, {has} held", goal.n))
             }
         };
         let calls = episode.tool_calls.len();
-        let valid = episode
-            .tool_calls
-            .iter()
-            .filter(|call| call.error.is_none())
-            .count();
-        let share = if calls == 0 {
-            1.0
-        } else {
-            valid as f64 / calls as f64
-        };
+        let valid = episode.tool_calls.iter().filter(|call| call.error.is_none()).count();
+        let share = if calls == 0 { 1.0 } else { valid as f64 / calls as f64 };
         let part = |name: &str, value: f64, why: String| ScorePart {
             name: name.into(),
             value,

@@ -23,9 +23,7 @@ impl Step {
         match self {
             Self::Inventory => CallRequest::new("inventory", json!({})),
             Self::Lookup(item) => CallRequest::new("lookup", json!({ "item": book.name(item) })),
-            Self::Get(item, n) => {
-                CallRequest::new("get", json!({ "item": book.name(item), "n": n }))
-            }
+            Self::Get(item, n) => CallRequest::new("get", json!({ "item": book.name(item), "n": n })),
             Self::Craft(item) => CallRequest::new("craft", json!({ "item": book.name(item) })),
         }
     }
@@ -39,9 +37,7 @@ pub(crate) fn max_calls(depth: u32) -> usize {
 /// An ingredient with its number, in the order of the canonical plan: raw ones first, then crafted ones, each by name.
 pub(crate) fn ordered(book: &Book, item: Item) -> Vec<(Item, u32)> {
     let needs = book.recipe(item).map_or(&[][..], |recipe| &recipe.needs);
-    let (raw, crafted): (Vec<_>, Vec<_>) = needs
-        .iter()
-        .partition(|(need, _)| book.recipe(*need).is_none());
+    let (raw, crafted): (Vec<_>, Vec<_>) = needs.iter().partition(|(need, _)| book.recipe(*need).is_none());
     raw.into_iter().chain(crafted).collect()
 }
 
@@ -52,34 +48,13 @@ pub(crate) fn ordered(book: &Book, item: Item) -> Vec<(Item, u32)> {
 /// `None` unless that simple plan works: every crafted item occurs once in the tree, one batch of each is enough, and
 /// there are at most [`max_calls`] calls.
 pub(crate) fn plan(book: &Book, goal: Item, held: &Inventory) -> Option<Vec<Step>> {
-    let mut steps = if held.is_empty() {
-        vec![]
-    } else {
-        vec![Step::Inventory]
-    };
-    visit(
-        book,
-        goal,
-        1,
-        held,
-        max_calls(book.depth_of(goal)),
-        &mut steps,
-    )?;
+    let mut steps = if held.is_empty() { vec![] } else { vec![Step::Inventory] };
+    visit(book, goal, 1, held, max_calls(book.depth_of(goal)), &mut steps)?;
     Some(steps)
 }
 
-fn visit(
-    book: &Book,
-    item: Item,
-    need: u32,
-    held: &Inventory,
-    limit: usize,
-    steps: &mut Vec<Step>,
-) -> Option<()> {
-    if need > book.recipe(item)?.makes
-        || steps.contains(&Step::Lookup(item))
-        || steps.len() >= limit
-    {
+fn visit(book: &Book, item: Item, need: u32, held: &Inventory, limit: usize, steps: &mut Vec<Step>) -> Option<()> {
+    if need > book.recipe(item)?.makes || steps.contains(&Step::Lookup(item)) || steps.len() >= limit {
         return None;
     }
     steps.push(Step::Lookup(item));
@@ -105,9 +80,7 @@ pub(crate) fn outcome(book: &Book, held: &Inventory, steps: &[Step]) -> Inventor
             Step::Craft(item) => {
                 if let Some(recipe) = book.recipe(item) {
                     for (need, n) in &recipe.needs {
-                        inventory
-                            .entry(*need)
-                            .and_modify(|h| *h = h.saturating_sub(*n));
+                        inventory.entry(*need).and_modify(|h| *h = h.saturating_sub(*n));
                     }
                     *inventory.entry(item).or_default() += recipe.makes;
                 }
@@ -125,20 +98,15 @@ pub(crate) fn may_be_held(book: &Book, goal: Item) -> Vec<(Item, u32)> {
     let Some(steps) = plan(book, goal, &Inventory::new()) else {
         return vec![];
     };
-    let crafted = steps.iter().filter_map(|s| {
-        if let Step::Craft(item) = s {
-            Some(*item)
-        } else {
-            None
-        }
-    });
+    let crafted = steps
+        .iter()
+        .filter_map(|s| if let Step::Craft(item) = s { Some(*item) } else { None });
     let edges: Vec<(Item, u32)> = crafted.flat_map(|item| ordered(book, item)).collect();
     let fits = |&(item, count): &(Item, u32)| {
         let held = Inventory::from([(item, count)]);
         edges.iter().filter(|(other, _)| *other == item).count() == 1
             && height(book, goal, &held) == book.depth_of(goal)
-            && plan(book, goal, &held)
-                .is_some_and(|steps| steps.iter().any(|s| matches!(s, Step::Get(..))))
+            && plan(book, goal, &held).is_some_and(|steps| steps.iter().any(|s| matches!(s, Step::Get(..))))
     };
     edges.iter().copied().filter(fits).collect()
 }

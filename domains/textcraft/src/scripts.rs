@@ -57,22 +57,14 @@ impl Script for Recital {
 }
 
 /// The script of that name. The world holds no surprises, so each knows its calls beforehand.
-pub(crate) fn script(
-    name: &str,
-    book: &Book,
-    goals: &Goals,
-    goal: &Goal,
-    stream: &Stream,
-) -> Option<Box<dyn Script>> {
+pub(crate) fn script(name: &str, book: &Book, goals: &Goals, goal: &Goal, stream: &Stream) -> Option<Box<dyn Script>> {
     let steps = match name {
         "expert" => plan(book, goal.item, &goal.held)?,
         "sloppy" => Sloppy::new(book, goal, stream.named("sloppy")).steps(goal),
         "do_nothing" => vec![],
         "random" => random(book, goal.item, stream.named("random")),
         "fixed_plan" => {
-            let gets = ordered(book, goal.item)
-                .into_iter()
-                .map(|(item, n)| Step::Get(item, n));
+            let gets = ordered(book, goal.item).into_iter().map(|(item, n)| Step::Get(item, n));
             [Step::Lookup(goal.item)]
                 .into_iter()
                 .chain(gets)
@@ -80,9 +72,7 @@ pub(crate) fn script(
                 .collect()
         }
         "nearest_template" => {
-            return Some(Box::new(Recital(
-                nearest_template(book, goals, goal.item).into_iter(),
-            )));
+            return Some(Box::new(Recital(nearest_template(book, goals, goal.item).into_iter())));
         }
         _ => return None,
     };
@@ -123,18 +113,12 @@ fn nearest_template(book: &Book, goals: &Goals, goal: Item) -> Vec<CallRequest> 
     let Some(template) = candidates.min_by_key(|&item| {
         let theirs = words(item);
         let shared = theirs.iter().filter(|w| known.contains(*w)).count();
-        (
-            std::cmp::Reverse(shared),
-            theirs.len().abs_diff(wanted.len()),
-            item,
-        )
+        (std::cmp::Reverse(shared), theirs.len().abs_diff(wanted.len()), item)
     }) else {
         return vec![];
     };
     let replaced: BTreeMap<&str, &str> = match words(template) {
-        theirs if theirs.len() == wanted.len() => {
-            theirs.into_iter().zip(wanted.iter().copied()).collect()
-        }
+        theirs if theirs.len() == wanted.len() => theirs.into_iter().zip(wanted.iter().copied()).collect(),
         _ => BTreeMap::new(),
     };
     let rename = |name: &str| match name == book.name(template) {
@@ -148,12 +132,7 @@ fn nearest_template(book: &Book, goals: &Goals, goal: Item) -> Vec<CallRequest> 
     let steps = plan(book, template, &Inventory::new()).unwrap_or_default();
     let rewrite = |step: Step| {
         let mut call = step.request(book);
-        if let Some(name) = call
-            .arguments
-            .get("item")
-            .and_then(Value::as_str)
-            .map(rename)
-        {
+        if let Some(name) = call.arguments.get("item").and_then(Value::as_str).map(rename) {
             call.arguments["item"] = json!(name);
         }
         call

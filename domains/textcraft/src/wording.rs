@@ -62,10 +62,7 @@ const VALIDATION: Wording = Wording {
         "try to craft N X now",
         "wanted: N X",
     ],
-    remarks: &[
-        "the inventory is not empty",
-        "there is something in the inventory",
-    ],
+    remarks: &["the inventory is not empty", "there is something in the inventory"],
 };
 
 const TEST: Wording = Wording {
@@ -138,11 +135,7 @@ mod tests {
             let wording = Wording::of(split);
             for phrase in wording.requests {
                 assert!(phrase.contains("N X"), "{phrase}");
-                assert_eq!(
-                    phrase.chars().filter(char::is_ascii_uppercase).count(),
-                    2,
-                    "{phrase}"
-                );
+                assert_eq!(phrase.chars().filter(char::is_ascii_uppercase).count(), 2, "{phrase}");
             }
             for phrase in wording.requests.iter().chain(wording.remarks) {
                 assert!(seen.insert(phrase), "{phrase} occurs twice");

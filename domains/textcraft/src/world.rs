@@ -13,18 +13,15 @@ use std::sync::{Arc, LazyLock};
 
 static SPECS: LazyLock<Vec<ToolSpec>> = LazyLock::new(|| {
     let item = json!({ "type": "string", "description": "Name of an item, such as \"oak planks\".", "maxLength": 64 });
-    let number =
-        json!({ "type": "integer", "description": "How many.", "minimum": 1, "maximum": STACK });
-    let spec = |name: &str, description: &str, properties: Value, required: Value, annotations| {
-        ToolSpec {
-            name: name.into(),
-            description: description.into(),
-            input_schema: json!({
-                "type": "object", "properties": properties, "required": required, "additionalProperties": false
-            }),
-            annotations,
-            version: "1".into(),
-        }
+    let number = json!({ "type": "integer", "description": "How many.", "minimum": 1, "maximum": STACK });
+    let spec = |name: &str, description: &str, properties: Value, required: Value, annotations| ToolSpec {
+        name: name.into(),
+        description: description.into(),
+        input_schema: json!({
+            "type": "object", "properties": properties, "required": required, "additionalProperties": false
+        }),
+        annotations,
+        version: "1".into(),
     };
     let reads = Annotations {
         read_only_hint: true,
@@ -111,9 +108,7 @@ impl World {
             .recipe(item)
             .ok_or_else(|| ToolError::tool(format!("{name} is raw: get it")))?;
         let has = |need: &Item| self.inventory.get(need).copied().unwrap_or(0);
-        let lacks = ordered(&book, item)
-            .into_iter()
-            .filter(|(need, n)| has(need) < *n);
+        let lacks = ordered(&book, item).into_iter().filter(|(need, n)| has(need) < *n);
         let lacks: Vec<(Item, u32)> = lacks.map(|(need, n)| (need, n - has(&need))).collect();
         if !lacks.is_empty() {
             return Err(ToolError::tool(format!("missing {}", self.listing(lacks))));

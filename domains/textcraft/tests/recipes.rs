@@ -14,24 +14,14 @@ const SPLITS: [Split; 3] = [Split::Train, Split::Validation, Split::Test];
 fn success(textcraft: &Textcraft, split: Split, script: &str, tasks: u64) -> (f64, f64, f64) {
     let (mut value, mut calls, mut waste) = (0.0, 0.0, 0.0);
     for index in 0..tasks {
-        let task = textcraft
-            .task(split, index)
-            .expect("the taskset has no end");
+        let task = textcraft.task(split, index).expect("the taskset has no end");
         let played = play(textcraft, &task, script, &Stream::new(5).at(index));
         let score = textcraft.score(&task, &played.episode, &*played.environment);
         value += score.value;
         calls += played.episode.tool_calls.len() as f64;
-        waste += score
-            .parts
-            .iter()
-            .find(|p| p.name == "waste")
-            .map_or(0.0, |p| p.value);
+        waste += score.parts.iter().find(|p| p.name == "waste").map_or(0.0, |p| p.value);
     }
-    (
-        value / tasks as f64,
-        calls / tasks as f64,
-        waste / tasks as f64,
-    )
+    (value / tasks as f64, calls / tasks as f64, waste / tasks as f64)
 }
 
 #[test]
@@ -40,14 +30,8 @@ fn reads_the_file_as_counted_by_hand() {
     let book = textcraft.book();
     // 860 entries: 491 shaped and 144 shapeless are read.
     assert_eq!(book.skipped(), 225);
-    assert_eq!(
-        book.ingredients("oak planks"),
-        Some((4, vec![("oak logs", 1)]))
-    );
-    assert_eq!(
-        book.ingredients("oak boat"),
-        Some((1, vec![("oak planks", 5)]))
-    );
+    assert_eq!(book.ingredients("oak planks"), Some((4, vec![("oak logs", 1)])));
+    assert_eq!(book.ingredients("oak boat"), Some((1, vec![("oak planks", 5)])));
     assert_eq!(
         book.ingredients("tripwire hook"),
         Some((2, vec![("iron ingot", 1), ("planks", 1), ("stick", 1)]))
@@ -103,11 +87,7 @@ fn the_expert_solves_every_goal_of_every_split_in_few_short_calls() {
                 .expect("loaded before")
                 .with_depths(depth..=depth)
                 .expect("a depth");
-            let mut goals: BTreeSet<String> = only
-                .goals(split, depth)
-                .into_iter()
-                .map(String::from)
-                .collect();
+            let mut goals: BTreeSet<String> = only.goals(split, depth).into_iter().map(String::from).collect();
             for index in 0..3 * goals.len() as u64 {
                 let task = only.task(split, index).expect("no end");
                 assert_eq!(task.kind, format!("depth{depth}"));
@@ -116,11 +96,7 @@ fn the_expert_solves_every_goal_of_every_split_in_few_short_calls() {
                 let said = transcript(&played.messages);
                 assert_eq!(score.value, 1.0, "{}\n{said}", task.data);
                 let parts: Vec<f64> = score.parts.iter().map(|p| p.value).collect();
-                assert_eq!(
-                    parts,
-                    [1.0, 1.0, 0.0],
-                    "goal, valid calls, waste of\n{said}"
-                );
+                assert_eq!(parts, [1.0, 1.0, 0.0], "goal, valid calls, waste of\n{said}");
                 assert!(
                     played.episode.tool_calls.len() <= if depth <= 3 { 12 } else { 15 },
                     "{said}"
@@ -133,15 +109,10 @@ fn the_expert_solves_every_goal_of_every_split_in_few_short_calls() {
                     );
                 }
                 longest = longest.max(said.len());
-                *held.entry(split.name()).or_default() +=
-                    u32::from(task.data.get("held").is_some());
+                *held.entry(split.name()).or_default() += u32::from(task.data.get("held").is_some());
                 goals.remove(task.data["goal"].as_str().expect("a name"));
             }
-            assert!(
-                goals.is_empty(),
-                "never asked for in {}: {goals:?}",
-                split.name()
-            );
+            assert!(goals.is_empty(), "never asked for in {}: {goals:?}", split.name());
         }
     }
     println!("longest transcript {longest} characters; tasks with something held {held:?}");
@@ -160,10 +131,7 @@ fn splits_are_disjoint_and_large_enough() {
         "goals of depth 1 to 4: {:?}",
         SPLITS.map(|split| (split.name(), count(split)))
     );
-    assert_eq!(
-        SPLITS.map(count),
-        [[91, 87, 24, 12], [16, 15, 4, 2], [47, 45, 12, 6]]
-    );
+    assert_eq!(SPLITS.map(count), [[91, 87, 24, 12], [16, 15, 4, 2], [47, 45, 12, 6]]);
     let mut seen = BTreeSet::new();
     for split in SPLITS {
         for depth in 1..=4 {
@@ -182,11 +150,7 @@ fn tasks_are_a_function_of_split_and_index() {
     for index in 0..200 {
         let task = textcraft.task(Split::Train, index).expect("no end");
         assert_eq!(task, again.task(Split::Train, index).expect("no end"));
-        assert_eq!(
-            task.kind,
-            format!("depth{}", index % 4 + 1),
-            "depths take turns"
-        );
+        assert_eq!(task.kind, format!("depth{}", index % 4 + 1), "depths take turns");
         instructions.insert(task.instruction);
     }
     assert!(instructions.len() > 180);
@@ -267,10 +231,6 @@ fn the_readme_shows_real_episodes() {
     for (split, index) in [(Split::Train, 9), (Split::Test, 6)] {
         let task = textcraft.task(split, index).expect("no end");
         let said = transcript(&play(&textcraft, &task, "expert", &Stream::new(0)).messages);
-        assert!(
-            readme.contains(&said),
-            "the README does not show {}:\n{said}",
-            task.id
-        );
+        assert!(readme.contains(&said), "the README does not show {}:\n{said}", task.id);
     }
 }

@@ -64,10 +64,7 @@ fn said(world: &mut dyn Environment, tool: &str, arguments: Value) -> String {
     world.call(tool, &arguments).map_or_else(
         |e| format!("error: {e}"),
         |o| {
-            assert_eq!(
-                o.data,
-                serde_json::from_str::<Value>(&o.text).expect("JSON")
-            );
+            assert_eq!(o.data, serde_json::from_str::<Value>(&o.text).expect("JSON"));
             o.text
         },
     )
@@ -91,28 +88,19 @@ fn tools_answer_in_few_words() {
         ask("lookup", json!({ "item": "minecraft:log" })),
         "error: no item minecraft:log"
     );
-    assert_eq!(
-        ask("get", json!({ "item": "red paint", "n": 1 })),
-        r#"{"red paint":1}"#
-    );
+    assert_eq!(ask("get", json!({ "item": "red paint", "n": 1 })), r#"{"red paint":1}"#);
     assert_eq!(
         ask("get", json!({ "item": "stick", "n": 1 })),
         "error: stick is not raw: craft it"
     );
-    assert_eq!(
-        ask("craft", json!({ "item": "log" })),
-        "error: log is raw: get it"
-    );
+    assert_eq!(ask("craft", json!({ "item": "log" })), "error: log is raw: get it");
     assert_eq!(
         ask("craft", json!({ "item": "sign" })),
         r#"error: missing {"red paint":1,"stick":1}"#
     );
     assert_eq!(ask("craft", json!({ "item": "plank" })), r#"{"plank":4}"#);
     assert_eq!(ask("craft", json!({ "item": "stick" })), r#"{"stick":2}"#);
-    assert_eq!(
-        ask("inventory", json!({})),
-        r#"{"plank":2,"red paint":1,"stick":2}"#
-    );
+    assert_eq!(ask("inventory", json!({})), r#"{"plank":2,"red paint":1,"stick":2}"#);
     // Arguments that no schema check has seen.
     for (tool, arguments) in [
         ("get", json!({ "item": "log", "n": 0 })),
@@ -123,11 +111,7 @@ fn tools_answer_in_few_words() {
         ("lookup", Value::Null),
     ] {
         let error = world.call(tool, &arguments).expect_err("refused");
-        assert_eq!(
-            error.class,
-            ToolErrorClass::InvalidArguments,
-            "{tool} {arguments}"
-        );
+        assert_eq!(error.class, ToolErrorClass::InvalidArguments, "{tool} {arguments}");
     }
     assert_eq!(
         world.call("smelt", &json!({})).expect_err("refused").class,
@@ -163,17 +147,9 @@ fn forks_are_independent_and_hashes_follow_the_state() {
     let before = world.state_hash();
     said(&mut *world, "lookup", json!({ "item": "sign" }));
     said(&mut *world, "craft", json!({ "item": "sign" }));
-    assert_eq!(
-        world.state_hash(),
-        before,
-        "reading and failing change nothing"
-    );
+    assert_eq!(world.state_hash(), before, "reading and failing change nothing");
     said(&mut *world, "craft", json!({ "item": "plank" }));
-    assert_eq!(
-        world.state_hash(),
-        fork.state_hash(),
-        "the same state by another way"
-    );
+    assert_eq!(world.state_hash(), fork.state_hash(), "the same state by another way");
 }
 
 #[test]
@@ -201,10 +177,7 @@ fn tasks_that_do_not_fit_are_refused() {
         json!({ "goal": "sign", "n": 1, "more": 1 }),
         Value::Null,
     ] {
-        let error = textcraft
-            .environment()
-            .reset(&task(data.clone()))
-            .expect_err("refused");
+        let error = textcraft.environment().reset(&task(data.clone())).expect_err("refused");
         assert!(error.to_string().contains("train/0"), "{data}: {error}");
     }
 }
@@ -237,10 +210,7 @@ fn goals_need_one_batch_of_each_item() {
         "nearest_template",
         &Stream::new(0),
     );
-    assert!(
-        played.episode.tool_calls.is_empty(),
-        "no training goal, no template"
-    );
+    assert!(played.episode.tool_calls.is_empty(), "no training goal, no template");
 }
 
 #[test]
@@ -255,8 +225,7 @@ fn knots_are_cut_at_the_item_most_needed() {
         "c.json": shapeless("minecraft:c", 1, &["minecraft:a"])
     }))
     .expect("knots are no error");
-    let depths = ["ingot", "block", "sword", "itself", "a", "b", "c"]
-        .map(|name| textcraft.book().depth(name));
+    let depths = ["ingot", "block", "sword", "itself", "a", "b", "c"].map(|name| textcraft.book().depth(name));
     assert_eq!(depths, [0, 1, 1, 0, 0, 2, 1].map(Some));
 }
 
@@ -269,14 +238,8 @@ fn one_recipe_counts_where_there_are_several() {
         "glue_from_b.json": shapeless("minecraft:glue", 1, &["minecraft:b"])
     }))
     .expect("a good file");
-    assert_eq!(
-        textcraft.book().ingredients("dye"),
-        Some((1, vec![("bone", 1)]))
-    );
-    assert_eq!(
-        textcraft.book().ingredients("glue"),
-        Some((1, vec![("b", 1)]))
-    );
+    assert_eq!(textcraft.book().ingredients("dye"), Some((1, vec![("bone", 1)])));
+    assert_eq!(textcraft.book().ingredients("glue"), Some((1, vec![("b", 1)])));
 }
 
 #[test]
@@ -296,10 +259,7 @@ fn hostile_files_are_refused_and_named() {
             json!({ "x.json": shapeless("minecraft:x", 65, &["minecraft:a"]) }),
             "1 to 64 items, this one 65",
         ),
-        (
-            json!({ "x.json": shapeless("minecraft:x", 1, &[]) }),
-            "1 to 9 cells",
-        ),
+        (json!({ "x.json": shapeless("minecraft:x", 1, &[]) }), "1 to 9 cells"),
         (
             json!({ "x.json": shapeless("minecraft:x", 1, &["minecraft:a"; 10]) }),
             "1 to 9 cells",

@@ -5,9 +5,7 @@ use async_trait::async_trait;
 use hone_env::*;
 use hone_model::*;
 use hone_tool::{Annotations, ToolError, ToolHost, ToolOutput, ToolSpec};
-use hone_trace::{
-    Episode, FinishReason, Lineage, ModelCall, Origin, Prompt, Score, Span, Stream, Timing,
-};
+use hone_trace::{Episode, FinishReason, Lineage, ModelCall, Origin, Prompt, Score, Span, Stream, Timing};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -122,10 +120,7 @@ pub struct Toy {
 
 impl Toy {
     pub fn new(inline: bool) -> Self {
-        Self {
-            inline,
-            specs: specs(),
-        }
+        Self { inline, specs: specs() }
     }
 }
 
@@ -244,18 +239,13 @@ type Play = dyn Fn(u32, &[Message], Stream) -> Move + Send + Sync;
 /// A model made of a function of (call number, messages, stream). One token per byte.
 pub struct Puppet(pub Box<Play>);
 
-pub fn puppet(
-    play: impl Fn(u32, &[Message], Stream) -> Move + Send + Sync + 'static,
-) -> Arc<dyn Model> {
+pub fn puppet(play: impl Fn(u32, &[Message], Stream) -> Move + Send + Sync + 'static) -> Arc<dyn Model> {
     Arc::new(Puppet(Box::new(play)))
 }
 
 fn text(message: &Message) -> String {
     match message {
-        Message::System(t)
-        | Message::User(t)
-        | Message::Tool(t)
-        | Message::Agent(AgentTurn::Say(t)) => t.clone(),
+        Message::System(t) | Message::User(t) | Message::Tool(t) | Message::Agent(AgentTurn::Say(t)) => t.clone(),
         Message::Agent(AgentTurn::Call(call)) => format!("{}{}", call.name, call.arguments),
         Message::Agent(AgentTurn::Malformed { raw, .. }) => raw.clone(),
     }
@@ -271,11 +261,7 @@ impl Model for Puppet {
         "puppet".into()
     }
 
-    async fn complete(
-        &self,
-        chat: &mut Conversation,
-        request: Request,
-    ) -> Result<Completion, ModelError> {
+    async fn complete(&self, chat: &mut Conversation, request: Request) -> Result<Completion, ModelError> {
         tokio::task::yield_now().await;
         let mut turn = match (self.0)(request.call_id, &chat.messages, request.stream) {
             Move::Turn(turn) => turn,

@@ -62,10 +62,7 @@ impl BreakReason {
 
     /// Whether the call is in no segment at all.
     pub fn left_out(self) -> bool {
-        matches!(
-            self,
-            Self::Retried { .. } | Self::Duplicate { .. } | Self::NoOutput
-        )
+        matches!(self, Self::Retried { .. } | Self::Duplicate { .. } | Self::NoOutput)
     }
 }
 
@@ -98,16 +95,10 @@ pub(super) fn classify<'a>(
         };
     };
     let span = segment.calls[position];
-    let before = |position: usize| {
-        position
-            .checked_sub(1)
-            .map(|position| segment.calls[position].call)
-    };
+    let before = |position: usize| position.checked_sub(1).map(|position| segment.calls[position].call);
     if at < span.end {
         if shared == prompt.len() && at == span.start {
-            return BreakReason::Forked {
-                from: before(position),
-            };
+            return BreakReason::Forked { from: before(position) };
         }
         if span.call != last.id {
             return changed;
@@ -120,14 +111,9 @@ pub(super) fn classify<'a>(
     // The difference lies in what followed an answer. If the answers after it are still there, their past was changed;
     // if not, this is another continuation of that answer.
     let kept = &prompt[shared..];
-    if kept
-        .windows(last.output.len())
-        .any(|window| window == last.output)
-    {
+    if kept.windows(last.output.len()).any(|window| window == last.output) {
         changed
     } else {
-        BreakReason::Forked {
-            from: Some(span.call),
-        }
+        BreakReason::Forked { from: Some(span.call) }
     }
 }

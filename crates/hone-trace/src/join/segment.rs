@@ -69,25 +69,17 @@ impl Segment {
 
     /// Number of tokens before the first answer.
     pub fn prompt_len(&self) -> usize {
-        self.calls
-            .first()
-            .map_or(self.len(), |call| call.start as usize)
+        self.calls.first().map_or(self.len(), |call| call.start as usize)
     }
 
     /// The loss mask of RL: true exactly on sampled tokens.
     pub fn mask(&self) -> Vec<bool> {
-        self.origins
-            .iter()
-            .map(|origin| *origin == Origin::Sampled)
-            .collect()
+        self.origins.iter().map(|origin| *origin == Origin::Sampled).collect()
     }
 
     /// Number of sampled tokens.
     pub fn sampled(&self) -> usize {
-        self.origins
-            .iter()
-            .filter(|origin| **origin == Origin::Sampled)
-            .count()
+        self.origins.iter().filter(|origin| **origin == Origin::Sampled).count()
     }
 
     pub(super) fn context(&mut self, ids: &[TokenId]) {

@@ -11,27 +11,17 @@ use crate::Flaw;
 #[non_exhaustive]
 pub enum StoreError {
     /// There is a file where a new store should be.
-    #[error(
-        "{path:?} exists already. Choose another run directory, or resume the run that is there."
-    )]
+    #[error("{path:?} exists already. Choose another run directory, or resume the run that is there.")]
     Exists { path: PathBuf },
     /// There is no file.
-    #[error(
-        "{path:?} does not exist. Check the path; a run's database is `run.db` in its directory."
-    )]
+    #[error("{path:?} does not exist. Check the path; a run's database is `run.db` in its directory.")]
     Missing { path: PathBuf },
     /// The file is not a store, for that reason.
     #[error("{path:?} is not a Hone run: {why}. Give the `run.db` of a run directory.")]
     Foreign { path: PathBuf, why: String },
     /// A newer program wrote the file.
-    #[error(
-        "{path:?} has schema {found}, but this program knows only up to {known}. Update Hone to read it."
-    )]
-    Newer {
-        path: PathBuf,
-        found: i64,
-        known: u32,
-    },
+    #[error("{path:?} has schema {found}, but this program knows only up to {known}. Update Hone to read it.")]
+    Newer { path: PathBuf, found: i64, known: u32 },
     /// The file is damaged.
     #[error(
         "{path:?} is damaged or cut off ({what}). Restore it from a copy, or save what can be read with `sqlite3 {} .recover`.",
@@ -48,35 +38,25 @@ pub enum StoreError {
         what: String,
     },
     /// An episode that should be written is not whole.
-    #[error(
-        "Episode `{episode}` is not a whole record: {flaw}. Mend what wrote it; nothing of its batch was stored."
-    )]
+    #[error("Episode `{episode}` is not a whole record: {flaw}. Mend what wrote it; nothing of its batch was stored.")]
     Invalid { episode: String, flaw: Flaw },
     /// There is no such episode.
     #[error("{path:?} has no episode `{episode}`. List the ones that it has with `hone trace ls`.")]
     NoEpisode { path: PathBuf, episode: String },
     /// The disk is full.
-    #[error(
-        "The disk of {path:?} is full; the last batch was not stored. Free some space, then resume the run."
-    )]
+    #[error("The disk of {path:?} is full; the last batch was not stored. Free some space, then resume the run.")]
     Full { path: PathBuf },
     /// Another process holds the file.
     #[error("Another process is writing {path:?}. Wait for it to end, or stop it, and try again.")]
     Locked { path: PathBuf },
     /// The file may only be read.
-    #[error(
-        "{path:?} may only be read. Give write permission to the file and its directory, or work on a copy."
-    )]
+    #[error("{path:?} may only be read. Give write permission to the file and its directory, or work on a copy.")]
     ReadOnly { path: PathBuf },
     /// The file cannot be reached.
-    #[error(
-        "{path:?} cannot be opened ({what}). Check that its directory exists and may be read and written."
-    )]
+    #[error("{path:?} cannot be opened ({what}). Check that its directory exists and may be read and written.")]
     Unreachable { path: PathBuf, what: String },
     /// Anything else that the database says.
-    #[error(
-        "The database {path:?} failed. Check its disk; the run can be resumed from its last batch."
-    )]
+    #[error("The database {path:?} failed. Check its disk; the run can be resumed from its last batch.")]
     Sql {
         path: PathBuf,
         #[source]
@@ -93,9 +73,7 @@ impl StoreError {
             Some(ErrorCode::DiskFull) => Self::Full { path },
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked { path },
             Some(ErrorCode::ReadOnly) => Self::ReadOnly { path },
-            Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-                Self::Unreachable { path, what }
-            }
+            Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => Self::Unreachable { path, what },
             Some(ErrorCode::NotADatabase) => Self::Foreign {
                 path,
                 why: "it is not an SQLite file".into(),

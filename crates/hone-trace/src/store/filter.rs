@@ -45,9 +45,7 @@ impl FromStr for OutcomeKind {
         Self::ALL
             .into_iter()
             .find(|kind| kind.name() == name)
-            .ok_or_else(|| {
-                format!("`{name}` is no outcome. Use ok, policy_failed or infra_failed.")
-            })
+            .ok_or_else(|| format!("`{name}` is no outcome. Use ok, policy_failed or infra_failed."))
     }
 }
 
@@ -96,9 +94,7 @@ impl Filter {
         {
             // `0` is the character after `/`, so the range holds exactly what begins with `phase/`.
             conditions.push("(phase = ?1 OR (phase >= ?2 AND phase < ?3))".into());
-            values.extend(
-                [phase.to_string(), format!("{phase}/"), format!("{phase}0")].map(Value::from),
-            );
+            values.extend([phase.to_string(), format!("{phase}/"), format!("{phase}0")].map(Value::from));
         }
         let outcome = self.outcome.map(|kind| kind.name().to_string());
         for (column, value) in [("outcome", outcome), ("task_kind", self.task_kind.clone())] {

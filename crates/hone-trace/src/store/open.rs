@@ -30,10 +30,7 @@ const TABLES: [(&str, &str); 7] = [
          outcome TEXT NOT NULL, cause TEXT, reward REAL, model_calls INTEGER NOT NULL, tool_calls INTEGER NOT NULL, \
          sampled_tokens INTEGER NOT NULL, duration_us INTEGER NOT NULL, record TEXT NOT NULL)",
     ),
-    (
-        "episodes_phase",
-        "CREATE INDEX episodes_phase ON episodes (phase)",
-    ),
+    ("episodes_phase", "CREATE INDEX episodes_phase ON episodes (phase)"),
     (
         "model_calls",
         "CREATE TABLE model_calls (episode INTEGER NOT NULL REFERENCES episodes (key) ON DELETE CASCADE, \
@@ -137,9 +134,7 @@ pub(super) fn existing(path: &Path, read_only: bool) -> Result<Connection, Store
 /// The tables must be ours to the letter, and nothing may run by itself: a trigger would act on every append.
 fn check_tables(connection: &Connection, version: i64) -> rusqlite::Result<Result<(), String>> {
     if version != i64::from(SCHEMA) {
-        return Ok(Err(format!(
-            "it says that its schema is {version}, which never was"
-        )));
+        return Ok(Err(format!("it says that its schema is {version}, which never was")));
     }
     let mut statement = connection.prepare("SELECT sql FROM sqlite_schema WHERE name = ?1")?;
     for (name, sql) in TABLES {
@@ -148,16 +143,13 @@ fn check_tables(connection: &Connection, version: i64) -> rusqlite::Result<Resul
             other => other?,
         };
         if found.as_deref() != Some(sql) {
-            return Ok(Err(format!(
-                "`{name}` is missing or not what schema {version} says"
-            )));
+            return Ok(Err(format!("`{name}` is missing or not what schema {version} says")));
         }
     }
-    let triggers: i64 = connection.query_row(
-        "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger'",
-        [],
-        |row| row.get(0),
-    )?;
+    let triggers: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema WHERE type = 'trigger'", [], |row| {
+            row.get(0)
+        })?;
     Ok(if triggers > 0 {
         Err("it has triggers".into())
     } else {

@@ -51,44 +51,17 @@ pub(super) fn insert(connection: &Connection, episode: &Episode) -> Result<(), R
             json(&without_calls(episode)),
         ])?;
     let key = connection.last_insert_rowid();
-    let mut insert = connection
-        .prepare_cached("INSERT INTO model_calls VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
+    let mut insert = connection.prepare_cached("INSERT INTO model_calls VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
     for call in &episode.model_calls {
         let mut rest = call.clone();
-        let ids = [
-            std::mem::take(&mut rest.prompt.new),
-            std::mem::take(&mut rest.output),
-        ];
-        let numbers = [
-            &mut rest.logprobs,
-            &mut rest.sampled_logprobs,
-            &mut rest.entropies,
-        ]
-        .map(std::mem::take);
-        let [new, output] = ids.map(|ids| {
-            ids.iter()
-                .flat_map(|id| id.to_le_bytes())
-                .collect::<Vec<u8>>()
-        });
-        let [raw, sampled, entropies] = numbers.map(|values| {
-            values
-                .iter()
-                .flat_map(|value| value.to_le_bytes())
-                .collect::<Vec<u8>>()
-        });
-        insert.execute(params![
-            key,
-            call.id,
-            new,
-            output,
-            raw,
-            sampled,
-            entropies,
-            json(&rest)
-        ])?;
+        let ids = [std::mem::take(&mut rest.prompt.new), std::mem::take(&mut rest.output)];
+        let numbers = [&mut rest.logprobs, &mut rest.sampled_logprobs, &mut rest.entropies].map(std::mem::take);
+        let [new, output] = ids.map(|ids| ids.iter().flat_map(|id| id.to_le_bytes()).collect::<Vec<u8>>());
+        let [raw, sampled, entropies] =
+            numbers.map(|values| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
+        insert.execute(params![key, call.id, new, output, raw, sampled, entropies, json(&rest)])?;
     }
-    let mut insert =
-        connection.prepare_cached("INSERT INTO tool_calls VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    let mut insert = connection.prepare_cached("INSERT INTO tool_calls VALUES (?1, ?2, ?3, ?4, ?5)")?;
     for call in &episode.tool_calls {
         let error = call.error.as_ref().map(|failure| name(&failure.class));
         insert.execute(params![key, call.id, call.tool, error, json(call)])?;
@@ -97,15 +70,9 @@ pub(super) fn insert(connection: &Connection, episode: &Episode) -> Result<(), R
 }
 
 /// Adds scores to a stored episode; `false` if there is none of that id.
-pub(super) fn add_scores(
-    connection: &Connection,
-    id: &str,
-    scores: &[Score],
-) -> Result<bool, RowError> {
+pub(super) fn add_scores(connection: &Connection, id: &str, scores: &[Score]) -> Result<bool, RowError> {
     let key: Option<i64> = connection
-        .query_row("SELECT key FROM episodes WHERE id = ?1", [id], |row| {
-            row.get(0)
-        })
+        .query_row("SELECT key FROM episodes WHERE id = ?1", [id], |row| row.get(0))
         .optional()?;
     let Some(key) = key else { return Ok(false) };
     let mut all = load_scores(connection, key).map_err(|what| RowError::Damaged {
@@ -113,9 +80,8 @@ pub(super) fn add_scores(
         what,
     })?;
     for score in scores {
-        let same = |old: &&mut Score| {
-            (&old.scorer, &old.version, &old.hash) == (&score.scorer, &score.version, &score.hash)
-        };
+        let same =
+            |old: &&mut Score| (&old.scorer, &old.version, &old.hash) == (&score.scorer, &score.version, &score.hash);
         match all.iter_mut().find(same) {
             Some(old) => *old = score.clone(),
             None => all.push(score.clone()),
@@ -129,13 +95,7 @@ pub(super) fn add_scores(
 fn insert_scores(connection: &Connection, key: i64, scores: &[Score]) -> Result<(), RowError> {
     let mut insert = connection.prepare_cached("INSERT INTO scores VALUES (?1, ?2, ?3, ?4, ?5)")?;
     for (position, score) in scores.iter().enumerate() {
-        insert.execute(params![
-            key,
-            position as i64,
-            score.scorer,
-            score.value,
-            json(score)
-        ])?;
+        insert.execute(params![key, position as i64, score.scorer, score.value, json(score)])?;
     }
     Ok(())
 }
@@ -193,9 +153,8 @@ fn load_scores(connection: &Connection, key: i64) -> Result<Vec<Score>, String> 
 }
 
 pub(super) fn summary(row: &Row<'_>) -> rusqlite::Result<EpisodeSummary> {
-    let unknown = |column: usize, what: String| {
-        rusqlite::Error::FromSqlConversionFailure(column, Type::Text, what.into())
-    };
+    let unknown =
+        |column: usize, what: String| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, what.into());
     let end: String = row.get(6)?;
     let kind: String = row.get(7)?;
     let outcome = match kind.as_str() {
@@ -213,8 +172,7 @@ pub(super) fn summary(row: &Row<'_>) -> rusqlite::Result<EpisodeSummary> {
         task: row.get(3)?,
         task_kind: row.get(4)?,
         policy: row.get(5)?,
-        end: serde_json::from_value::<EndReason>(end.into())
-            .map_err(|error| unknown(6, error.to_string()))?,
+        end: serde_json::from_value::<EndReason>(end.into()).map_err(|error| unknown(6, error.to_string()))?,
         outcome,
         reward: row.get(9)?,
         model_calls: row.get::<_, i64>(10)? as u64,
@@ -290,16 +248,9 @@ fn text(row: &Row<'_>, column: usize) -> Result<String, String> {
     row.get(column).map_err(|error| error.to_string())
 }
 
-fn numbers<T>(
-    row: &Row<'_>,
-    column: usize,
-    decode: impl Fn([u8; 4]) -> T,
-) -> Result<Vec<T>, String> {
+fn numbers<T>(row: &Row<'_>, column: usize, decode: impl Fn([u8; 4]) -> T) -> Result<Vec<T>, String> {
     let name = || row.as_ref().column_name(column).unwrap_or("?").to_string();
-    let bytes = row
-        .get_ref(column)
-        .map_err(|error| error.to_string())?
-        .as_blob();
+    let bytes = row.get_ref(column).map_err(|error| error.to_string())?.as_blob();
     let bytes = bytes.map_err(|error| format!("{}: {error}", name()))?;
     let (chunks, rest) = bytes.as_chunks::<4>();
     if !rest.is_empty() {

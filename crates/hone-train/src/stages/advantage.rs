@@ -135,12 +135,7 @@ impl Advantage {
         if self.credit == Credit::PrefixTree {
             let rule = "with credit = \"prefix_tree\"";
             let mean = self.baseline == Baseline::Mean;
-            check(
-                mean,
-                "advantage.baseline",
-                "leave_one_out",
-                &format!("mean {rule}"),
-            )?;
+            check(mean, "advantage.baseline", "leave_one_out", &format!("mean {rule}"))?;
             check(
                 self.unit == Unit::Rollout,
                 "advantage.unit",
@@ -160,11 +155,7 @@ impl Advantage {
     /// Statistics over `(reward, count)` pairs of a group.
     pub fn stats(&self, units: &[(f64, f64)]) -> GroupStats {
         let n: f64 = units.iter().map(|(_, count)| count).sum();
-        let mean = units
-            .iter()
-            .map(|(reward, count)| reward * count)
-            .sum::<f64>()
-            / n;
+        let mean = units.iter().map(|(reward, count)| reward * count).sum::<f64>() / n;
         let squares: f64 = units
             .iter()
             .map(|(reward, count)| count * (reward - mean).powi(2))
@@ -181,12 +172,7 @@ impl Advantage {
             // Without eps a group without variance would divide by 0; its numerators are 0.
             Scale::StdUnbiased | Scale::StdPopulation => (std + self.eps).max(f64::MIN_POSITIVE),
         };
-        GroupStats {
-            n,
-            mean,
-            std,
-            divisor,
-        }
+        GroupStats { n, mean, std, divisor }
     }
 
     /// The advantage of one member, before [`negative_scale`](Self::negative_scale).
@@ -226,11 +212,7 @@ impl Advantage {
                 Credit::Rollout => {
                     for &i in &members {
                         let advantage = self.signed(self.of(rollouts[i].reward, &stats));
-                        out[i] = rollouts[i]
-                            .rows
-                            .iter()
-                            .map(|row| broadcast(row, advantage))
-                            .collect();
+                        out[i] = rollouts[i].rows.iter().map(|row| broadcast(row, advantage)).collect();
                     }
                 }
                 Credit::PrefixTree => {
@@ -242,26 +224,15 @@ impl Advantage {
                         out[i] = rows;
                         for (row, advantages) in rollouts[i].rows.iter().zip(&mut out[i]) {
                             for (a, &sampled) in advantages.iter_mut().zip(&row.mask) {
-                                *a = if sampled {
-                                    self.signed(*a / stats.divisor)
-                                } else {
-                                    0.0
-                                };
+                                *a = if sampled { self.signed(*a / stats.divisor) } else { 0.0 };
                             }
                         }
                     }
                 }
             }
-            values.push(
-                json!({ "group": group, "n": stats.n, "mean": stats.mean, "std": stats.std }),
-            );
+            values.push(json!({ "group": group, "n": stats.n, "mean": stats.mean, "std": stats.std }));
         }
-        let report = StageReport::new(
-            "advantage",
-            rollouts.len(),
-            Vec::new(),
-            json!({ "groups": values }),
-        );
+        let report = StageReport::new("advantage", rollouts.len(), Vec::new(), json!({ "groups": values }));
         (out, report)
     }
 }
@@ -285,9 +256,7 @@ mod tests {
     fn near(got: &[f64], want: &[f64], tolerance: f64) {
         assert_eq!(got.len(), want.len());
         assert!(
-            got.iter()
-                .zip(want)
-                .all(|(g, w)| (g - w).abs() <= tolerance),
+            got.iter().zip(want).all(|(g, w)| (g - w).abs() <= tolerance),
             "{got:?} is not {want:?}"
         );
     }
@@ -343,11 +312,7 @@ mod tests {
             scale: Scale::None,
             ..Advantage::default()
         };
-        near(
-            &advantages(&rloo, &[1.0, 0.0, 0.5]),
-            &[0.75, -0.75, 0.0],
-            1e-12,
-        );
+        near(&advantages(&rloo, &[1.0, 0.0, 0.5]), &[0.75, -0.75, 0.0], 1e-12);
         near(
             &advantages(&rloo, &[1.0, 0.0, 0.0, 0.0]),
             &[1.0, -1.0 / 3.0, -1.0 / 3.0, -1.0 / 3.0],
@@ -368,11 +333,7 @@ mod tests {
             5e-6,
         );
         let stats = rollout.stats(&[(1.0, 1.0), (0.0, 3.0)]);
-        near(
-            &[rollout.of(1.0, &stats), rollout.of(0.0, &stats)],
-            &[1.5, -0.5],
-            5e-6,
-        );
+        near(&[rollout.of(1.0, &stats), rollout.of(0.0, &stats)], &[1.5, -0.5], 5e-6);
     }
 
     #[test]

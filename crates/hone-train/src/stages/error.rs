@@ -116,12 +116,7 @@ fn at(place: &Option<(u32, usize)>) -> String {
 }
 
 /// `Err` naming `key` unless `ok`.
-pub(super) fn check(
-    ok: bool,
-    key: &str,
-    got: impl std::fmt::Display,
-    allowed: &str,
-) -> Result<(), StageError> {
+pub(super) fn check(ok: bool, key: &str, got: impl std::fmt::Display, allowed: &str) -> Result<(), StageError> {
     if ok {
         Ok(())
     } else {

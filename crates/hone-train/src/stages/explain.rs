@@ -52,11 +52,7 @@ pub fn explain(input: &Value) -> Result<Value, StageError> {
         }
     }
     for (id, rows) in &input.now {
-        let has = input
-            .rollouts
-            .iter()
-            .find(|r| r.id == *id)
-            .map(|r| r.rows.len());
+        let has = input.rollouts.iter().find(|r| r.id == *id).map(|r| r.rows.len());
         if has != Some(rows.len()) {
             let has = has.unwrap_or(0);
             let got = rows.len();

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    Advantage, Aggregation, AggregationMode, Baseline, Clip, Credit, Dropped, Objective, Reward,
-    Rollout, Row, Scale, Select, Singleton, StageError, StageReport, Surrogate,
+    Advantage, Aggregation, AggregationMode, Baseline, Clip, Credit, Dropped, Objective, Reward, Rollout, Row, Scale,
+    Select, Singleton, StageError, StageReport, Surrogate,
 };
 
 /// The settings of all stages. The default is `grpo`.
@@ -209,9 +209,7 @@ impl Method {
         let mut ids = BTreeSet::new();
         for rollout in &rollouts {
             if !ids.insert(rollout.id.as_str()) {
-                return Err(StageError::DuplicateId {
-                    id: rollout.id.clone(),
-                });
+                return Err(StageError::DuplicateId { id: rollout.id.clone() });
             }
             rollout
                 .rows
@@ -283,10 +281,7 @@ fn rows(
         for ((row, advantage), index) in rollout.rows.into_iter().zip(advantages).zip(0..) {
             let reason = if masked {
                 let end = serde_json::to_value(rollout.end).expect("a name");
-                format!(
-                    "masked out: the rollout ended by {}",
-                    end.as_str().unwrap_or_default()
-                )
+                format!("masked out: the rollout ended by {}", end.as_str().unwrap_or_default())
             } else if row.sampled() == 0 {
                 "no token that the policy sampled".into()
             } else {

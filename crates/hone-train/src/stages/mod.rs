@@ -31,15 +31,11 @@ pub mod terms;
 #[cfg(test)]
 mod tests;
 
-pub use advantage::{
-    Advantage, Baseline, Credit, GroupStats, Scale, Singleton, TokenAdvantages, Unit,
-};
+pub use advantage::{Advantage, Baseline, Credit, GroupStats, Scale, Singleton, TokenAdvantages, Unit};
 pub use error::StageError;
 pub use explain::explain;
 pub use method::{METHODS, Method, Prepared, TrainRow, method};
-pub use objective::{
-    Aggregation, AggregationMode, BatchObjective, Kl, Objective, RowLoss, Scope, TokenLoss,
-};
+pub use objective::{Aggregation, AggregationMode, BatchObjective, Kl, Objective, RowLoss, Scope, TokenLoss};
 pub use prefix_tree::prefix_tree;
 pub use report::{Diagnostics, Dropped, RowSums, Spread, StageReport, StepStats};
 pub use reward::{Reward, Term};

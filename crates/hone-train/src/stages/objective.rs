@@ -75,12 +75,7 @@ impl Objective {
     pub fn validate(&self) -> Result<(), StageError> {
         let Clip { low, high, dual } = self.clip;
         if self.surrogate == Surrogate::ClippedRatio {
-            check(
-                low > 0.0 && low <= 1.0,
-                "objective.clip.low",
-                low,
-                "a number in (0, 1]",
-            )?;
+            check(low > 0.0 && low <= 1.0, "objective.clip.low", low, "a number in (0, 1]")?;
             check(
                 high > 0.0 && high.is_finite(),
                 "objective.clip.high",
@@ -92,12 +87,7 @@ impl Objective {
         } else {
             for (key, value) in [("low", low), ("high", high), ("dual", dual)] {
                 let allowed = "0 unless objective.surrogate = \"clipped_ratio\"";
-                check(
-                    value == 0.0,
-                    &format!("objective.clip.{key}"),
-                    value,
-                    allowed,
-                )?;
+                check(value == 0.0, &format!("objective.clip.{key}"), value, allowed)?;
             }
         }
         let beta = self.kl.beta;
@@ -185,11 +175,7 @@ pub struct TokenLoss {
 
 impl<'a> BatchObjective<'a> {
     /// Counts the denominators over `rows`. `micro[i]` is the micro-batch of row i; empty means one micro-batch. Scope `global` ignores it.
-    pub fn new(
-        settings: &Objective,
-        rows: &'a [TrainRow],
-        micro: &[u32],
-    ) -> Result<Self, StageError> {
+    pub fn new(settings: &Objective, rows: &'a [TrainRow], micro: &[u32]) -> Result<Self, StageError> {
         settings.validate()?;
         if !micro.is_empty() && micro.len() != rows.len() {
             return Err(StageError::Micro {
@@ -262,17 +248,9 @@ impl<'a> BatchObjective<'a> {
     ///
     /// `now`: log-probabilities of the row's tokens, aligned with its ids (read where sampled). `entropy`: entropies in nats, aligned
     /// likewise; may be empty if there is no entropy bonus. An error names the first token whose input, loss or derivative is not finite.
-    pub fn row<T: Copy + Into<f64>>(
-        &self,
-        i: usize,
-        now: &[T],
-        entropy: &[T],
-    ) -> Result<RowLoss, StageError> {
+    pub fn row<T: Copy + Into<f64>>(&self, i: usize, now: &[T], entropy: &[T]) -> Result<RowLoss, StageError> {
         let TrainRow {
-            rollout,
-            index,
-            row,
-            ..
+            rollout, index, row, ..
         } = &self.rows[i];
         let tokens = row.ids.len();
         for (what, got, optional) in [
@@ -344,11 +322,7 @@ fn weights(aggregation: &Aggregation, rows: &[TrainRow], micro: &[u32]) -> Vec<f
     };
     // Rows and tokens of each part, rows without sampled tokens left out.
     let mut counts = std::collections::BTreeMap::<u32, (f64, f64)>::new();
-    for (i, &length) in lengths
-        .iter()
-        .enumerate()
-        .filter(|(_, length)| **length > 0)
-    {
+    for (i, &length) in lengths.iter().enumerate().filter(|(_, length)| **length > 0) {
         let count = counts.entry(part(i)).or_default();
         *count = (count.0 + 1.0, count.1 + length as f64);
     }

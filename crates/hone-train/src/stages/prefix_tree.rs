@@ -26,9 +26,7 @@ pub fn prefix_tree(samples: &[(&[Row], f64)]) -> Vec<Vec<Vec<f64>>> {
     if samples.is_empty() {
         return out;
     }
-    let value = |members: &[usize]| {
-        members.iter().map(|&i| samples[i].1).sum::<f64>() / members.len() as f64
-    };
+    let value = |members: &[usize]| members.iter().map(|&i| samples[i].1).sum::<f64>() / members.len() as f64;
     let everyone: Vec<usize> = (0..samples.len()).collect();
     let root = value(&everyone);
     let mut open = vec![(everyone, Place::default(), root)];
@@ -119,11 +117,7 @@ mod tests {
             [row(&[7, 4, 2, 3])],
             [row(&[7, 4, 2, 3])],
         ];
-        let samples: Vec<(&[Row], f64)> = rows
-            .iter()
-            .map(|r| &r[..])
-            .zip([1.0, 0.0, 0.0, 0.0])
-            .collect();
+        let samples: Vec<(&[Row], f64)> = rows.iter().map(|r| &r[..]).zip([1.0, 0.0, 0.0, 0.0]).collect();
         let tree = prefix_tree(&samples);
         assert_eq!(tree[0], [[0.0, 0.25, 0.5, 0.0]]);
         assert_eq!(tree[1], [[0.0, 0.25, -0.5, 0.0]]);

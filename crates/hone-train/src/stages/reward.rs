@@ -34,12 +34,7 @@ impl Reward {
     pub fn validate(&self) -> Result<(), StageError> {
         for (i, term) in self.terms.iter().enumerate() {
             let key = |name| format!("reward.terms[{i}].{name}");
-            check(
-                term.weight.is_finite(),
-                &key("weight"),
-                term.weight,
-                "a finite number",
-            )?;
+            check(term.weight.is_finite(), &key("weight"), term.weight, "a finite number")?;
             check(
                 !term.part.is_empty(),
                 &key("part"),
@@ -68,15 +63,11 @@ impl Reward {
     /// The total of one rollout, and what each term put in, in the order of the terms.
     pub fn total(&self, rollout: &Rollout) -> Result<(f64, Vec<f64>), StageError> {
         let part = |name: &str| {
-            rollout
-                .parts
-                .get(name)
-                .copied()
-                .ok_or_else(|| StageError::MissingPart {
-                    id: rollout.id.clone(),
-                    part: name.into(),
-                    have: rollout.parts.keys().cloned().collect::<Vec<_>>().join(", "),
-                })
+            rollout.parts.get(name).copied().ok_or_else(|| StageError::MissingPart {
+                id: rollout.id.clone(),
+                part: name.into(),
+                have: rollout.parts.keys().cloned().collect::<Vec<_>>().join(", "),
+            })
         };
         let mut inputs = Vec::with_capacity(self.terms.len());
         for term in &self.terms {
@@ -115,10 +106,7 @@ impl Reward {
                 .zip(inputs)
                 .map(|(term, value)| json!({ "part": term.part, "value": value }))
                 .collect();
-            totals.insert(
-                rollout.id.clone(),
-                json!({ "total": total, "terms": terms }),
-            );
+            totals.insert(rollout.id.clone(), json!({ "total": total, "terms": terms }));
         }
         Ok(StageReport::new(
             "reward",

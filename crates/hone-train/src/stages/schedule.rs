@@ -132,11 +132,6 @@ mod tests {
             warmup: 0,
             floor: 0.5,
         };
-        assert!(
-            idle.validate("lr")
-                .unwrap_err()
-                .to_string()
-                .contains("lr.floor")
-        );
+        assert!(idle.validate("lr").unwrap_err().to_string().contains("lr.floor"));
     }
 }

@@ -63,13 +63,8 @@ impl Select {
 
     /// Leaves out what is not the policy's.
     pub fn valid(&self, rollouts: Vec<Rollout>) -> (Vec<Rollout>, StageReport) {
-        let policy_failed = rollouts
-            .iter()
-            .filter(|r| r.validity == Validity::PolicyFailed)
-            .count();
-        let (kept, out): (Vec<_>, Vec<_>) = rollouts
-            .into_iter()
-            .partition(|r| r.validity != Validity::InfraFailed);
+        let policy_failed = rollouts.iter().filter(|r| r.validity == Validity::PolicyFailed).count();
+        let (kept, out): (Vec<_>, Vec<_>) = rollouts.into_iter().partition(|r| r.validity != Validity::InfraFailed);
         let dropped = out
             .into_iter()
             .map(|r| Dropped {
@@ -101,10 +96,7 @@ impl Select {
             } else if flat && self.drop_equal {
                 reasons.insert(
                     group,
-                    format!(
-                        "zero variance: every reward of group {group} is {}",
-                        rewards[0]
-                    ),
+                    format!("zero variance: every reward of group {group} is {}", rewards[0]),
                 );
             }
         }

@@ -77,13 +77,7 @@ pub fn ratio(l: f64, l_old: f64) -> (f64, bool) {
 /// The policy term of a token, and whether a bound of [`Clip`] decided it.
 ///
 /// `clipped_ratio`: C = max(-A r, -A clip(r, 1 - e_l, 1 + e_h)); with dual clip and A < 0, min(C, -c A).
-pub fn policy(
-    surrogate: Surrogate,
-    clip: &Clip,
-    advantage: f64,
-    l: f64,
-    l_old: f64,
-) -> (Slope, bool) {
+pub fn policy(surrogate: Surrogate, clip: &Clip, advantage: f64, l: f64, l_old: f64) -> (Slope, bool) {
     let (r, clamped) = ratio(l, l_old);
     let slope = if clamped { 0.0 } else { -advantage * r };
     let plain = Slope {
@@ -204,33 +198,15 @@ mod tests {
             (KlEstimator::K3, 0.148721, 0.106531),
             (KlEstimator::None, 0.0, 0.0),
         ] {
-            assert!(
-                (kl(estimator, -1.5, -1.0).value - plus).abs() < 5e-7,
-                "{estimator:?}"
-            );
-            assert!(
-                (kl(estimator, -1.0, -1.5).value - minus).abs() < 5e-7,
-                "{estimator:?}"
-            );
+            assert!((kl(estimator, -1.5, -1.0).value - plus).abs() < 5e-7, "{estimator:?}");
+            assert!((kl(estimator, -1.0, -1.5).value - minus).abs() < 5e-7, "{estimator:?}");
         }
     }
 
     #[test]
     fn clamps_bound_value_and_slope() {
-        assert_eq!(
-            kl(KlEstimator::K3, -30.0, 0.0),
-            Slope {
-                value: 10.0,
-                dl: 0.0
-            }
-        );
-        assert_eq!(
-            kl(KlEstimator::K3, 0.0, -30.0),
-            Slope {
-                value: 10.0,
-                dl: 0.0
-            }
-        );
+        assert_eq!(kl(KlEstimator::K3, -30.0, 0.0), Slope { value: 10.0, dl: 0.0 });
+        assert_eq!(kl(KlEstimator::K3, 0.0, -30.0), Slope { value: 10.0, dl: 0.0 });
         let (slope, _) = policy(Surrogate::Ratio, &Clip::OFF, 1.0, 0.0, -50.0);
         assert_eq!(
             slope,
@@ -243,11 +219,7 @@ mod tests {
 
     #[test]
     fn at_ratio_one_every_surrogate_has_the_gradient_of_reinforce() {
-        for surrogate in [
-            Surrogate::LogProb,
-            Surrogate::Ratio,
-            Surrogate::ClippedRatio,
-        ] {
+        for surrogate in [Surrogate::LogProb, Surrogate::Ratio, Surrogate::ClippedRatio] {
             for a in [-2.0, 0.0, 0.5] {
                 assert_eq!(policy(surrogate, &Clip::default(), a, -0.7, -0.7).0.dl, -a);
             }

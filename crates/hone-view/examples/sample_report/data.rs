@@ -2,13 +2,10 @@
 
 use hone_score::Rate;
 use hone_trace::{
-    Approval, EndReason, Episode, FinishReason, ModelCall, Outcome, Prompt, SCHEMA,
-    SamplingSettings, Score, ScorePart, Stream, Timing, ToolCall, ToolErrorClass, ToolFailure,
-    Turn,
+    Approval, EndReason, Episode, FinishReason, ModelCall, Outcome, Prompt, SCHEMA, SamplingSettings, Score, ScorePart,
+    Stream, Timing, ToolCall, ToolErrorClass, ToolFailure, Turn,
 };
-use hone_view::{
-    Curve, EpisodePair, Fact, KindRow, NextStep, Panel, PhaseTime, ResultRow, Role, RunReport, Unit,
-};
+use hone_view::{Curve, EpisodePair, Fact, KindRow, NextStep, Panel, PhaseTime, ResultRow, Role, RunReport, Unit};
 use serde_json::{Value, json};
 
 pub fn report() -> RunReport {
@@ -58,14 +55,13 @@ fn facts() -> Vec<Fact> {
 }
 
 fn results() -> Vec<ResultRow> {
-    let row =
-        |name: &str, about: &str, role, greedy: Option<u64>, sampled: Option<u64>| ResultRow {
-            name: name.into(),
-            about: about.into(),
-            role,
-            greedy: greedy.and_then(|c| Rate::of(c, 200)),
-            sampled: sampled.and_then(|c| Rate::of(c, 200)),
-        };
+    let row = |name: &str, about: &str, role, greedy: Option<u64>, sampled: Option<u64>| ResultRow {
+        name: name.into(),
+        about: about.into(),
+        role,
+        greedy: greedy.and_then(|c| Rate::of(c, 200)),
+        sampled: sampled.and_then(|c| Rate::of(c, 200)),
+    };
     vec![
         row(
             "before training",
@@ -123,13 +119,7 @@ fn results() -> Vec<ResultRow> {
             Some(1),
             None,
         ),
-        row(
-            "do nothing",
-            "answers at once",
-            Role::Baseline,
-            Some(6),
-            None,
-        ),
+        row("do nothing", "answers at once", Role::Baseline, Some(6), None),
     ]
 }
 
@@ -188,12 +178,8 @@ fn panels() -> Vec<Panel> {
             "Cross-entropy of the demonstrated answers.",
             nats.clone(),
             vec![
-                curve("held-out", 600, 50, 0.01, &|x| {
-                    0.19 + 2.8 * (-x / 40.0).exp()
-                }),
-                curve("training", 600, 1, 0.12, &|x| {
-                    0.16 + 2.9 * (-x / 40.0).exp()
-                }),
+                curve("held-out", 600, 50, 0.01, &|x| 0.19 + 2.8 * (-x / 40.0).exp()),
+                curve("training", 600, 1, 0.12, &|x| 0.16 + 2.9 * (-x / 40.0).exp()),
             ],
         ),
         panel(
@@ -229,30 +215,22 @@ fn panels() -> Vec<Panel> {
             "Entropy",
             "Of the sampling distribution, per token.",
             nats.clone(),
-            vec![curve("entropy", 160, 1, 0.02, &|x| {
-                0.05 + 0.13 * (-x / 60.0).exp()
-            })],
+            vec![curve("entropy", 160, 1, 0.02, &|x| 0.05 + 0.13 * (-x / 60.0).exp())],
         ),
         panel(
             "Groups without signal",
             "All rollouts of the group got the same reward.",
             Unit::Fraction,
             vec![
-                curve("all solved", 160, 2, 0.08, &|x| {
-                    0.1 + 0.55 * (1.0 - (-x / 60.0).exp())
-                }),
-                curve("none solved", 160, 2, 0.05, &|x| {
-                    0.04 + 0.24 * (-x / 35.0).exp()
-                }),
+                curve("all solved", 160, 2, 0.08, &|x| 0.1 + 0.55 * (1.0 - (-x / 60.0).exp())),
+                curve("none solved", 160, 2, 0.05, &|x| 0.04 + 0.24 * (-x / 35.0).exp()),
             ],
         ),
         panel(
             "Clipped tokens",
             "Tokens whose probability ratio left the trust region.",
             Unit::Fraction,
-            vec![curve("clipped", 160, 1, 0.002, &|x| {
-                0.004 + 0.004 * (-x / 50.0).exp()
-            })],
+            vec![curve("clipped", 160, 1, 0.002, &|x| 0.004 + 0.004 * (-x / 50.0).exp())],
         ),
         panel(
             "KL to the SFT model",
@@ -281,18 +259,8 @@ fn episodes() -> Vec<EpisodePair> {
             &customer.to_string(),
             None,
         )
-        .call(
-            "list_orders",
-            json!({"customer": "C-318"}),
-            &orders.to_string(),
-            None,
-        )
-        .call(
-            "get_order",
-            json!({"order": "O-2207"}),
-            &order.to_string(),
-            None,
-        )
+        .call("list_orders", json!({"customer": "C-318"}), &orders.to_string(), None)
+        .call("get_order", json!({"order": "O-2207"}), &order.to_string(), None)
         .call(
             "refund_item",
             json!({"order": "O-2207", "item": "I-77"}),
@@ -322,40 +290,15 @@ fn episodes() -> Vec<EpisodePair> {
             "not a tool call: the JSON ends early",
         )
         .answer("", false, EndReason::MaxTurns);
-    let late_ask =
-        "Please refund order O-0871. It came some weeks ago, but I never used the kettle.";
+    let late_ask = "Please refund order O-0871. It came some weeks ago, but I never used the kettle.";
     let late = json!({"order": "O-0871", "delivered": "day 3", "today": "day 52"});
     let late_before = Recorder::new("refund/too late", late_ask)
-        .call(
-            "get_order",
-            json!({"order": "O-0871"}),
-            &late.to_string(),
-            None,
-        )
-        .call(
-            "refund_order",
-            json!({"order": "O-0871"}),
-            r#"{"refunded":34}"#,
-            None,
-        )
-        .answer(
-            "I refunded 34 for order O-0871.",
-            false,
-            EndReason::Answered,
-        );
+        .call("get_order", json!({"order": "O-0871"}), &late.to_string(), None)
+        .call("refund_order", json!({"order": "O-0871"}), r#"{"refunded":34}"#, None)
+        .answer("I refunded 34 for order O-0871.", false, EndReason::Answered);
     let late_after = Recorder::new("refund/too late", late_ask)
-        .call(
-            "get_order",
-            json!({"order": "O-0871"}),
-            &late.to_string(),
-            None,
-        )
-        .call(
-            "get_policy",
-            json!({"about": "refund"}),
-            r#"{"refund_days":30}"#,
-            None,
-        )
+        .call("get_order", json!({"order": "O-0871"}), &late.to_string(), None)
+        .call("get_policy", json!({"about": "refund"}), r#"{"refund_days":30}"#, None)
         .answer(
             "I'm sorry: refunds end 30 days after delivery, and this order came 49 days ago.",
             true,
@@ -454,14 +397,7 @@ impl Recorder {
         id
     }
 
-    fn tool(
-        mut self,
-        name: &str,
-        raw: &str,
-        arguments: Value,
-        shown: &str,
-        error: Option<ToolErrorClass>,
-    ) -> Self {
+    fn tool(mut self, name: &str, raw: &str, arguments: Value, shown: &str, error: Option<ToolErrorClass>) -> Self {
         let model_call = Some(self.model(raw));
         let id = self.0.tool_calls.len() as u32;
         self.0.tool_calls.push(ToolCall {
@@ -487,13 +423,7 @@ impl Recorder {
         self
     }
 
-    fn call(
-        self,
-        name: &str,
-        arguments: Value,
-        shown: &str,
-        error: Option<ToolErrorClass>,
-    ) -> Self {
+    fn call(self, name: &str, arguments: Value, shown: &str, error: Option<ToolErrorClass>) -> Self {
         let raw = format!("<call>{name} {arguments}</call>");
         self.tool(name, &raw, arguments, shown, error)
     }
@@ -526,11 +456,7 @@ impl Recorder {
             value,
             parts,
         }];
-        self.0.outcome = if ok {
-            Outcome::Ok
-        } else {
-            Outcome::PolicyFailed
-        };
+        self.0.outcome = if ok { Outcome::Ok } else { Outcome::PolicyFailed };
         self.0.end = end;
         self.0
     }

@@ -7,11 +7,7 @@ use hone_view::{Look, MetricLog, chart};
 use std::path::PathBuf;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let dir = PathBuf::from(
-        std::env::args()
-            .nth(1)
-            .ok_or("say where to write: sample_report DIR")?,
-    );
+    let dir = PathBuf::from(std::env::args().nth(1).ok_or("say where to write: sample_report DIR")?);
     std::fs::create_dir_all(&dir)?;
     let report = data::report();
     report.write(&dir.join("report.html"))?;

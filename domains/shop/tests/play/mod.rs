@@ -4,8 +4,8 @@
 use hone_env::{Split, Task, Taskset};
 use hone_model::{AgentTurn, Message};
 use hone_trace::{
-    Approval, EndReason, Episode, FinishReason, ModelCall, Outcome, Prompt, SCHEMA,
-    SamplingSettings, Score, Stream, ToolCall, ToolFailure, Turn,
+    Approval, EndReason, Episode, FinishReason, ModelCall, Outcome, Prompt, SCHEMA, SamplingSettings, Score, Stream,
+    ToolCall, ToolFailure, Turn,
 };
 
 /// A played episode.
@@ -63,13 +63,9 @@ fn model_call(id: u32, text: String) -> ModelCall {
 /// Let a script play a task, and score the episode.
 pub fn play(shop: &dyn Taskset, task: &Task, script: &str) -> Played {
     let mut world = shop.environment();
-    world
-        .reset(task)
-        .expect("the shop's own task fits its environment");
+    world.reset(task).expect("the shop's own task fits its environment");
     let stream = Stream::new(5).named(&task.id);
-    let mut script = shop
-        .script(script, task, &stream)
-        .expect("the script is on offer");
+    let mut script = shop.script(script, task, &stream).expect("the script is on offer");
     let mut messages = vec![Message::User(task.instruction.clone())];
     let mut episode = Episode {
         schema: SCHEMA,
@@ -108,10 +104,9 @@ pub fn play(shop: &dyn Taskset, task: &Task, script: &str) -> Played {
             episode.end = EndReason::Answered;
             break;
         };
-        episode.model_calls.push(model_call(
-            id,
-            format!("{{\"{}\":{}}}", call.name, call.arguments),
-        ));
+        episode
+            .model_calls
+            .push(model_call(id, format!("{{\"{}\":{}}}", call.name, call.arguments)));
         let before = world.state_hash();
         let result = world.call(&call.name, &call.arguments);
         let shown = result

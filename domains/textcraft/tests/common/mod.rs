@@ -5,9 +5,7 @@
 use hone_env::{Environment, Task, Taskset};
 use hone_model::{AgentTurn, Message};
 use hone_textcraft::Textcraft;
-use hone_trace::{
-    Approval, EndReason, Episode, Outcome, SCHEMA, Stream, Timing, ToolCall, ToolFailure,
-};
+use hone_trace::{Approval, EndReason, Episode, Outcome, SCHEMA, Stream, Timing, ToolCall, ToolFailure};
 use std::fmt::Write;
 use std::path::PathBuf;
 
@@ -35,9 +33,7 @@ pub struct Played {
 pub fn play(textcraft: &Textcraft, task: &Task, script: &str, stream: &Stream) -> Played {
     let mut environment = textcraft.environment();
     environment.reset(task).expect("the taskset's own task");
-    let mut script = textcraft
-        .script(script, task, stream)
-        .expect("a script on offer");
+    let mut script = textcraft.script(script, task, stream).expect("a script on offer");
     let mut messages = vec![Message::User(task.instruction.clone())];
     let mut tool_calls = vec![];
     let end = loop {
@@ -51,9 +47,7 @@ pub fn play(textcraft: &Textcraft, task: &Task, script: &str, stream: &Stream) -
         };
         let before = environment.state_hash();
         let result = environment.call(&call.name, &call.arguments);
-        let shown = result
-            .as_ref()
-            .map_or_else(|e| e.message.clone(), |o| o.text.clone());
+        let shown = result.as_ref().map_or_else(|e| e.message.clone(), |o| o.text.clone());
         tool_calls.push(ToolCall {
             id: tool_calls.len() as u32,
             model_call: None,

@@ -56,10 +56,7 @@ fn at_ratio_one_every_preset_is_the_advantage_times_its_mean() {
 #[test]
 fn prefix_tree_credits_the_fork_and_not_the_prompt() {
     let preset = method("prefix_tree").unwrap();
-    let rollouts = vec![
-        rollout("a", 0, 1.0, &[1, 2, 3]),
-        rollout("b", 0, 0.0, &[1, 2, 4]),
-    ];
+    let rollouts = vec![rollout("a", 0, 1.0, &[1, 2, 3]), rollout("b", 0, 0.0, &[1, 2, 4])];
     let prepared = preset.prepare(rollouts).unwrap();
     let unit = 0.5 / (0.5f64.sqrt() + 1e-6);
     assert_eq!(prepared.rows[0].advantage, [0.0, 0.0, unit]);
@@ -69,10 +66,7 @@ fn prefix_tree_credits_the_fork_and_not_the_prompt() {
         &json!({ "advantage": { "negative_scale": 0.5, "scale": "none" } }),
     )
     .unwrap();
-    let rollouts = vec![
-        rollout("a", 0, 1.0, &[1, 2, 3]),
-        rollout("b", 0, 0.0, &[1, 2, 4]),
-    ];
+    let rollouts = vec![rollout("a", 0, 1.0, &[1, 2, 3]), rollout("b", 0, 0.0, &[1, 2, 4])];
     let prepared = halved.prepare(rollouts).unwrap();
     assert_eq!(
         (prepared.rows[0].advantage[2], prepared.rows[1].advantage[2]),
@@ -83,24 +77,14 @@ fn prefix_tree_credits_the_fork_and_not_the_prompt() {
 #[test]
 fn rewards_are_composed_from_parts() {
     let mut one = rollout("a", 0, 0.0, &[1, 2]);
-    one.parts = BTreeMap::from([
-        ("state".into(), 1.0),
-        ("said".into(), 0.5),
-        ("fast".into(), 0.2),
-    ]);
+    one.parts = BTreeMap::from([("state".into(), 1.0), ("said".into(), 0.5), ("fast".into(), 0.2)]);
     let mut two = one.clone();
     two.id = "b".into();
     two.parts.insert("state".into(), 0.0);
     let terms = json!([{ "part": "state", "weight": 2 }, { "part": "said", "weight": 0.5 }, { "part": "fast", "weight": 1.0, "gate": "state" }]);
     let method = Method::resolve("grpo", &json!({ "reward": { "terms": terms } })).unwrap();
-    assert_eq!(
-        method.reward.total(&one).unwrap(),
-        (2.45, vec![2.0, 0.25, 0.2])
-    );
-    assert_eq!(
-        method.reward.total(&two).unwrap(),
-        (0.25, vec![0.0, 0.25, 0.0])
-    );
+    assert_eq!(method.reward.total(&one).unwrap(), (2.45, vec![2.0, 0.25, 0.2]));
+    assert_eq!(method.reward.total(&two).unwrap(), (0.25, vec![0.0, 0.25, 0.0]));
     let prepared = method.prepare(vec![one, two.clone()]).unwrap();
     assert_eq!(prepared.reports[1].values["rewards"]["a"]["total"], 2.45);
     two.parts.remove("said");
@@ -201,11 +185,7 @@ fn settings_are_validated_by_name() {
             json!({ "objective": { "kl": { "beta": 0.1 } } }),
             "objective.kl.beta",
         ),
-        (
-            "grpo",
-            json!({ "objective": { "entropy": -1 } }),
-            "objective.entropy",
-        ),
+        ("grpo", json!({ "objective": { "entropy": -1 } }), "objective.entropy"),
         (
             "dr_grpo",
             json!({ "objective": { "aggregation": { "pad": 0 } } }),
@@ -238,10 +218,7 @@ fn settings_are_validated_by_name() {
         ),
         ("grpo", json!([]), "`method` cannot be []"),
     ] {
-        let error = Method::resolve(preset, &overrides)
-            .map(|_| ())
-            .unwrap_err()
-            .to_string();
+        let error = Method::resolve(preset, &overrides).map(|_| ()).unwrap_err().to_string();
         assert!(error.contains(message), "{overrides}: {error}");
     }
     assert!(serde_json::from_value::<Method>(json!({ "objetive": {} })).is_err());
@@ -268,17 +245,7 @@ fn explain_gives_the_contract() {
         .iter()
         .map(|s| s["stage"].as_str().unwrap())
         .collect();
-    assert_eq!(
-        stages,
-        [
-            "select",
-            "reward",
-            "filter",
-            "advantage",
-            "rows",
-            "objective"
-        ]
-    );
+    assert_eq!(stages, ["select", "reward", "filter", "advantage", "rows", "objective"]);
     assert_eq!(out["stages"][2]["dropped"][0]["id"], "c");
     let token = &out["tokens"][0];
     assert_eq!(
@@ -308,24 +275,10 @@ fn explain_gives_the_contract() {
         .map(|t| t["loss"].as_f64().unwrap())
         .sum();
     assert_eq!(out["loss"].as_f64().unwrap(), sum);
-    let keys: Vec<_> = token
-        .as_object()
-        .unwrap()
-        .keys()
-        .map(String::as_str)
-        .collect();
+    let keys: Vec<_> = token.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(
         keys,
-        [
-            "advantage",
-            "clip",
-            "grad",
-            "loss",
-            "pos",
-            "ratio",
-            "rollout",
-            "weight"
-        ]
+        ["advantage", "clip", "grad", "loss", "pos", "ratio", "rollout", "weight"]
     );
     assert!(
         explain(&json!({ "preset": "grpo" }))
@@ -334,12 +287,7 @@ fn explain_gives_the_contract() {
             .contains("missing field `rollouts`")
     );
     let stray = json!({ "preset": "grpo", "rollouts": [], "now": { "x": [] } });
-    assert!(
-        explain(&stray)
-            .unwrap_err()
-            .to_string()
-            .contains("rollout `x`")
-    );
+    assert!(explain(&stray).unwrap_err().to_string().contains("rollout `x`"));
 }
 
 #[test]
@@ -358,10 +306,7 @@ fn bad_rollouts_are_named() {
     let nan = vec![rollout("a", 0, f64::NAN, &[1, 2])];
     assert!(matches!(
         Method::default().prepare(nan),
-        Err(StageError::NonFinite {
-            what: "the reward",
-            ..
-        })
+        Err(StageError::NonFinite { what: "the reward", .. })
     ));
 }
 
@@ -375,25 +320,16 @@ fn any_row() -> impl Strategy<Value = Row> {
 }
 
 fn any_rollout() -> impl Strategy<Value = Rollout> {
-    let validity = prop::sample::select(vec![
-        Validity::Ok,
-        Validity::PolicyFailed,
-        Validity::InfraFailed,
-    ]);
+    let validity = prop::sample::select(vec![Validity::Ok, Validity::PolicyFailed, Validity::InfraFailed]);
     let end = prop::sample::select(vec![EndReason::Answered, EndReason::MaxTokens]);
-    (
-        0u64..4,
-        0u32..3,
-        validity,
-        end,
-        prop::collection::vec(any_row(), 0..3),
-    )
-        .prop_map(|(group, reward, validity, end, rows)| Rollout {
+    (0u64..4, 0u32..3, validity, end, prop::collection::vec(any_row(), 0..3)).prop_map(
+        |(group, reward, validity, end, rows)| Rollout {
             validity,
             end,
             rows,
             ..rollout("", group, f64::from(reward) / 2.0, &[])
-        })
+        },
+    )
 }
 
 fn any_rollouts() -> impl Strategy<Value = Vec<Rollout>> {

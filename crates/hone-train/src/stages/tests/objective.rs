@@ -29,11 +29,7 @@ const MODES: [AggregationMode; 4] = [
 ];
 
 fn aggregate(mode: AggregationMode, scope: Scope, rows: &[TrainRow], micro: &[u32]) -> f64 {
-    let pad = if mode == AggregationMode::SumOverPad {
-        8
-    } else {
-        0
-    };
+    let pad = if mode == AggregationMode::SumOverPad { 8 } else { 0 };
     let settings = Objective {
         aggregation: Aggregation { mode, scope, pad },
         ..Objective::default()
@@ -52,10 +48,7 @@ fn total(settings: &Objective, rows: &[TrainRow], micro: &[u32]) -> f64 {
 #[test]
 fn golden_aggregations() {
     // At ratio 1 the loss of a token is -A: token losses [2, 2] and [0, 0, 0, 2].
-    let rows = [
-        sampled("a", &[-2.0, -2.0]),
-        sampled("b", &[0.0, 0.0, 0.0, -2.0]),
-    ];
+    let rows = [sampled("a", &[-2.0, -2.0]), sampled("b", &[0.0, 0.0, 0.0, -2.0])];
     for (mode, global, micro) in MODES
         .iter()
         .zip([1.0, 3.0, 1.25, 0.75])
@@ -87,28 +80,18 @@ fn golden_aggregations() {
 
 #[test]
 fn rows_without_sampled_tokens_count_nowhere() {
-    let rows = [
-        sampled("a", &[-2.0, -2.0]),
-        sampled("b", &[0.0, 0.0, 0.0, -2.0]),
-    ];
+    let rows = [sampled("a", &[-2.0, -2.0]), sampled("b", &[0.0, 0.0, 0.0, -2.0])];
     let mut empty = sampled("c", &[-9.0, -9.0]);
     empty.row.mask = vec![false, false];
     let more = [rows[0].clone(), empty, rows[1].clone()];
     for mode in MODES {
         let want = aggregate(mode, Scope::Global, &rows, &[]);
         assert_eq!(aggregate(mode, Scope::Global, &more, &[]), want, "{mode:?}");
-        assert_eq!(
-            aggregate(mode, Scope::Micro, &more, &[0, 1, 0]),
-            want,
-            "{mode:?}"
-        );
+        assert_eq!(aggregate(mode, Scope::Micro, &more, &[0, 1, 0]), want, "{mode:?}");
     }
     let batch = BatchObjective::new(&Objective::default(), &more[1..2], &[]).unwrap();
     let row = batch.row(0, &[f32::NAN, f32::NAN], &[]).unwrap();
-    assert_eq!(
-        (row.loss, row.dlogp, row.sums.tokens),
-        (0.0, vec![0.0, 0.0], 0)
-    );
+    assert_eq!((row.loss, row.dlogp, row.sums.tokens), (0.0, vec![0.0, 0.0], 0));
 }
 
 /// Random rows and log-probabilities now.
@@ -125,16 +108,9 @@ fn random_batch(seed: u64) -> (Vec<TrainRow>, Vec<Vec<f64>>, Vec<Vec<f64>>) {
         let mask: Vec<bool> = (0..n).map(|_| uniform(0.0, 1.0) < 0.7).collect();
         let old: Vec<f32> = (0..n).map(|_| uniform(-3.0, -0.1) as f32).collect();
         let reference: Vec<f32> = old.iter().map(|l| l + uniform(-0.8, 0.8) as f32).collect();
-        now.push(
-            old.iter()
-                .map(|&l| f64::from(l) + uniform(-0.6, 0.6))
-                .collect(),
-        );
+        now.push(old.iter().map(|&l| f64::from(l) + uniform(-0.6, 0.6)).collect());
         entropy.push((0..n).map(|_| uniform(0.0, 2.0)).collect());
-        let advantage = mask
-            .iter()
-            .map(|&m| if m { uniform(-2.0, 2.0) } else { 0.0 })
-            .collect();
+        let advantage = mask.iter().map(|&m| if m { uniform(-2.0, 2.0) } else { 0.0 }).collect();
         let row = Row {
             ids: vec![1; n],
             mask,
@@ -177,16 +153,8 @@ fn all_objectives() -> Vec<Objective> {
     for (surrogate, clip) in clips {
         for (estimator, mode) in kls.into_iter().flat_map(|k| MODES.map(|m| (k, m))) {
             for scope in [Scope::Global, Scope::Micro] {
-                let beta = if estimator == KlEstimator::None {
-                    0.0
-                } else {
-                    0.3
-                };
-                let pad = if mode == AggregationMode::SumOverPad {
-                    16
-                } else {
-                    0
-                };
+                let beta = if estimator == KlEstimator::None { 0.0 } else { 0.3 };
+                let pad = if mode == AggregationMode::SumOverPad { 16 } else { 0 };
                 let aggregation = Aggregation { mode, scope, pad };
                 out.push(Objective {
                     surrogate,
@@ -228,17 +196,8 @@ fn finite_differences_of_the_whole_loss() {
                 let row = batch.row(i, &now[i], &entropy[i]).unwrap();
                 clipped += row.sums.clipped;
                 for j in 0..now[i].len() {
-                    let (old, reference) = (
-                        rows[i].row.old()[j],
-                        rows[i].row.logp_ref.as_ref().unwrap()[j],
-                    );
-                    if from_kink(
-                        &settings.clip,
-                        now[i][j],
-                        f64::from(old),
-                        f64::from(reference),
-                    ) < 1e-3
-                    {
+                    let (old, reference) = (rows[i].row.old()[j], rows[i].row.logp_ref.as_ref().unwrap()[j]);
+                    if from_kink(&settings.clip, now[i][j], f64::from(old), f64::from(reference)) < 1e-3 {
                         continue;
                     }
                     let shifted = |by: f64| {
@@ -273,8 +232,7 @@ fn finite_differences_of_the_whole_loss() {
 #[test]
 fn masked_tokens_do_not_matter() {
     let (rows, now, entropy) = random_batch(7);
-    let (mut other, mut other_now, mut other_entropy) =
-        (rows.clone(), now.clone(), entropy.clone());
+    let (mut other, mut other_now, mut other_entropy) = (rows.clone(), now.clone(), entropy.clone());
     for (i, row) in other.iter_mut().enumerate() {
         for j in 0..row.row.ids.len() {
             if !row.row.mask[j] {
@@ -374,10 +332,7 @@ fn bad_numbers_are_named() {
     let batch = BatchObjective::new(&entropy, &rows, &[]).unwrap();
     assert!(matches!(
         batch.row(0, &[-1.0f32, -1.0], &[]),
-        Err(StageError::Length {
-            what: "entropies",
-            ..
-        })
+        Err(StageError::Length { what: "entropies", .. })
     ));
 }
 
@@ -391,19 +346,11 @@ fn diagnostics_count_what_happened() {
     diagnostics.add(&batch.row(1, &[ln(0.9), ln(1.1)], &[0.2, 0.6]).unwrap());
     let stats = diagnostics.finish(0.25, Spread::of(&rows));
     assert_eq!(
-        (
-            stats.rows,
-            stats.tokens,
-            stats.clip_fraction,
-            stats.zero_variance_share
-        ),
+        (stats.rows, stats.tokens, stats.clip_fraction, stats.zero_variance_share),
         (2, 4, 0.25, 0.25)
     );
     assert!((stats.loss - (-1.2 - 1.0 + 0.9) / 4.0).abs() < 1e-12);
-    assert!(
-        (stats.ratio_error - 0.7 / 4.0).abs() < 1e-12
-            && (stats.ratio_error_max - 0.5).abs() < 1e-12
-    );
+    assert!((stats.ratio_error - 0.7 / 4.0).abs() < 1e-12 && (stats.ratio_error_max - 0.5).abs() < 1e-12);
     let k3 = |r: f64| r - 1.0 - r.ln();
     assert!((stats.approx_kl - (k3(1.5) + k3(0.9) + k3(1.1)) / 4.0).abs() < 1e-12);
     assert!((stats.entropy - 0.5).abs() < 1e-12);
