@@ -262,7 +262,11 @@ impl Step {
                 (None, None) => return None,
             },
             Self::List => ("list_orders", json!({"customer": facts.customer.as_ref()?})),
-            Self::Get => ("get_order", json!({"order": order?})),
+            // Whoever found the order by its item says so, and the tool compares.
+            Self::Get => match &request.item {
+                Some(item) if request.order.is_none() => ("get_order", json!({"item": item, "order": order?})),
+                _ => ("get_order", json!({"order": order?})),
+            },
             Self::Stock => ("get_stock", json!({"color": color?, "item": facts.item.as_ref()?})),
             Self::Do(Deed::Cancelled) => ("cancel_order", json!({"order": order?})),
             Self::Do(Deed::Refunded) => ("refund_order", json!({"order": order?})),

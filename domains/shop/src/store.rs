@@ -217,6 +217,9 @@ impl Store {
             }
             "get_order" => {
                 let order = self.order(arguments)?;
+                if arguments.get("item").is_some_and(|item| *item != *order.item) {
+                    return Err(ToolError::tool(format!("{} is for {}", order.id, order.item)));
+                }
                 Ok(match order.status {
                     Status::Delivered => {
                         json!({"days": format!("{:02}", order.days), "item": order.item, "status": order.status})

@@ -36,6 +36,17 @@ const APPENDS: Annotations = Annotations {
 
 fn spec(name: &str, description: &str, properties: &[(&str, Value)], annotations: Annotations) -> ToolSpec {
     let required: Vec<&str> = properties.iter().map(|(key, _)| *key).collect();
+    spec_with(name, description, properties, &required, annotations)
+}
+
+/// As [`spec`], with some of the properties required.
+fn spec_with(
+    name: &str,
+    description: &str,
+    properties: &[(&str, Value)],
+    required: &[&str],
+    annotations: Annotations,
+) -> ToolSpec {
     let properties: Map<String, Value> = properties
         .iter()
         .map(|(key, schema)| ((*key).to_owned(), schema.clone()))
@@ -81,10 +92,11 @@ pub static TOOLS: LazyLock<Vec<ToolSpec>> = LazyLock::new(|| {
             &[customer],
             READS,
         ),
-        spec(
+        spec_with(
             "get_order",
-            "Item and status of an order, and days since it was delivered.",
-            std::slice::from_ref(&order),
+            "Item and status of an order, and days since it was delivered. Give the item to have it compared.",
+            &[item.clone(), order.clone()],
+            &["order"],
             READS,
         ),
         spec(

@@ -135,6 +135,18 @@ fn errors_are_short_and_harmless() {
 }
 
 #[test]
+fn an_order_is_compared_with_the_item_it_is_asked_for() {
+    let (_, mut world) = world(1);
+    let state = world.state();
+    let order = &state["orders"][0];
+    let (id, item) = (order["id"].as_str().unwrap(), order["item"].as_str().unwrap());
+    let right = world.call("get_order", &json!({"item": item, "order": id})).unwrap();
+    assert_eq!(right.data, world.call("get_order", &json!({"order": id})).unwrap().data);
+    let wrong = world.call("get_order", &json!({"item": "nothing", "order": id})).unwrap_err();
+    assert_eq!(wrong.message, format!("{id} is for {item}"));
+}
+
+#[test]
 fn forks_and_hashes_take_microseconds() {
     let (_, world) = world(1);
     let start = std::time::Instant::now();

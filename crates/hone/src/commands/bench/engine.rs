@@ -5,6 +5,7 @@
 
 mod child;
 
+use super::neighbours::{DISTURBED, Neighbours};
 use super::{Better, Measured, Workspace};
 use crate::console::say;
 use anyhow::{Context, anyhow, bail, ensure};
@@ -34,7 +35,8 @@ const TORCH_PEER: &str = include_str!("torch_peer.py");
 /// Training step and sampling of the in-process engine.
 ///
 /// Training: cross-entropy and AdamW on 16 sequences of 256 tokens; a sample is a step. Sampling: 16 prompt tokens, 200
-/// sampled at temperature 1, for 1, 8 and 32 sequences; a sample is one such run. Each in a process of its own.
+/// sampled at temperature 1, for 1, 8 and 32 sequences; a sample is one such run. Each in a process of its own, and once
+/// more where other programs were busy meanwhile.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Measure this engine in turns with ours, on the same weights and data
@@ -230,32 +232,45 @@ impl Args {
         let mut samples: Vec<Samples> = engines.iter().map(|_| Samples::default()).collect();
         for round in 1..=self.rounds {
             for work in [Work::Train, Work::Sample] {
-                let mut reports = Vec::new();
-                for (engine, samples) in engines.iter().zip(&mut samples) {
-                    let report = engine.measure(work, dir.path())?;
-                    samples.add(work, &report);
-                    say(format!(
-                        "{} round {round}/{}: {:<6} {}",
-                        shape.name(),
-                        self.rounds,
-                        engine.name,
-                        report.line()
-                    ));
-                    reports.push(report);
+                let label = format!("{} round {round}/{}", shape.name(), self.rounds);
+                let (mut reports, disturbed) = turn(engines, work, dir.path(), &label)?;
+                if disturbed {
+                    say(format!("{label}: once more, for other programs were busy"));
+                    reports = turn(engines, work, dir.path(), &label)?.0;
                 }
-                if let [ours, peer] = &reports[..] {
-                    same(ours, peer).map_err(|what| {
-                        anyhow!(
-                            "{} and {} do not compute the same: {what}; their figures cannot be compared: report this",
-                            engines[0].name,
-                            engines[1].name
-                        )
-                    })?;
+                for (samples, report) in samples.iter_mut().zip(&reports) {
+                    samples.add(work, report);
                 }
             }
         }
         Ok(figures(shape, &job, &samples, engines.get(1).map(|engine| engine.name)))
     }
+}
+
+/// One measurement of each engine, and whether other programs disturbed any of them.
+fn turn(engines: &[Engine], work: Work, dir: &Path, label: &str) -> anyhow::Result<(Vec<Report>, bool)> {
+    let mut reports = Vec::new();
+    let mut disturbed = false;
+    for engine in engines {
+        let neighbours = Neighbours::watch();
+        let report = engine.measure(work, dir)?;
+        let others = neighbours.cores().filter(|others| *others > DISTURBED);
+        let note = others.map_or(String::new(), |others| format!(" (others used {others:.1} cores)"));
+        say(format!("{label}: {:<6} {}{note}", engine.name, report.line()));
+        disturbed |= others.is_some();
+        reports.push(report);
+    }
+    if let [ours, peer] = &reports[..] {
+        same(ours, peer).map_err(|what| {
+            let names = engines
+                .iter()
+                .map(|engine| engine.name)
+                .collect::<Vec<_>>()
+                .join(" and ");
+            anyhow!("{names} do not compute the same: {what}; their figures cannot be compared: report this")
+        })?;
+    }
+    Ok((reports, disturbed))
 }
 
 /// Write the model and the job for the children of both engines.

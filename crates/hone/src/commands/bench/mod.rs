@@ -5,10 +5,12 @@
 
 mod engine;
 mod env;
+mod neighbours;
 mod trace;
 
 use crate::console::{print, print_json, say, table};
 use anyhow::bail;
+use neighbours::{DISTURBED, Neighbours};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::io::ErrorKind;
@@ -50,19 +52,20 @@ impl Args {
         {
             return print_json(&report?);
         }
-        let load = load();
-        if let Some(load) = load.filter(|load| *load > BUSY) {
-            say(format!(
-                "other programs are busy (load {load:.1}): the figures will be worse than on a quiet machine"
-            ));
-        }
+        let neighbours = Neighbours::watch();
         let mut figures = match self.bench {
             Bench::Env(args) => args.run()?,
             Bench::Trace(args) => args.run()?,
             Bench::Engine(args) => args.run()?,
         };
+        let others = neighbours.cores();
         for figure in &mut figures {
-            figure.settings.insert("load".into(), json!(load));
+            figure.settings.insert("others".into(), json!(others));
+        }
+        if let Some(others) = others.filter(|others| *others > DISTURBED) {
+            say(format!(
+                "other programs used {others:.1} cores meanwhile; on a quiet machine the figures are better"
+            ));
         }
         if json {
             figures.iter().try_for_each(print_json)
@@ -99,8 +102,8 @@ struct Measured {
     better: Better,
     /// Number of our samples; the peer has as many.
     n: usize,
-    /// What was measured; `spread` (and `peer_spread`) are the 10th and 90th percentile of the samples, `load` the
-    /// machine's mean number of running threads in the minute before.
+    /// What was measured; `spread` (and `peer_spread`) are the 10th and 90th percentile of the samples, `others` the
+    /// cores that other programs used meanwhile.
     settings: Map<String, Value>,
 }
 
@@ -133,22 +136,6 @@ impl Measured {
         self.ratio = Some(self.value / value);
         self
     }
-}
-
-/// Load from which a machine counts as busy.
-const BUSY: f64 = 0.5;
-
-/// Mean number of threads that ran or could run in the last minute, where the system says.
-fn load() -> Option<f64> {
-    #[cfg(unix)]
-    {
-        let mut loads = [0.0];
-        // SAFETY: the pointer is valid for the one number that is asked for.
-        let found = unsafe { libc::getloadavg(loads.as_mut_ptr(), 1) };
-        (found == 1).then_some(loads[0])
-    }
-    #[cfg(not(unix))]
-    None
 }
 
 fn spread(samples: &[f64]) -> Value {
