@@ -628,8 +628,9 @@ impl Run<'_> {
         Ok(Measures::of(&self.play(&rollout, &jobs)?).success())
     }
 
-    /// The next training tasks, kinds with varying rewards first: a task of a kind with success `p` is taken with
-    /// probability `1 - focus + focus * 4 p (1 - p)`.
+    /// The next training tasks. A task of a kind that succeeds with probability `p` is taken with probability
+    /// `1 - focus * p`: what is solved makes room for what is not, so that a majority of like cases (refusals, say) does
+    /// not train away the minority.
     fn choose_tasks(&mut self, n: u64, focus: f64) -> Result<Vec<u64>, RunError> {
         let stream = self.stream().named("focus");
         let mut chosen = Vec::new();
@@ -639,7 +640,7 @@ impl Run<'_> {
             let take = if focus > 0.0 {
                 let task = self.taskset.task(Split::Train, index)?;
                 let p = self.state.kinds.get(&task.kind).copied().unwrap_or(0.5);
-                (1.0 - focus + focus * 4.0 * p * (1.0 - p)).max(FOCUS_FLOOR)
+                (1.0 - focus * p).max(FOCUS_FLOOR)
             } else {
                 1.0
             };

@@ -111,8 +111,8 @@ pub struct Rl {
     /// Optimiser.
     #[serde(default)]
     pub adamw: AdamW,
-    /// How strongly tasks are chosen by the variance of their kind's rewards: 0 takes them as they come, 1 hardly takes
-    /// kinds that always succeed or always fail.
+    /// How strongly tasks of kinds that already succeed make room for others: 0 takes tasks as they come, 1 hardly takes
+    /// solved kinds.
     #[serde(default)]
     pub focus: f64,
     /// Validate every so many steps (0: never).

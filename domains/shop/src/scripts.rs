@@ -85,8 +85,8 @@ impl Agent {
         let choice = match name {
             "expert" => Choice::Expert,
             "over_eager" => Choice::OverEager {
-                bold: stream.random_bool(0.65),
-                slips: stream.random_bool(0.15),
+                bold: stream.random_bool(0.5),
+                slips: stream.random_bool(0.1),
                 stream,
             },
             "do_nothing" => Choice::Replay(vec![Step::Say(Outcome::Status(Status::Shipped))].into_iter()),

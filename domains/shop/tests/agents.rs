@@ -40,7 +40,7 @@ fn the_over_eager_demonstrator_is_mediocre_and_errs_mostly_where_policy_forbids(
     let shop = Shop::new();
     let rate = success(&shop, Split::Train, "over_eager", 1000);
     println!("over_eager on train: {rate:.3}");
-    assert!((0.35..=0.60).contains(&rate), "{rate}");
+    assert!((0.50..=0.70).contains(&rate), "{rate}");
     let (mut kept, mut forbidden) = (0, 0);
     for index in 0..1000 {
         let task = shop.task(Split::Train, index).unwrap();
@@ -52,7 +52,7 @@ fn the_over_eager_demonstrator_is_mediocre_and_errs_mostly_where_policy_forbids(
     }
     let share = f64::from(kept) / f64::from(forbidden);
     println!("over_eager where policy forbids: {share:.3} of {forbidden}");
-    assert!((0.2..0.4).contains(&share), "{share}");
+    assert!((0.35..0.55).contains(&share), "{share}");
 }
 
 #[test]
@@ -187,8 +187,16 @@ fn tools_say_what_they_take() {
         );
         let properties = tool.input_schema["properties"].as_object().unwrap();
         let required = tool.input_schema["required"].as_array().unwrap();
-        let optional: Vec<_> = properties.keys().filter(|key| !required.contains(&json!(key))).collect();
-        assert_eq!(optional, if tool.name == "get_order" { vec!["item"] } else { vec![] }, "{}", tool.name);
+        let optional: Vec<_> = properties
+            .keys()
+            .filter(|key| !required.contains(&json!(key)))
+            .collect();
+        assert_eq!(
+            optional,
+            if tool.name == "get_order" { vec!["item"] } else { vec![] },
+            "{}",
+            tool.name
+        );
         let reads = tool.name.starts_with("find_") || tool.name.starts_with("get_") || tool.name.starts_with("list_");
         assert_eq!(tool.annotations.read_only_hint, reads, "{}", tool.name);
         assert!(!(tool.annotations.read_only_hint && tool.annotations.destructive_hint));

@@ -142,7 +142,9 @@ fn an_order_is_compared_with_the_item_it_is_asked_for() {
     let (id, item) = (order["id"].as_str().unwrap(), order["item"].as_str().unwrap());
     let right = world.call("get_order", &json!({"item": item, "order": id})).unwrap();
     assert_eq!(right.data, world.call("get_order", &json!({"order": id})).unwrap().data);
-    let wrong = world.call("get_order", &json!({"item": "nothing", "order": id})).unwrap_err();
+    let wrong = world
+        .call("get_order", &json!({"item": "nothing", "order": id}))
+        .unwrap_err();
     assert_eq!(wrong.message, format!("{id} is for {item}"));
 }
 

@@ -8,6 +8,7 @@ mod child;
 use super::neighbours::{DISTURBED, Neighbours};
 use super::{Better, Measured, Workspace};
 use crate::console::say;
+use crate::interrupt::{self, Interrupted};
 use anyhow::{Context, anyhow, bail, ensure};
 use child::{Job, Report, Work};
 use hone_engine::{AdamW, Config, Weights, checkpoint};
@@ -17,6 +18,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::Ordering;
 
 /// Sequences of a training batch and tokens of each.
 const TRAIN: (usize, usize) = (16, 256);
@@ -151,6 +153,10 @@ impl Engine {
         let output = command
             .output()
             .with_context(|| format!("cannot start {}", self.program.display()))?;
+        // Ctrl-C reaches the children too.
+        if interrupt::flag().load(Ordering::Relaxed) {
+            return Err(Interrupted("stopped; the figures so far are incomplete and are not shown".to_owned()).into());
+        }
         ensure!(
             output.status.success(),
             "{} ended with {} in its {} run: {}; try fewer --threads, or look for what took its memory",
@@ -226,6 +232,8 @@ impl Args {
     }
 
     fn measure(&self, shape: Shape, engines: &[Engine]) -> anyhow::Result<Vec<Measured>> {
+        // From here on Ctrl-C ends the bench by its children's end, so that the workspace goes.
+        interrupt::flag();
         let dir = Workspace::new(&std::env::temp_dir())?;
         let threads = self.threads.map_or_else(child::cores, usize::from);
         let job = prepare(shape, threads, dir.path())?;

@@ -22,11 +22,16 @@ impl Neighbours {
         }
     }
 
-    /// Cores that other programs used since, on average; `None` where the system does not say.
+    /// Cores that other programs used since, on average; `None` where the system does not say, or too coarsely for so
+    /// short a time.
     pub fn cores(&self) -> Option<f64> {
+        let seconds = self.clock.elapsed().as_secs_f64();
+        if seconds < 0.5 {
+            return None;
+        }
         let machine = machine_seconds()? - self.machine?;
         let own = own_seconds()? - self.own?;
-        Some(((machine - own) / self.clock.elapsed().as_secs_f64()).max(0.0))
+        Some(((machine - own) / seconds).max(0.0))
     }
 }
 

@@ -1,10 +1,12 @@
 //! The record: appending episodes durably, reading them back, and their digest.
 
 use super::{Better, Measured, Workspace};
+use crate::interrupt::{self, Interrupted};
 use anyhow::ensure;
 use hone_trace::{Episode, Filter, Store, StoreError, Stream, sample};
 use serde_json::json;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 /// Writing, reading and digesting episodes.
@@ -33,6 +35,13 @@ pub struct Args {
 impl Args {
     /// The figures.
     pub fn run(self) -> anyhow::Result<Vec<Measured>> {
+        let stop = interrupt::flag();
+        let stopped = || match stop.load(Ordering::Relaxed) {
+            true => Err(Interrupted(
+                "stopped; the figures so far are incomplete and are not shown".to_owned(),
+            )),
+            false => Ok(()),
+        };
         let dir = Workspace::new(&self.dir.clone().unwrap_or_else(std::env::temp_dir))?;
         let path = dir.path().join("run.db");
         let store = Store::create(&path)?;
@@ -40,6 +49,7 @@ impl Args {
         let total = f64::from(self.batch) * f64::from(self.batches);
         let [mut append, mut read, mut digest] = [const { Vec::new() }; 3];
         for batch in 0..self.batches {
+            stopped()?;
             let id = |i: u32| format!("bench/{batch}/{i}");
             let episodes: Vec<Episode> = (0..self.batch)
                 .map(|i| sample::episode(&stream, &id(i), self.turns))
@@ -49,6 +59,7 @@ impl Args {
             append.push(f64::from(self.batch) / clock.elapsed().as_secs_f64());
         }
         for _ in 0..self.reads {
+            stopped()?;
             let mut found = 0.0;
             let clock = Instant::now();
             store.for_each(&Filter::default(), |episode| {
