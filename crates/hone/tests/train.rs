@@ -104,8 +104,8 @@ fn a_recipe_is_checked_before_anything_runs() {
     recipe(&place);
     let text = std::fs::read_to_string(place.path("small.toml")).unwrap();
     for (from, to, words) in [
-        ("samples = 4", "sampels = 4", vec!["bad.toml:23:", "unknown field `sampels`"]),
-        ("samples = 4", "samples = 1", vec!["bad.toml:23:", "rl.samples", "between 2"]),
+        ("samples = 4", "sampels = 4", vec!["bad.toml:21:", "unknown field `sampels`"]),
+        ("samples = 4", "samples = 1", vec!["bad.toml:21:", "rl.samples", "between 2"]),
         ("\"shop\"", "\"shoop\"", vec!["shoop", "shop"]),
         ("\"over_eager\"", "\"over_eagre\"", vec!["over_eagre", "over_eager"]),
         ("models/nano", "models/gone", vec!["models/gone", "--base"]),
