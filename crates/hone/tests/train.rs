@@ -57,9 +57,18 @@ fn a_run_gives_its_figures_its_report_and_the_same_record_on_any_number_of_threa
     for name in ["before", "sft", "rl", "sft_matched", "do_nothing", "expert"] {
         assert!(figures["success"][name].is_f64(), "{name} in {figures}");
     }
-    assert_eq!((&figures["success"]["expert"], &figures["n_heldout"]), (&1.0.into(), &10.into()));
+    assert_eq!(
+        (&figures["success"]["expert"], &figures["n_heldout"]),
+        (&1.0.into(), &10.into())
+    );
     assert!(figures["sampled_tokens"].as_u64().unwrap() > 100);
-    for file in ["report.html", "metrics.csv", "result.json", "model/config.json", "model/tokenizer.json"] {
+    for file in [
+        "report.html",
+        "metrics.csv",
+        "result.json",
+        "model/config.json",
+        "model/tokenizer.json",
+    ] {
         assert!(place.path("two").join(file).is_file(), "{file} is missing");
     }
     place.ok("train small.toml --out one --threads 1");
@@ -87,7 +96,10 @@ fn a_killed_run_resumes_to_the_record_of_one_that_was_not() {
     };
     let patience = Instant::now() + Duration::from_secs(300);
     while !begun() {
-        assert!(child.try_wait().unwrap().is_none(), "it ended before it could be killed");
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "it ended before it could be killed"
+        );
         assert!(Instant::now() < patience, "reinforcement did not begin");
         std::thread::sleep(Duration::from_millis(2));
     }
@@ -104,8 +116,16 @@ fn a_recipe_is_checked_before_anything_runs() {
     recipe(&place);
     let text = std::fs::read_to_string(place.path("small.toml")).unwrap();
     for (from, to, words) in [
-        ("samples = 4", "sampels = 4", vec!["bad.toml:21:", "unknown field `sampels`"]),
-        ("samples = 4", "samples = 1", vec!["bad.toml:21:", "rl.samples", "between 2"]),
+        (
+            "samples = 4",
+            "sampels = 4",
+            vec!["bad.toml:21:", "unknown field `sampels`"],
+        ),
+        (
+            "samples = 4",
+            "samples = 1",
+            vec!["bad.toml:21:", "rl.samples", "between 2"],
+        ),
         ("\"shop\"", "\"shoop\"", vec!["shoop", "shop"]),
         ("\"over_eager\"", "\"over_eagre\"", vec!["over_eagre", "over_eager"]),
         ("models/nano", "models/gone", vec!["models/gone", "--base"]),
@@ -117,7 +137,11 @@ fn a_recipe_is_checked_before_anything_runs() {
         std::fs::remove_dir_all(place.path("bad")).ok();
     }
     let plan = place.ok("train small.toml --dry-run");
-    assert!(plan.stdout.contains("method = \"grpo\"") && plan.stderr.contains("64 rollouts"), "{}", plan.stderr);
+    assert!(
+        plan.stdout.contains("method = \"grpo\"") && plan.stderr.contains("64 rollouts"),
+        "{}",
+        plan.stderr
+    );
     assert!(!place.path("runs").exists());
     place.fails("train nothing.toml", 1, &["nothing.toml"]);
     place.fails("train --resume nowhere", 1, &["nowhere"]);
