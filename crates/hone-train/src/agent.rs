@@ -66,6 +66,8 @@ pub enum RunError {
         name: String,
         have: String,
     },
+    #[error("the demonstrations of {script} hold no token to learn; choose another `demonstrations.script`")]
+    NoDemonstrations { script: String },
     #[error("{path}: {what}; the file is damaged, so the run cannot be resumed: start a new one")]
     State { path: PathBuf, what: String },
     #[error("stopped")]
@@ -300,6 +302,11 @@ impl Run<'_> {
             }
             Ok(())
         })?;
+        if examples.is_empty() {
+            return Err(RunError::NoDemonstrations {
+                script: settings.script,
+            });
+        }
         Ok(examples)
     }
 
