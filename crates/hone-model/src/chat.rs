@@ -9,6 +9,9 @@ use std::sync::Arc;
 /// A tool call as the model asked for it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CallRequest {
+    /// What the model wrote before the call: its thought (ReAct, Yao et al. 2022). Usually empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub content: String,
     /// Tool name.
     pub name: String,
     /// Arguments (an object).
@@ -19,8 +22,17 @@ impl CallRequest {
     /// A call from a name and a JSON object.
     pub fn new(name: impl Into<String>, arguments: Value) -> Self {
         Self {
+            content: String::new(),
             name: name.into(),
             arguments,
+        }
+    }
+
+    /// The same call after a thought.
+    pub fn after(self, thought: impl Into<String>) -> Self {
+        Self {
+            content: thought.into(),
+            ..self
         }
     }
 }

@@ -278,16 +278,19 @@ impl Codec {
 
     /// The ids that an agent samples for a turn: its content and the end token.
     pub fn render_agent(&self, turn: &AgentTurn) -> Vec<TokenId> {
-        let (is_call, text) = match turn {
-            AgentTurn::Call(call) => (true, canonical_call(call)),
-            AgentTurn::Say(text) => (false, text.clone()),
-            AgentTurn::Malformed { raw, .. } => match raw.strip_prefix(&self.format.call) {
-                Some(rest) => (true, rest.to_string()),
-                None => (false, raw.clone()),
+        let (content, call) = match turn {
+            AgentTurn::Call(call) => (call.content.as_str(), Some(canonical_call(call))),
+            AgentTurn::Say(text) => (text.as_str(), None),
+            AgentTurn::Malformed { raw, .. } => match raw.split_once(&self.format.call) {
+                Some((content, call)) => (content, Some(call.to_string())),
+                None => (raw.as_str(), None),
             },
         };
-        let mut ids = if is_call { self.call.clone() } else { Vec::new() };
-        ids.extend(self.encode(&text));
+        let mut ids = self.encode(content);
+        if let Some(call) = call {
+            ids.extend_from_slice(&self.call);
+            ids.extend(self.encode(&call));
+        }
         ids.push(self.end);
         ids
     }
@@ -312,7 +315,8 @@ impl Codec {
     /// What an agent's answer says, and its text (with the call marker, without the end token).
     ///
     /// `ids` come from a model and are not trusted. Everything from the first end token on is not part of the answer; a
-    /// missing one is accepted. Any other special token makes the answer malformed, except the call marker at its start.
+    /// missing one is accepted. What stands before the first call marker is the call's thought. Any other special token makes
+    /// the answer malformed.
     pub fn parse(&self, ids: &[TokenId]) -> (AgentTurn, String) {
         let ids = ids.split(|id| *id == self.end).next().unwrap_or_default();
         let text = self.decode(ids);
@@ -320,14 +324,19 @@ impl Codec {
             raw: text.clone(),
             error: error.into(),
         };
-        let (is_call, body) = match ids.strip_prefix(self.call.as_slice()) {
-            Some(body) => (true, body),
-            None => (false, ids),
+        let marker = ids.windows(self.call.len()).position(|window| window == self.call);
+        let (content, call) = match marker {
+            Some(at) => (&ids[..at], Some(&ids[at + self.call.len()..])),
+            None => (ids, None),
         };
-        let turn = if body.iter().any(|id| self.special.binary_search(id).is_ok()) {
+        let control = |ids: &[TokenId]| ids.iter().any(|id| self.special.binary_search(id).is_ok());
+        let turn = if control(content) || call.is_some_and(control) {
             malformed("the answer holds a control token; write a call or plain text")
-        } else if is_call {
-            parse_call(&self.decode(body)).map_or_else(|error| malformed(&error), AgentTurn::Call)
+        } else if let Some(call) = call {
+            match parse_call(&self.decode(call)) {
+                Ok(call) => AgentTurn::Call(call.after(self.decode(content))),
+                Err(error) => malformed(&error),
+            }
         } else {
             AgentTurn::Say(text.clone())
         };
@@ -406,8 +415,5 @@ fn parse_call(text: &str) -> Result<CallRequest, String> {
     if call.name.is_empty() {
         return Err("the call names no tool; write its name".into());
     }
-    Ok(CallRequest {
-        name: call.name,
-        arguments: Value::Object(call.arguments),
-    })
+    Ok(CallRequest::new(call.name, Value::Object(call.arguments)))
 }

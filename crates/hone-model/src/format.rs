@@ -53,7 +53,7 @@ impl ChatFormat {
     }
 
     /// The same format as a Jinja chat template for Hugging Face `transformers`, which takes messages of roles `system`,
-    /// `user`, `assistant` (with `content`, or `tool_calls` of which the first is rendered) and `tool`.
+    /// `user`, `assistant` (with `content`, `tool_calls` of which the first is rendered, or both) and `tool`.
     pub fn jinja(&self) -> String {
         let quote = |text: &str| serde_json::Value::from(text).to_string();
         let [system, user, agent, tool, call, end, _] = self.parts().map(quote);
@@ -61,13 +61,14 @@ impl ChatFormat {
             "{{%- for m in messages -%}}\
              {{%- if m['role'] == 'assistant' -%}}\
              {{{{- {agent} -}}}}\
+             {{%- if m['content'] -%}}{{{{- m['content'] -}}}}{{%- endif -%}}\
              {{%- if m['tool_calls'] -%}}\
              {{%- set f = m['tool_calls'][0]['function'] -%}}\
              {{%- set a = f['arguments'] -%}}\
              {{{{- {call} + '{{\"name\":' + f['name'] | tojson + ',\"arguments\":' -}}}}\
              {{{{- a if a is string else a | tojson(separators=(',', ':'), sort_keys=true) -}}}}\
              {{{{- '}}' -}}}}\
-             {{%- else -%}}{{{{- m['content'] -}}}}{{%- endif -%}}\
+             {{%- endif -%}}\
              {{%- else -%}}\
              {{{{- {{'system': {system}, 'user': {user}, 'tool': {tool}}}[m['role']] + m['content'] -}}}}\
              {{%- endif -%}}\
@@ -88,10 +89,11 @@ mod tests {
             ChatFormat::nano().jinja(),
             concat!(
                 "{%- for m in messages -%}{%- if m['role'] == 'assistant' -%}{{- \"<|agent|>\" -}}",
+                "{%- if m['content'] -%}{{- m['content'] -}}{%- endif -%}",
                 "{%- if m['tool_calls'] -%}{%- set f = m['tool_calls'][0]['function'] -%}{%- set a = f['arguments'] -%}",
                 "{{- \"<|call|>\" + '{\"name\":' + f['name'] | tojson + ',\"arguments\":' -}}",
                 "{{- a if a is string else a | tojson(separators=(',', ':'), sort_keys=true) -}}{{- '}' -}}",
-                "{%- else -%}{{- m['content'] -}}{%- endif -%}{%- else -%}",
+                "{%- endif -%}{%- else -%}",
                 "{{- {'system': \"<|system|>\", 'user': \"<|user|>\", 'tool': \"<|tool|>\"}[m['role']] + m['content'] -}}",
                 "{%- endif -%}{{- \"<|end|>\" -}}{%- endfor -%}",
                 "{%- if add_generation_prompt -%}{{- \"<|agent|>\" -}}{%- endif -%}",

@@ -60,13 +60,18 @@ fn messages_render_as_the_format_says() {
         Message::User("open the gate".into()),
         Message::Agent(call("open_gate", json!({"who": "Ann", "at": 5}))),
         Message::Tool("{\"done\":true}".into()),
+        Message::Agent(AgentTurn::Call(
+            CallRequest::new("look", json!({})).after("done. now look"),
+        )),
+        Message::Tool("dark".into()),
         Message::Agent(AgentTurn::Say("It is open.".into())),
     ];
     assert_eq!(
         codec.decode(&codec.render(&messages)),
         "<|system|>Be brief.<|end|><|user|>open the gate<|end|>\
          <|agent|><|call|>{\"name\":\"open_gate\",\"arguments\":{\"at\":5,\"who\":\"Ann\"}}<|end|>\
-         <|tool|>{\"done\":true}<|end|><|agent|>It is open.<|end|>"
+         <|tool|>{\"done\":true}<|end|><|agent|>done. now look<|call|>{\"name\":\"look\",\"arguments\":{}}<|end|>\
+         <|tool|>dark<|end|><|agent|>It is open.<|end|>"
     );
 }
 
@@ -108,10 +113,17 @@ fn broken_answers_are_malformed_and_keep_their_text() {
         ids.push(codec.end_token());
         assert_eq!(codec.render_agent(&turn), ids);
     }
-    let mut late = codec.encode("well ");
-    late.push(marker);
-    late.extend(codec.encode("{\"name\":\"a\",\"arguments\":{}}"));
-    assert!(matches!(codec.parse(&late).0, AgentTurn::Malformed { .. }));
+    let mut twice = codec.encode("well ");
+    twice.push(marker);
+    twice.extend(codec.encode("{\"name\":\"a\",\"arguments\":{}}"));
+    let thoughtful = CallRequest::new("a", json!({})).after("well ");
+    assert_eq!(codec.parse(&twice).0, AgentTurn::Call(thoughtful));
+    twice.push(marker);
+    let (turn, text) = codec.parse(&twice);
+    assert!(
+        matches!(&turn, AgentTurn::Malformed { raw, .. } if *raw == text),
+        "{turn:?}"
+    );
     let nested = json!({"x": [[[{"y": [1, 2.5, null, "z\n\"\u{0}"]}]]]});
     assert_eq!(
         codec.parse(&codec.render_agent(&call("a", nested.clone()))).0,
@@ -298,7 +310,8 @@ proptest! {
 
     #[test]
     fn parse_undoes_render(name in "[a-z_]{1,20}|\\PC{1,9}", arguments in prop::collection::btree_map(any::<String>(), json_value(), 0..4), say in any::<String>()) {
-        let turns = [call(&name, Value::Object(arguments.into_iter().collect())), AgentTurn::Say(say)];
+        let request = CallRequest::new(&name, Value::Object(arguments.into_iter().collect()));
+        let turns = [AgentTurn::Call(request.clone()), AgentTurn::Call(request.after(&say)), AgentTurn::Say(say)];
         for turn in turns {
             prop_assert_eq!(codec().parse(&codec().render_agent(&turn)).0, turn);
         }

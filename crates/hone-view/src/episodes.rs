@@ -117,16 +117,30 @@ fn steps(out: &mut String, episode: &Episode) {
 
 /// An agent's turn. What it called is shown with the result; here stands only text that is not a call.
 fn agent(out: &mut String, call: &ModelCall, tools: &[&ToolCall]) {
-    if tools.iter().any(|t| t.model_call == Some(call.id)) {
-        return;
-    }
-    let text = call.text.trim();
-    let shown = if text.is_empty() { "(said nothing)" } else { text };
+    let (class, text) = if tools.iter().any(|t| t.model_call == Some(call.id)) {
+        ("thought", thought(&call.text))
+    } else {
+        ("answer", call.text.trim())
+    };
+    let shown = match (class, text) {
+        ("thought", "") => return,
+        (_, "") => "(said nothing)",
+        (_, text) => text,
+    };
     put!(
         out,
-        "<li class=\"answer\"><span class=\"who\">answer</span><p>{}</p></li>",
+        "<li class=\"{class}\"><span class=\"who\">{class}</span><p>{}</p></li>",
         Text(shown, MAX_TEXT)
     );
+}
+
+/// What stands before a turn's call: the text before the call's JSON, without the marker (`<…>`) in between.
+fn thought(text: &str) -> &str {
+    let before = text.split_once("{\"name\"").map_or("", |(before, _)| before).trim_end();
+    match before.strip_suffix('>').and_then(|rest| rest.rfind('<')) {
+        Some(at) => before[..at].trim(),
+        None => before.trim(),
+    }
 }
 
 fn tool(out: &mut String, call: &ToolCall) {
@@ -217,5 +231,22 @@ fn end_words(end: EndReason) -> &'static str {
         EndReason::ModelFailure => "the model endpoint broke",
         EndReason::EnvironmentFailure => "the environment broke",
         EndReason::Cancelled => "stopped",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::thought;
+
+    #[test]
+    fn a_thought_is_what_stands_before_the_call() {
+        assert_eq!(thought("<|call|>{\"name\":\"a\",\"arguments\":{}}"), "");
+        assert_eq!(
+            thought("look first<|call|>{\"name\":\"a\",\"arguments\":{}}"),
+            "look first"
+        );
+        assert_eq!(thought("1 < 2 \n<tool_call>\n{\"name\": \"a\"}\n</tool_call>"), "1 < 2");
+        assert_eq!(thought("no call at all"), "");
+        assert_eq!(thought(""), "");
     }
 }

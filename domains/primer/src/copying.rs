@@ -1,6 +1,7 @@
 //! Skills of one step: copying values, and looking them up in front of one's eyes.
 
-use crate::scene::{Scene, fill, json, object};
+use crate::following::QUESTIONS;
+use crate::scene::{Scene, fill, json, object, plain};
 use crate::values::Kind;
 use serde_json::Value;
 
@@ -22,10 +23,10 @@ pub(crate) fn repeat(scene: &mut Scene) {
     scene.say(text);
 }
 
-/// Name-value pairs in the request, some of which are asked for in another order.
+/// Name-value pairs in the request, asked for one after the other: short documents with many look-ups.
 pub(crate) fn recall(scene: &mut Scene) {
     let things = scene.chance(0.4);
-    let numbers = scene.chance(0.15);
+    let numbers = scene.chance(0.1);
     let pairs: Vec<(String, Value)> = (0..scene.between(2, 8))
         .map(|_| {
             let key = if things { scene.make(Kind::Thing) } else { scene.any() };
@@ -34,37 +35,28 @@ pub(crate) fn recall(scene: &mut Scene) {
             (key, json(kind, &value))
         })
         .collect();
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_string);
-    let board = if scene.chance(0.6) {
+    let board = if scene.chance(0.7) {
         object(pairs.iter().map(|(key, value)| (key.as_str(), value.clone())))
     } else {
         let template = scene.pick(&["{k}: {v}", "{k} is {v}", "{k} = {v}", "{k} -> {v}", "the {k} has {v}"]);
         let lines: Vec<_> = pairs
             .iter()
-            .map(|(key, value)| fill(template, &[("k", key), ("v", &text(value))]))
+            .map(|(key, value)| fill(template, &[("k", key), ("v", &plain(value))]))
             .collect();
         lines.join(scene.pick(&["; ", ", ", "\n"]))
     };
     let mut asked = pairs.clone();
     scene.shuffle(&mut asked);
-    let keep = scene.between(1, pairs.len());
-    asked.truncate(keep);
-    let keys: Vec<_> = asked.iter().map(|(key, _)| key.as_str()).collect();
-    let template = scene.pick(&[
-        "{b}\nwhat is {k}?",
-        "{b}\nsay the values of {k}",
-        "given {b}, tell {k}",
-        "look: {b}\nnow give {k}",
-        "find {k} in {b}",
-    ]);
-    scene.plain_user(&fill(template, &[("b", &board), ("k", &keys.join(", "))]));
-    scene.say(
-        asked
-            .iter()
-            .map(|(_, value)| text(value))
-            .collect::<Vec<_>>()
-            .join(", "),
-    );
+    for (at, (key, value)) in asked.iter().enumerate() {
+        let template = scene.pick(QUESTIONS);
+        let question = fill(template, &[("k", key)]);
+        scene.plain_user(&if at == 0 {
+            format!("{board}\n{question}")
+        } else {
+            question
+        });
+        scene.say(plain(value));
+    }
 }
 
 /// Copy arguments from the request into one to three calls.
@@ -86,6 +78,18 @@ pub(crate) fn copy(scene: &mut Scene) {
         scene.ack();
     }
     scene.say(last);
+    // More requests, one at a time.
+    if !scene.listed() {
+        for _ in 0..scene.below(4) {
+            let arguments = scene.between(1, 3);
+            let tool = scene.tool(arguments);
+            let (request, arguments) = scene.ask(&tool);
+            scene.plain_user(&request);
+            scene.target_call(&tool, arguments);
+            scene.ack();
+            scene.say("done");
+        }
+    }
 }
 
 /// The request tells several facts; the calls need some of them, by name.

@@ -1,6 +1,6 @@
 //! Skills of several steps: what a result says is what the next call needs.
 
-use crate::scene::{Scene, Tool, fill, json, object};
+use crate::scene::{Scene, Tool, fill, json, object, plain};
 use crate::values::Kind;
 use serde_json::{Map, Value};
 
@@ -55,6 +55,17 @@ fn reader(scene: &mut Scene) -> (Tool, String, Vec<(String, Value)>) {
     (tool, step, arguments)
 }
 
+/// Short questions for one entry.
+pub(crate) const QUESTIONS: &[&str] = &[
+    "what is {k}?",
+    "{k}?",
+    "and {k}?",
+    "tell me {k}",
+    "the value of {k}",
+    "now {k}",
+    "say the {k}",
+];
+
 /// Words for "call this tool with what stands under that key". They name the argument where no list of tools does.
 fn use_entry(scene: &mut Scene, tool: &Tool, entry: &str) -> String {
     let act = scene.act(tool);
@@ -64,7 +75,6 @@ fn use_entry(scene: &mut Scene, tool: &Tool, entry: &str) -> String {
             "{a} for {e}",
             "{a} with what it gives for {e}",
             "{a} with the value of {e}",
-            "take {e} from it and {a}",
             "{a} with its {e}",
             "{a} using the {e}",
         ]
@@ -73,11 +83,9 @@ fn use_entry(scene: &mut Scene, tool: &Tool, entry: &str) -> String {
             "{a} with the {k} of {e}",
             "{a} with {k} of {e}",
             "{a}, {k} is what it gives for {e}",
-            "{a} with the value of {e} as {k}",
-            "take {e} from it as {k} and {a}",
-            "{a} with its {e} as the {k}",
-            "look for {e} there and {a} with it as {k}",
-            "with {k} from {e}, {a}",
+            "{a} with {k} from {e}",
+            "{a}: the {k} is the value of {e}",
+            "{a} with its {e} as {k}",
         ]
     });
     fill(template, &[("a", &act), ("k", &tool.keys[0].0), ("e", entry)])
@@ -88,7 +96,7 @@ pub(crate) fn look_up(scene: &mut Scene) {
     let (read, step, arguments) = reader(scene);
     let entries = Entries::draw(scene, 6);
     let mut steps = vec![step];
-    let mut calls: Vec<(Tool, String, Value)> = Vec::new();
+    let mut calls: Vec<(String, Tool, String, Value)> = Vec::new();
     let mut report = None;
     if scene.chance(0.2) {
         let (key, _, value) = entries.any(scene);
@@ -108,7 +116,7 @@ pub(crate) fn look_up(scene: &mut Scene) {
             let (argument, _) = scene.key();
             let tool = scene.tool_with(vec![(argument.clone(), kind)]);
             steps.push(use_entry(scene, &tool, &key));
-            calls.push((tool, argument, json(kind, &value)));
+            calls.push((key, tool, argument, json(kind, &value)));
         }
     }
     let mut request = scene.steps(&steps);
@@ -117,11 +125,28 @@ pub(crate) fn look_up(scene: &mut Scene) {
     scene.call(&read, arguments);
     let text = entries.text(scene);
     scene.result(text);
-    for (tool, argument, value) in calls {
-        scene.target_call(&tool, [(argument, value)]);
+    for (key, tool, argument, value) in calls {
+        scene.target_found(&key, &value, &tool, argument);
         scene.ack();
     }
     scene.say(last);
+    // More questions about the same result.
+    for _ in 0..scene.below(4) {
+        let (key, kind, value) = entries.any(scene);
+        if scene.chance(0.5) {
+            let template = scene.pick(QUESTIONS);
+            scene.plain_user(&fill(template, &[("k", &key)]));
+            scene.say(value);
+        } else if !scene.listed() {
+            let (argument, _) = scene.key();
+            let tool = scene.tool_with(vec![(argument.clone(), kind)]);
+            let request = use_entry(scene, &tool, &key);
+            scene.plain_user(&request);
+            scene.target_found(&key, &json(kind, &value), &tool, argument);
+            scene.ack();
+            scene.say("done");
+        }
+    }
 }
 
 /// The request gives a start; its result gives what the second call needs; that one's result ends the search.
@@ -160,11 +185,11 @@ pub(crate) fn two_hops(scene: &mut Scene) {
     scene.call(&first, arguments);
     let text = near.text(scene);
     scene.result(text);
-    scene.target_call(&second, [(argument, json(kind, &value))]);
+    scene.target_found(&key, &json(kind, &value), &second, argument);
     let text = far.text(scene);
     scene.result(text);
     if let Some((tool, argument)) = act {
-        scene.target_call(&tool, [(argument, json(goal_kind, &goal_value))]);
+        scene.target_found(&goal, &json(goal_kind, &goal_value), &tool, argument);
         scene.ack();
     }
     scene.say(last);
@@ -201,7 +226,6 @@ pub(crate) fn choose(scene: &mut Scene) {
     };
     let ids: Vec<_> = values.iter().map(|_| json(id_kind, &scene.make(id_kind))).collect();
     let wanted = scene.below(values.len());
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_string);
     let (wanted, which) = if numbers && scene.chance(0.4) {
         let highest = scene.chance(0.5);
         let mut order: Vec<_> = (0..values.len()).collect();
@@ -221,7 +245,7 @@ pub(crate) fn choose(scene: &mut Scene) {
             "the {v} one",
             "the one where {f} is {v}",
         ]);
-        (wanted, fill(template, &[("f", &field), ("v", &text(&values[wanted]))]))
+        (wanted, fill(template, &[("f", &field), ("v", &plain(&values[wanted]))]))
     };
     // The argument has the field's name, or one that the request or the list of tools tells.
     let argument = if scene.chance(0.5) { id.clone() } else { scene.key().0 };
@@ -268,7 +292,8 @@ pub(crate) fn choose(scene: &mut Scene) {
     } else {
         list
     });
-    scene.target_call(&tool, [(argument, ids[wanted].clone())]);
+    let which = format!("{field} {}, {id}", plain(&values[wanted]));
+    scene.target_found(&which, &ids[wanted], &tool, argument);
     scene.ack();
     scene.say(last);
 }

@@ -57,17 +57,17 @@ type Skill = fn(&mut Scene);
 
 /// The skills with their names and how often they are drawn, of 100.
 const SKILLS: &[(&str, usize, Skill)] = &[
-    ("repeat", 8, repeat),
-    ("recall", 12, recall),
-    ("copy", 15, copy),
-    ("facts", 8, facts),
-    ("look_up", 16, look_up),
-    ("two_hops", 14, two_hops),
-    ("choose", 10, choose),
-    ("condition", 8, condition),
-    ("short", 2, short),
+    ("repeat", 5, repeat),
+    ("recall", 16, recall),
+    ("copy", 17, copy),
+    ("facts", 7, facts),
+    ("look_up", 20, look_up),
+    ("two_hops", 13, two_hops),
+    ("choose", 8, choose),
+    ("condition", 7, condition),
+    ("short", 1, short),
     ("parts", 4, parts),
-    ("error", 3, error),
+    ("error", 2, error),
 ];
 
 /// Characters beyond which a document is drawn again: about [`MAX_TOKENS`] tokens.
@@ -166,7 +166,9 @@ impl Document {
             .map(|message| {
                 8 + match message {
                     Message::System(text) | Message::User(text) | Message::Tool(text) => text.len(),
-                    Message::Agent(AgentTurn::Call(call)) => call.name.len() + call.arguments.to_string().len(),
+                    Message::Agent(AgentTurn::Call(call)) => {
+                        call.content.len() + call.name.len() + call.arguments.to_string().len()
+                    }
                     Message::Agent(AgentTurn::Say(text) | AgentTurn::Malformed { raw: text, .. }) => text.len(),
                 }
             })

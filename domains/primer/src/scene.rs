@@ -59,11 +59,8 @@ const PAIRS: &[&str] = &[
     "{k} is {v}",
     "{k}: {v}",
     "{k} = {v}",
-    "{v} as {k}",
     "the {k} {v}",
     "{k} \"{v}\"",
-    "{v} for the {k}",
-    "{v} as the {k}",
 ];
 const LISTINGS: &[(&str, &str)] = &[
     ("tools: ", "; "),
@@ -133,6 +130,11 @@ pub(crate) fn json(kind: Kind, value: &str) -> Value {
     }
 }
 
+/// A value as plain text: strings without quotes.
+pub(crate) fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_string)
+}
+
 /// A document under way. Dereferences to its [`Values`].
 pub(crate) struct Scene {
     values: Values,
@@ -199,7 +201,6 @@ impl Scene {
             let (name, words) = match self.below(12) {
                 0 => (noun.clone(), noun),
                 1 => (format!("{noun}_{verb}"), format!("{noun} {verb}")),
-                2 => (format!("{verb}{noun}"), format!("{verb} {noun}")),
                 _ => (format!("{verb}_{noun}"), format!("{verb} the {noun}")),
             };
             if self.tools.iter().all(|tool| tool.name != name) && !crate::RESERVED_TOOLS.contains(&name.as_str()) {
@@ -236,29 +237,14 @@ impl Scene {
             .collect();
         let text = match &arguments[..] {
             [(_, _, value)] if self.listed && self.chance(0.5) => {
-                let template = self.pick(&[
-                    "{a} for {v}",
-                    "{a} {v}",
-                    "{a}: {v}",
-                    "{a} with {v}",
-                    "i have {v}, {a}",
-                    "{v}: {a}",
-                ]);
+                let template = self.pick(&["{a} for {v}", "{a} {v}", "{a}: {v}", "{a} with {v}"]);
                 fill(template, &[("a", &act), ("v", value)])
             }
             _ => {
-                let mut pairs: Vec<_> = arguments.iter().map(|(key, _, value)| self.pair(key, value)).collect();
-                self.shuffle(&mut pairs);
+                // In the order of the call.
+                let pairs: Vec<_> = arguments.iter().map(|(key, _, value)| self.pair(key, value)).collect();
                 let pairs = pairs.join(self.pick(&[", ", " and ", ", ", "; "]));
-                let template = self.pick(&[
-                    "{a} with {p}",
-                    "{a} with {p}",
-                    "{a}: {p}",
-                    "{a}, {p}",
-                    "with {p}, {a}",
-                    "{p}. {a}",
-                    "here is {p}. {a} with it",
-                ]);
+                let template = self.pick(&["{a} with {p}", "{a} with {p}", "{a}: {p}", "{a}, {p}"]);
                 fill(template, &[("a", &act), ("p", &pairs)])
             }
         };
@@ -327,15 +313,26 @@ impl Scene {
 
     /// The agent calls a tool.
     pub fn call(&mut self, tool: &Tool, arguments: impl IntoIterator<Item = (String, Value)>) {
+        self.thought_call("", tool, arguments);
+    }
+
+    fn thought_call(&mut self, thought: &str, tool: &Tool, arguments: impl IntoIterator<Item = (String, Value)>) {
         let arguments = Value::Object(arguments.into_iter().collect::<Map<_, _>>());
-        self.messages
-            .push(Message::Agent(AgentTurn::Call(CallRequest::new(&tool.name, arguments))));
+        let call = CallRequest::new(&tool.name, arguments).after(thought);
+        self.messages.push(Message::Agent(AgentTurn::Call(call)));
     }
 
     /// The same, as one of the turns that a probe looks at.
     pub fn target_call(&mut self, tool: &Tool, arguments: impl IntoIterator<Item = (String, Value)>) {
         self.targets.push(self.messages.len());
         self.call(tool, arguments);
+    }
+
+    /// A call that needs what was found under `key`: the agent says what it found, then calls with it.
+    pub fn target_found(&mut self, key: &str, value: &Value, tool: &Tool, argument: String) {
+        self.targets.push(self.messages.len());
+        let thought = format!("{key}: {}", plain(value));
+        self.thought_call(&thought, tool, [(argument, value.clone())]);
     }
 
     /// A tool answers.

@@ -83,7 +83,7 @@ impl Values {
             used: Vec::new(),
         };
         values.capital = values.chance(0.3);
-        values.alike = values.chance(0.5);
+        values.alike = values.chance(0.3);
         values.prefix = values.id_prefix();
         values.syllable = values.draw_syllable();
         values
@@ -200,7 +200,7 @@ impl Values {
     pub fn word(&mut self) -> String {
         loop {
             let mut word = String::new();
-            if self.chance(0.12) {
+            if self.chance(0.06) {
                 for _ in 0..self.between(3, 7) {
                     word.push((b'a' + self.below(26) as u8) as char);
                 }
@@ -316,7 +316,8 @@ impl Values {
     }
 
     fn phrase(&mut self) -> String {
-        let words: Vec<_> = (0..self.between(1, 4)).map(|_| self.pick(COMMON)).collect();
+        let mut words: Vec<_> = (0..self.between(1, 4)).map(|_| self.pick(COMMON)).collect();
+        words.dedup();
         words.join(" ")
     }
 }

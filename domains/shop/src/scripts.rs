@@ -133,7 +133,14 @@ impl Script for Agent {
             }
             Choice::Replay(steps) => steps.find_map(|step| step.turn(request, &facts)),
         };
-        turn.unwrap_or_else(|| AgentTurn::Say(Outcome::Escalated.to_string()))
+        match turn {
+            // Before the first call the agent says what is wished for, in the same words however the customer put it.
+            Some(AgentTurn::Call(call)) if !messages.iter().any(|m| matches!(m, Message::Agent(_))) => {
+                AgentTurn::Call(call.after(request.intent.name().replace('_', " ")))
+            }
+            Some(turn) => turn,
+            None => AgentTurn::Say(Outcome::Escalated.to_string()),
+        }
     }
 }
 

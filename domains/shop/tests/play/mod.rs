@@ -165,7 +165,11 @@ pub fn transcript(played: &Played) -> String {
         Message::System(text) => format!("system  {text}\n"),
         Message::User(text) => format!("user    {text}\n"),
         Message::Agent(AgentTurn::Call(call)) => {
-            format!("agent   {}{}\n", call.name, call.arguments)
+            let thought = match call.content.as_str() {
+                "" => String::new(),
+                text => format!("({text}) "),
+            };
+            format!("agent   {thought}{}{}\n", call.name, call.arguments)
         }
         Message::Agent(AgentTurn::Say(text)) => format!("agent   {text}\n"),
         Message::Agent(AgentTurn::Malformed { raw, .. }) => format!("agent   {raw}\n"),
