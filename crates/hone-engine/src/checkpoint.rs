@@ -7,6 +7,8 @@ use crate::weights::{Weights, WeightsError};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Why a checkpoint could not be read or written.
@@ -311,8 +313,17 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
         remedy: DISK,
     };
     let partial = path.with_extension("partial");
-    std::fs::write(&partial, bytes).map_err(fail)?;
-    std::fs::rename(&partial, path).map_err(fail)
+    let written = File::create(&partial).and_then(|mut file| {
+        file.write_all(bytes)?;
+        // Some file systems only now find out that they are full.
+        file.sync_all()?;
+        std::fs::rename(&partial, path)
+    });
+    written.map_err(|error| {
+        // It would only take space. If it cannot be removed either, the first error is the one that matters.
+        let _ = std::fs::remove_file(&partial);
+        fail(error)
+    })
 }
 
 #[cfg(test)]

@@ -117,17 +117,17 @@ pub fn gemm(m: usize, a: Left<'_>, b: Panels<'_>, c: &mut [f32], c_stride: usize
     if m == 0 || n == 0 {
         return;
     }
-    let panels = n.div_ceil(PANEL);
+    let last = |count: usize, step: usize| (count - 1).saturating_mul(step);
     assert!(
-        k == 0 || a.data.len() > (m - 1) * a.row + (k - 1) * a.col,
+        k == 0 || a.data.len() > last(m, a.row).saturating_add(last(k, a.col)),
         "left-hand side is too short"
     );
     assert!(
-        b.data.len() >= (panels - 1) * b.stride + k * PANEL,
+        b.data.len() >= last(n.div_ceil(PANEL), b.stride).saturating_add(k.saturating_mul(PANEL)),
         "right-hand side is too short"
     );
     assert!(
-        c.len() >= (m - 1) * c_stride + n && c_stride >= n,
+        c.len() >= last(m, c_stride).saturating_add(n) && c_stride >= n,
         "result is too short"
     );
     let task = Task {
@@ -292,7 +292,8 @@ macro_rules! driver {
                     let rows = (task.m - i).min($max);
                     // SAFETY: `gemm` checked the shapes; `i + rows <= m` and `j` is a panel of `b`.
                     unsafe {
-                        let a = task.a.data.as_ptr().add(i * task.a.row);
+                        // Not read where `k` is 0, and then perhaps not there.
+                        let a = task.a.data.as_ptr().wrapping_add(i * task.a.row);
                         let b = task.b.data.as_ptr().add(j * task.b.stride);
                         let c = task.c.add(i * task.c_stride + j * PANEL);
                         match rows {
@@ -499,6 +500,44 @@ mod tests {
             );
             assert_eq!(c, want, "transposed {m}x{k}x{n}");
         }
+    }
+
+    /// Every height of a tile and every edge of a panel, in buffers without a float to spare: for the sanitizer.
+    #[test]
+    fn nothing_but_the_result_is_written() {
+        for (m, n) in (1..=13).flat_map(|m| [1, 31, 32, 33].map(|n| (m, n))) {
+            let (k, stride) = (3, n + 5);
+            let (a, b) = (numbers("a", m * k), numbers("b", k * n));
+            let mut packed = Packed::default();
+            packed.rows(&b, n, k, n);
+            let mut c = vec![7.0; (m - 1) * stride + n];
+            let product = reference(m, k, n, &a, &b, &vec![0.0; m * n]);
+            let mut want = c.clone();
+            for (want, product) in want.chunks_mut(stride).zip(product.chunks(n)) {
+                want[..n].copy_from_slice(product);
+            }
+            gemm(m, Left::rows(&a, k), packed.view(), &mut c, stride, false);
+            assert_eq!(c, want, "{m}x{k}x{n}");
+            packed.rows(&[], n, 0, n);
+            gemm(m, Left::rows(&[], k), packed.view(), &mut c, stride, true);
+            assert_eq!(c, want, "{m}x0x{n}");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "left-hand side is too short")]
+    fn a_shape_beyond_all_memory_is_refused() {
+        let mut packed = Packed::default();
+        packed.rows(&[1.0], 1, 1, 1);
+        // Three rows reach `2 * stride`, which in wrapping arithmetic is 0.
+        gemm(
+            3,
+            Left::rows(&[1.0], 1 << (usize::BITS - 1)),
+            packed.view(),
+            &mut [0.0; 3],
+            1,
+            false,
+        );
     }
 
     #[test]

@@ -132,9 +132,9 @@ pub struct OptimizerState {
 /// Why a step was not taken.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum LearnError {
-    /// The gradient or loss is not a number.
+    /// The loss, the gradient or what the weights give is not a number.
     #[error(
-        "the {0} is not finite at optimiser step {1}; the weights were left as they were: lower the learning rate or look at the batch's log-probabilities"
+        "the {0} is not finite at optimiser step {1}: lower the learning rate, or look at the batch's log-probabilities"
     )]
     NotFinite(&'static str, u64),
     /// A saved optimiser state of another model.

@@ -37,6 +37,10 @@ pub enum ExchangeError {
     /// The file cannot be read or written.
     #[error("The file cannot be read or written. Check that it is there, and that the disk has space.")]
     Io(#[from] io::Error),
+    /// A Parquet file cannot be written.
+    #[cfg(feature = "parquet")]
+    #[error("The Parquet file cannot be written. Check that the disk has space.")]
+    Parquet(#[from] parquet::errors::ParquetError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

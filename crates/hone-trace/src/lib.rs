@@ -17,6 +17,8 @@ mod record;
 pub mod sample;
 mod store;
 mod stream;
+#[cfg(feature = "parquet")]
+mod table;
 
 pub use check::Flaw;
 pub use digest::{RunDigest, run_digest};
@@ -25,3 +27,5 @@ pub use join::{Break, BreakReason, CallSpan, JoinReport, Joined, Joining, Segmen
 pub use record::*;
 pub use store::{EpisodeSummary, Filter, Metric, OutcomeKind, Store, StoreError};
 pub use stream::Stream;
+#[cfg(feature = "parquet")]
+pub use table::{ParquetCount, TABLE, export_parquet};

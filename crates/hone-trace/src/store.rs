@@ -24,6 +24,8 @@ use serde_json::Value;
 pub use error::StoreError;
 pub use filter::{Filter, OutcomeKind};
 use rows::RowError;
+#[cfg(feature = "parquet")]
+pub(crate) use rows::name;
 
 use crate::check::check_scores;
 use crate::{EndReason, Episode, Outcome, RunDigest, Score};

@@ -9,13 +9,13 @@ use crate::observe::{Observer, Step};
 use crate::recipe::AgentRecipe;
 use crate::rows;
 use crate::stages::{Method, StageError};
-use crate::supervised::{Example, supervised};
+use crate::supervised::{Breakdown, Example, supervised};
 use crate::update::{UpdateError, UpdateSettings, update};
 use hone_engine::checkpoint::{self, CheckpointError};
 use hone_engine::{LearnError, Learner, Sampler, Weights};
 use hone_env::{EnvError, Split, Taskset};
 use hone_harness::React;
-use hone_model::{Codec, Model, Scripted};
+use hone_model::{Codec, CodecError, Model, Scripted};
 use hone_rollout::{Hooks, Job, Player, Rollout, RolloutError, Stats};
 use hone_score::{Measures, Rate};
 use hone_tool::ApprovalPolicy;
@@ -54,6 +54,23 @@ pub enum RunError {
     Stage(#[from] StageError),
     #[error(transparent)]
     Update(#[from] UpdateError),
+    #[error(
+        "{phase} broke down at step {step} (the first is 0); lower `{key}` in {} before you resume",
+        recipe.display()
+    )]
+    Broken {
+        phase: String,
+        step: u32,
+        key: &'static str,
+        recipe: PathBuf,
+        source: Box<UpdateError>,
+    },
+    #[error(
+        "the model that plays {phase} gives log-probabilities that are not finite, so nothing of this was recorded; take another base model, or a lower learning rate if training brought it here"
+    )]
+    Policy { phase: String },
+    #[error("cannot write the tokenizer to {}; check that it may be written and that the disk is not full", path.display())]
+    Codec { path: PathBuf, source: CodecError },
     #[error(transparent)]
     Learn(#[from] LearnError),
     #[error(transparent)]
@@ -141,7 +158,7 @@ impl State {
     /// The state of a run's directory; a fresh one if there is none.
     ///
     /// # Errors
-    /// When the file is damaged.
+    /// When the file is damaged or cannot be read.
     pub fn load(dir: &Path) -> Result<Self, RunError> {
         let path = dir.join("state.json");
         match std::fs::read(&path) {
@@ -149,7 +166,13 @@ impl State {
                 path,
                 what: e.to_string(),
             }),
-            Err(_) => Ok(Self::default()),
+            Err(source) if source.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(source) => Err(RunError::Checkpoint(CheckpointError::File {
+                action: "read",
+                path,
+                source,
+                remedy: "make it readable, then resume",
+            })),
         }
     }
 }
@@ -236,6 +259,24 @@ impl Run<'_> {
         }
     }
 
+    /// An error of training; a number that is not finite asks for another learning rate.
+    fn broken(&self, phase: &str, step: u32, source: UpdateError) -> RunError {
+        let learning = matches!(
+            source,
+            UpdateError::Learn(LearnError::NotFinite(..)) | UpdateError::Stage(StageError::NonFinite { .. })
+        );
+        if !learning {
+            return source.into();
+        }
+        RunError::Broken {
+            phase: phase.to_owned(),
+            step,
+            key: if phase == "rl" { "rl.lr.peak" } else { "sft.lr.peak" },
+            recipe: self.dir.join("recipe.toml"),
+            source: Box::new(source),
+        }
+    }
+
     /// Play jobs and make them durable; only then are they returned.
     fn play(&mut self, rollout: &Rollout, jobs: &[Job]) -> Result<Vec<Episode>, RunError> {
         let hooks = Hooks {
@@ -244,6 +285,15 @@ impl Run<'_> {
         };
         let episodes = rollout.run(jobs, hooks)?;
         self.stopped()?;
+        let mut logprobs = episodes
+            .iter()
+            .flat_map(|e| &e.model_calls)
+            .flat_map(|call| &call.logprobs);
+        if logprobs.any(|l| !l.is_finite()) {
+            return Err(RunError::Policy {
+                phase: rollout.phase.clone(),
+            });
+        }
         self.store.append(&episodes)?;
         Ok(episodes)
     }
@@ -403,9 +453,9 @@ impl Run<'_> {
     }
 
     fn save_codec(&self, dir: &Path) -> Result<(), RunError> {
-        self.codec.save(dir).map_err(|e| RunError::State {
+        self.codec.save(dir).map_err(|source| RunError::Codec {
             path: dir.into(),
-            what: e.to_string(),
+            source,
         })
     }
 
@@ -422,7 +472,7 @@ impl Run<'_> {
         let mut failed = None;
         let (store, observer, cancel) = (&self.store, &mut *self.observer, self.cancel);
         let settings = self.recipe.sft;
-        supervised(learner, &settings, 0, rate, next, |_, step| {
+        let done = supervised(learner, &settings, 0, rate, next, |_, step| {
             fed += step.tokens;
             trained += step.targets;
             let metrics = [
@@ -443,7 +493,8 @@ impl Run<'_> {
             } else {
                 ControlFlow::Continue(())
             }
-        })?;
+        });
+        done.map_err(|Breakdown { step, source }| self.broken(phase, step, source.into()))?;
         self.state.trained_tokens += trained as u64;
         match failed {
             Some(error) => Err(error.into()),
@@ -557,7 +608,8 @@ impl Run<'_> {
                 lr,
                 adamw: settings.adamw,
             };
-            let done = update(&mut learner, method, prepared, &groups, &how)?;
+            let done = update(&mut learner, method, prepared, &groups, &how)
+                .map_err(|source| self.broken(phase, step, source))?;
             sampler.publish(&learner.weights(), u64::from(step) + 1);
             self.state.sampled_tokens += stats.sampled_tokens;
             self.state.trained_tokens += done.trained as u64;

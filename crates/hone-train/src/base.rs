@@ -3,7 +3,7 @@
 use crate::observe::{Observer, Step};
 use crate::recipe::BaseRecipe;
 use crate::rows::document;
-use crate::supervised::{Example, supervised};
+use crate::supervised::{Breakdown, Example, supervised, usable};
 use hone_engine::checkpoint::{self, CheckpointError};
 use hone_engine::{LearnError, Learner, Row, WeightsError, induction};
 use hone_model::{Codec, Message};
@@ -34,9 +34,19 @@ pub enum BaseError {
     /// The shape is not one.
     #[error(transparent)]
     Weights(#[from] WeightsError),
-    /// Training broke down.
+    /// The optimiser's state does not fit.
     #[error(transparent)]
     Learn(#[from] LearnError),
+    /// A number is not finite.
+    #[error(
+        "pretrain broke down at step {step} (the first is 0); lower `pretrain.lr.peak` in the recipe of the base model before you resume"
+    )]
+    Broken {
+        /// The step.
+        step: u32,
+        /// What is not finite.
+        source: LearnError,
+    },
     /// A checkpoint could not be read or written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
@@ -50,7 +60,7 @@ pub enum BaseError {
 /// Keeps a checkpoint in `dir` and continues from the one that it finds there.
 ///
 /// # Errors
-/// When the shape is not one, the gradient is not finite, a checkpoint cannot be read or written, or `cancel` was set.
+/// When the shape is not one, training breaks down, a checkpoint cannot be read or written, or `cancel` was set.
 pub fn make_base(
     recipe: &BaseRecipe,
     codec: &Codec,
@@ -87,9 +97,11 @@ pub fn make_base(
     observer.phase("pretrain");
     let index = Cell::new(index);
     let next = || document(codec, &corpus.document(index.replace(index.get() + 1)));
+    let probe = document(codec, &corpus.document(0));
+    let broken = |step, source| BaseError::Broken { step, source };
     let mut failed = None;
     let rate = |step| recipe.pretrain.rate(step);
-    supervised(&mut learner, &recipe.pretrain, from, rate, next, |learner, step| {
+    let trained = supervised(&mut learner, &recipe.pretrain, from, rate, next, |learner, step| {
         tokens += step.tokens;
         let speed = tokens as f64 / start.elapsed().as_secs_f64();
         observer.step(&Step {
@@ -105,20 +117,25 @@ pub fn make_base(
         });
         let stop = cancel.load(Ordering::Relaxed);
         if stop || learner.steps() % CHECKPOINT_EVERY == 0 {
-            let weights = learner.weights();
-            let saved = checkpoint::save(dir, &weights)
-                .and_then(|()| checkpoint::save_optimizer(dir, &weights, &learner.optimizer_state()))
-                .and_then(|()| checkpoint::write(&place, format!("{{\"documents\": {}}}\n", index.get()).as_bytes()));
-            failed = saved.err();
+            let mut save = || -> Result<(), BaseError> {
+                usable(learner, &probe.ids, &probe.targets).map_err(|source| broken(step.step, source))?;
+                let weights = learner.weights();
+                checkpoint::save(dir, &weights)?;
+                checkpoint::save_optimizer(dir, &weights, &learner.optimizer_state())?;
+                let documents = format!("{{\"documents\": {}}}\n", index.get());
+                Ok(checkpoint::write(&place, documents.as_bytes())?)
+            };
+            failed = save().err();
         }
         if stop || failed.is_some() {
             ControlFlow::Break(())
         } else {
             ControlFlow::Continue(())
         }
-    })?;
+    });
+    trained.map_err(|Breakdown { step, source }| broken(step, source))?;
     if let Some(error) = failed {
-        return Err(error.into());
+        return Err(error);
     }
     if cancel.load(Ordering::Relaxed) {
         return Err(BaseError::Stopped);

@@ -12,5 +12,5 @@ pub use agent::{Evaluation, Run, RunError, State, TIMED};
 pub use base::{BaseError, Corpus, make_base, probe};
 pub use observe::{Observer, Step};
 pub use rows::{demonstration, document, rollout};
-pub use supervised::{Example, Supervised, SupervisedStep, supervised};
+pub use supervised::{Breakdown, Example, Supervised, SupervisedStep, supervised};
 pub use update::{Update, UpdateError, UpdateSettings, update};

@@ -76,21 +76,32 @@ pub struct SupervisedStep {
     pub lr: f64,
 }
 
+/// Training that gave a number which is not finite.
+#[derive(Debug, thiserror::Error)]
+#[error("training broke down at step {step} (the first is 0)")]
+pub struct Breakdown {
+    /// The step.
+    pub step: u32,
+    /// What is not finite.
+    pub source: LearnError,
+}
+
 /// Run steps from `from` on. `rate` gives each step's learning rate, and `None` after the last; `next` gives the examples;
 /// `report` sees every step and may end the training.
 ///
 /// The loss is the mean over all learnt tokens of the batch.
 ///
 /// # Errors
-/// When the gradient is not finite.
+/// When a loss, a gradient, or what the model gives after the last step is not finite.
 pub fn supervised(
     learner: &mut Learner,
     settings: &Supervised,
     from: u32,
     mut rate: impl FnMut(u32) -> Option<f64>,
     mut next: impl FnMut() -> Example,
-    mut report: impl FnMut(&Learner, &SupervisedStep) -> ControlFlow<()>,
-) -> Result<(), LearnError> {
+    mut report: impl FnMut(&mut Learner, &SupervisedStep) -> ControlFlow<()>,
+) -> Result<(), Breakdown> {
+    let mut last = None;
     for step in from.. {
         let Some(lr) = rate(step) else { break };
         let mut batch = Vec::new();
@@ -110,7 +121,12 @@ pub fn supervised(
         let targets: usize = rows.iter().map(|r| r.targets.len()).sum();
         let weights = vec![1.0 / targets.max(1) as f32; rows.len()];
         let pass = learner.pass(&rows, 1.0, &CrossEntropy { weights: &weights });
-        let norm = learner.step(lr as f32, &settings.adamw)?;
+        let stepped = if pass.loss.is_finite() {
+            learner.step(lr as f32, &settings.adamw)
+        } else {
+            Err(LearnError::NotFinite("loss", learner.steps()))
+        };
+        let norm = stepped.map_err(|source| Breakdown { step, source })?;
         let done = SupervisedStep {
             step,
             loss: pass.loss,
@@ -120,8 +136,27 @@ pub fn supervised(
             lr,
         };
         if report(learner, &done).is_break() {
-            break;
+            return Ok(());
         }
+        last = batch.into_iter().next().map(|example| (step, example));
     }
-    Ok(())
+    match last {
+        Some((step, example)) => {
+            usable(learner, &example.ids, &example.targets).map_err(|source| Breakdown { step, source })
+        }
+        None => Ok(()),
+    }
+}
+
+/// Check that the model still gives numbers: a step's gradient says nothing about the weights that the step leaves.
+///
+/// # Errors
+/// When a log-probability is not finite.
+pub(crate) fn usable(learner: &mut Learner, ids: &[TokenId], targets: &[u32]) -> Result<(), LearnError> {
+    let scores = learner.score(&[Row { ids, targets }], 1.0);
+    if scores.iter().flat_map(|s| &s.logp).all(|l| l.is_finite()) {
+        Ok(())
+    } else {
+        Err(LearnError::NotFinite("log-probability", learner.steps()))
+    }
 }

@@ -1,6 +1,7 @@
 //! One reinforcement update: prepared rows to optimiser steps.
 
 use crate::stages::{BatchObjective, Diagnostics, Method, Prepared, RowLoss, Spread, StageError, StepStats, TrainRow};
+use crate::supervised::usable;
 use hone_engine::{AdamW, LearnError, Learner, Loss, Row, RowGradient, RowScore};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -48,7 +49,7 @@ pub struct Update {
 /// scored twice.
 ///
 /// # Errors
-/// When a log-probability, loss or gradient is not finite.
+/// When a log-probability, loss or gradient is not finite, or what the model gives after the last step.
 pub fn update(
     learner: &mut Learner,
     method: &Method,
@@ -72,6 +73,7 @@ pub fn update(
     let mut out = Update::default();
     let mut diagnostics = Diagnostics::default();
     let mut steps = 0;
+    let mut checked = None;
     for batch in batches.iter().filter(|b| !b.is_empty()) {
         let objective = BatchObjective::new(&method.objective, batch, &[])?;
         let targets: Vec<Vec<u32>> = batch
@@ -112,6 +114,10 @@ pub fn update(
         out.tokens += pass.tokens;
         out.trained += targets.iter().map(Vec::len).sum::<usize>();
         steps += 1;
+        checked = batch.first().map(|r| r.row.ids.clone()).zip(targets.into_iter().next());
+    }
+    if let Some((row, targets)) = checked {
+        usable(learner, &row, &targets)?;
     }
     out.norm /= f64::from(steps.max(1));
     out.stats = diagnostics.finish(prepared.zero_variance_share, spread);
@@ -168,5 +174,74 @@ impl Loss for ObjectiveLoss<'_> {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stages::{self, Rollout, Validity};
+    use hone_engine::{Config, Weights};
+    use hone_trace::{EndReason, Stream};
+
+    #[test]
+    fn a_step_that_breaks_the_model_is_an_error() {
+        let config = Config {
+            vocab_size: 11,
+            hidden_size: 8,
+            num_hidden_layers: 1,
+            num_attention_heads: 2,
+            num_key_value_heads: 1,
+            head_dim: 4,
+            intermediate_size: 12,
+            rope_theta: 1e4,
+            rms_norm_eps: 1e-6,
+            max_position_embeddings: 16,
+        };
+        let mut learner = Learner::new(Weights::random(config, &Stream::new(1)).unwrap(), 1);
+        let ids = |last| vec![1, 2, last];
+        let mut rollout = |id: &str, reward, last| {
+            let row = Row {
+                ids: &ids(last),
+                targets: &[2],
+            };
+            let logp = learner.score(&[row], 1.0)[0].logp[0];
+            Rollout {
+                id: id.into(),
+                group: 0,
+                parts: BTreeMap::new(),
+                reward,
+                validity: Validity::Ok,
+                end: EndReason::Answered,
+                turns: 1,
+                rows: vec![stages::Row {
+                    ids: ids(last),
+                    mask: vec![false, false, true],
+                    logp_sampler: vec![0.0, 0.0, logp],
+                    ..stages::Row::default()
+                }],
+            }
+        };
+        let rollouts = vec![rollout("a", 0.0, 3), rollout("b", 1.0, 4)];
+        let method = Method::resolve("grpo", &serde_json::json!({})).unwrap();
+        let mut take = |lr| {
+            let prepared = method.prepare(rollouts.clone()).unwrap();
+            let how = UpdateSettings {
+                updates: 1,
+                temperature: 1.0,
+                lr,
+                adamw: AdamW::default(),
+            };
+            update(&mut learner, &method, prepared, &BTreeMap::new(), &how)
+        };
+        assert_eq!(take(1e-5).unwrap().trained, 2);
+        let broken = take(1e30);
+        assert!(
+            matches!(
+                broken,
+                Err(UpdateError::Learn(LearnError::NotFinite("log-probability", 2)))
+            ),
+            "{broken:?}"
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! Where output goes: results to stdout, everything that only people read to stderr.
 
 use crate::interrupt::Interrupted;
+use anyhow::Context;
 use hone_view::printable;
 use serde::Serialize;
 use std::fmt::{Display, Write as _};
@@ -17,7 +18,7 @@ pub fn say(line: impl Display) {
 /// # Errors
 /// When stdout is closed or full.
 pub fn print(line: impl Display) -> anyhow::Result<()> {
-    Ok(writeln!(io::stdout(), "{line}")?)
+    writeln!(io::stdout(), "{line}").context("cannot write to standard output; free some space where it goes")
 }
 
 /// A value as one line of JSON on stdout.

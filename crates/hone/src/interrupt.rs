@@ -1,5 +1,8 @@
 //! Ctrl-C: the first one asks to stop, the second one stops at once.
 
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag::{register, register_conditional_default};
+use std::sync::Once;
 use std::sync::atomic::AtomicBool;
 
 static STOP: AtomicBool = AtomicBool::new(false);
@@ -11,34 +14,12 @@ pub struct Interrupted(pub String);
 
 /// From now on SIGINT and SIGTERM set this flag instead of ending the process. Only the first does: the second ends it.
 pub fn flag() -> &'static AtomicBool {
-    #[cfg(unix)]
-    unix::install();
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        for signal in [SIGINT, SIGTERM] {
+            // In this order: a signal that finds the flag set ends the process. If the system refuses, the first one does.
+            let _ = register_conditional_default(signal, &STOP).and_then(|_| register(signal, &STOP));
+        }
+    });
     &STOP
-}
-
-#[cfg(unix)]
-mod unix {
-    use super::STOP;
-    use std::sync::Once;
-    use std::sync::atomic::Ordering;
-
-    extern "C" fn stop(_signal: libc::c_int) {
-        STOP.store(true, Ordering::Relaxed);
-    }
-
-    pub fn install() {
-        static ONCE: Once = Once::new();
-        ONCE.call_once(|| {
-            for signal in [libc::SIGINT, libc::SIGTERM] {
-                // SAFETY: a zeroed `sigaction` is a valid one (empty mask, no flags), and the handler only stores to an
-                // atomic, which is allowed in a signal handler.
-                unsafe {
-                    let mut action: libc::sigaction = std::mem::zeroed();
-                    action.sa_sigaction = stop as *const () as libc::sighandler_t;
-                    action.sa_flags = libc::SA_RESTART | libc::SA_RESETHAND;
-                    libc::sigaction(signal, &action, std::ptr::null_mut());
-                }
-            }
-        });
-    }
 }

@@ -90,6 +90,49 @@ fn an_exported_run_is_the_same_when_imported() {
     );
 }
 
+#[cfg(not(feature = "parquet"))]
+#[test]
+fn without_parquet_an_export_says_how_to_get_it() {
+    let place = place_with_run();
+    let words = ["without Parquet", "--features parquet", "JSON Lines"];
+    place.fails("trace export run --format parquet -o calls.parquet", 1, &words);
+    assert_eq!(place.files(), ["run"], "nothing was made");
+    place.fails("trace export run --format csv", 2, &["jsonl", "parquet"]);
+}
+
+#[cfg(feature = "parquet")]
+#[test]
+fn model_calls_are_exported_as_parquet() {
+    let place = place_with_run();
+    let calls: u64 = place
+        .ok("trace ls run --json")
+        .json_lines()
+        .iter()
+        .map(|episode| episode["model_calls"].as_u64().unwrap())
+        .sum();
+    let said = place
+        .ok("trace export run --format parquet --out calls.parquet --json")
+        .json();
+    assert_eq!(
+        (said["episodes"].as_u64(), said["rows"].as_u64()),
+        (Some(30), Some(calls))
+    );
+    let file = std::fs::read(place.path("calls.parquet")).unwrap();
+    assert!(file.starts_with(b"PAR1") && file.ends_with(b"PAR1"));
+    assert_eq!(place.files(), ["calls.parquet", "run"], "nothing is left over");
+    place.fails(
+        "trace export run --format parquet -o calls.parquet",
+        1,
+        &["calls.parquet exists already"],
+    );
+    place.fails("trace export run --format parquet", 1, &["--out"]);
+    place.fails(
+        "trace export run --format parquet -o nowhere/calls.parquet",
+        1,
+        &["nowhere/calls.parquet cannot be written"],
+    );
+}
+
 #[test]
 fn damaged_and_foreign_files_are_refused_by_every_command() {
     let place = place_with_run();

@@ -110,6 +110,164 @@ fn a_killed_run_resumes_to_the_record_of_one_that_was_not() {
     assert_eq!(place.digest("killed"), place.digest("whole"));
 }
 
+/// What `hone train` says in a room too small for it, put where `resume` finds it. `limit` is a command of bash.
+#[cfg(unix)]
+fn cramped(place: &Place, shell: &[&str], limit: &str) -> String {
+    let script = format!(
+        "mkdir disk && {limit} || exit 99; \"$0\" train small.toml --out disk/run; status=$?; \
+         ulimit -f unlimited; cp -r disk/run kept; exit $status"
+    );
+    let output = std::process::Command::new(shell[0])
+        .args(&shell[1..])
+        .args(["-c", &script])
+        .arg(assert_cmd::cargo::cargo_bin!("hone"))
+        .current_dir(place.dir.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{limit}: {said}");
+    assert!(!said.contains("panicked"), "{limit}: {said}");
+    assert!(said.contains("hone train --resume disk/run"), "{limit}: {said}");
+    said
+}
+
+#[test]
+#[cfg(unix)]
+fn a_run_out_of_space_says_so_and_goes_on_when_there_is_some() {
+    let place = Place::new();
+    recipe(&place);
+    place.ok("train small.toml --out whole");
+    let whole = place.digest("whole");
+
+    let nano = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/nano/model.safetensors");
+    let weights = std::fs::metadata(nano).unwrap().len() >> 10;
+    // The soft limit of a file's size needs no right. In a namespace of its own, anybody may mount a small disk.
+    let bash = ["bash"].as_slice();
+    let mut cases = vec![(
+        bash,
+        format!("trap '' XFSZ && ulimit -Sf {}", weights + 100),
+        ["checkpoints/sft/optimizer.safetensors", "the disk is not full"],
+    )];
+    let namespace = ["unshare", "--map-root-user", "--mount", "bash"].as_slice();
+    let disk = |kib: u64| format!("mount -t tmpfs -o size={kib}k none disk");
+    let probe = std::process::Command::new(namespace[0])
+        .args(&namespace[1..])
+        .args(["-c", &format!("mkdir disk && {}", disk(4))])
+        .current_dir(place.dir.path())
+        .output();
+    std::fs::remove_dir(place.path("disk")).ok();
+    if probe.is_ok_and(|probe| probe.status.success()) {
+        for (kib, words) in [
+            (60, ["run.db", "Free some space"]),
+            (400, ["run.db", "Free some space"]),
+            // A checkpoint is three times the weights: room for the first and for one of reinforcement.
+            (7 * weights, ["checkpoints/rl-", "the disk is not full"]),
+        ] {
+            cases.push((namespace, disk(kib), words));
+        }
+    } else {
+        eprintln!("skipped: a full disk; `unshare` may not make a namespace with a mount here");
+    }
+    for (shell, limit, words) in cases {
+        let said = cramped(&place, shell, &limit);
+        for word in words {
+            assert!(said.contains(word), "{limit}: no {word:?} in {said}");
+        }
+        place.ok("train --resume kept");
+        assert_eq!(place.digest("kept"), whole, "{limit}");
+        for dir in ["kept", "disk"] {
+            std::fs::remove_dir_all(place.path(dir)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_learning_rate_that_breaks_the_model_is_said_and_can_be_lowered() {
+    let place = Place::new();
+    recipe(&place);
+    let text = std::fs::read_to_string(place.path("small.toml")).unwrap();
+    // One breaks the second step's loss, the other is found in what the last step left.
+    for (name, steps, step) in [("wild", 12, 1), ("short", 1, 0)] {
+        let wild =
+            text.replacen("steps = 12", &format!("steps = {steps}"), 1)
+                .replacen("peak = 2e-3", "peak = 1e30", 1);
+        std::fs::write(place.path("wild.toml"), wild).unwrap();
+        let step = format!("sft broke down at step {step} ");
+        let remedy = format!("lower `sft.lr.peak` in {name}/recipe.toml");
+        let resume = format!("hone train --resume {name}");
+        let words = [&step, "not finite", &remedy, &resume, "what was done is kept"];
+        place.fails(&format!("train wild.toml --out {name}"), 1, &words);
+        // As it is, it ends the same way again.
+        place.fails(&format!("train --resume {name}"), 1, &words);
+    }
+    let store = Store::open_read_only(place.path("wild/run.db")).unwrap();
+    for (phase, episodes) in [("demonstrations", 200), ("eval/before", 20), ("eval/expert", 10)] {
+        assert_eq!(
+            store.episodes(&Filter::phase(phase)).unwrap().len(),
+            episodes,
+            "{phase}"
+        );
+    }
+    let losses = store.metrics(Some("loss")).unwrap();
+    assert!(losses.len() == 1 && losses[0].value.is_finite(), "{losses:?}");
+    assert!(!place.path("wild/checkpoints").exists());
+    drop(store);
+
+    let recipe = place.path("wild/recipe.toml");
+    let settled = std::fs::read_to_string(&recipe).unwrap();
+    let peak = settled.lines().find(|line| line.starts_with("peak = 1")).unwrap();
+    std::fs::write(&recipe, settled.replacen(peak, "peak = 2e-3", 1)).unwrap();
+    place.ok("train --resume wild");
+    place.ok("train small.toml --out whole");
+    assert_eq!(place.digest("wild"), place.digest("whole"));
+}
+
+#[test]
+fn a_base_model_that_gives_no_numbers_is_refused() {
+    let place = Place::new();
+    recipe(&place);
+    let nano = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/nano");
+    std::fs::create_dir(place.path("base")).unwrap();
+    for file in ["config.json", "tokenizer.json", "tokenizer_config.json"] {
+        std::fs::copy(nano.join(file), place.path("base").join(file)).unwrap();
+    }
+    let weights = std::fs::read(nano.join("model.safetensors")).unwrap();
+    // Numbers that are not finite are refused when they are read; those that are too large, when they are used.
+    for (value, floats, words) in [
+        (f32::NAN, 1, ["base/model.safetensors", "not finite", "make it again"]),
+        (
+            1e30,
+            100_000,
+            ["eval/before/greedy", "not finite", "another base model"],
+        ),
+    ] {
+        let mut weights = weights.clone();
+        for slot in weights.rchunks_exact_mut(4).take(floats) {
+            slot.copy_from_slice(&value.to_le_bytes());
+        }
+        std::fs::write(place.path("base/model.safetensors"), weights).unwrap();
+        let out = format!("run-{floats}");
+        place.fails(&format!("train small.toml --base base --out {out}"), 1, &words);
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_result_that_cannot_be_printed_is_an_error() {
+    let place = Place::new();
+    recipe(&place);
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = std::process::Command::new(assert_cmd::cargo::cargo_bin!("hone"))
+        .args(["train", "small.toml", "--dry-run"])
+        .current_dir(place.dir.path())
+        .stdout(full)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("standard output") && !said.contains("panicked"), "{said}");
+}
+
 #[test]
 fn a_recipe_is_checked_before_anything_runs() {
     let place = Place::new();

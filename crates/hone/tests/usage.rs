@@ -1,6 +1,7 @@
 //! What the program says to wrong input, and what it knows about itself.
 
 mod support;
+use serde_json::json;
 use support::Place;
 
 #[test]
@@ -117,4 +118,40 @@ fn every_help_teaches_with_examples() {
         let said = place.ok(&format!("{command}--help"));
         assert!(said.stdout.contains("Examples:\n  hone "), "{command}");
     }
+}
+
+/// Two rollouts of one group, by hand: advantages are plus and minus 1/√2, each token weighs a half, and at ratio 1 the
+/// gradient of the loss is minus advantage times weight.
+#[test]
+fn explain_shows_what_a_method_makes_of_given_rollouts() {
+    let place = Place::new();
+    let rollout = |id: &str, reward: f64, token: u32| {
+        let row = json!({"ids": [5, token], "mask": [false, true], "logp_sampler": [0.0, -0.5]});
+        json!({"id": id, "group": 0, "reward": reward, "rows": [row]})
+    };
+    let input = json!({"preset": "grpo", "rollouts": [rollout("a", 1.0, 6), rollout("b", 0.0, 7)]});
+    std::fs::write(place.path("two.json"), input.to_string()).unwrap();
+    let out = place.ok("train explain two.json --json").json();
+    let tokens = out["tokens"].as_array().unwrap();
+    for (token, sign) in tokens.iter().zip([1.0, -1.0]) {
+        let is = |key: &str, value: f64| assert!((token[key].as_f64().unwrap() - value).abs() < 1e-6, "{token}");
+        is("advantage", sign * 0.5f64.sqrt());
+        is("ratio", 1.0);
+        is("weight", 0.5);
+        is("grad", -sign * 0.5 * 0.5f64.sqrt());
+    }
+    assert_eq!(tokens.len(), 2);
+    assert!(
+        place
+            .ok("train explain two.json")
+            .stdout
+            .contains("advantage  keeps     2")
+    );
+
+    std::fs::write(place.path("odd.json"), r#"{"preset": "gppo", "rollouts": []}"#).unwrap();
+    place.fails("train explain odd.json", 1, &["odd.json", "gppo", "grpo"]);
+    std::fs::write(place.path("cut.json"), "{\"preset\": ").unwrap();
+    place.fails("train explain cut.json", 1, &["cut.json is not JSON"]);
+    place.fails("train explain .", 1, &["recipe.toml", "directory of a run"]);
+    place.fails("train explain", 2, &["<INPUT>"]);
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
+use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 
 use crate::Flaw;
 
@@ -69,7 +70,10 @@ impl StoreError {
     pub(super) fn sql(path: &Path, source: rusqlite::Error) -> Self {
         let path = path.to_path_buf();
         let what = source.to_string();
+        // The shared memory beside the file lies on the same disk; the code for "it cannot grow" is one of I/O errors.
+        let cramped = source.sqlite_error().map(|e| e.extended_code) == Some(SQLITE_IOERR_SHMSIZE);
         match source.sqlite_error_code() {
+            _ if cramped => Self::Full { path },
             Some(ErrorCode::DiskFull) => Self::Full { path },
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked { path },
             Some(ErrorCode::ReadOnly) => Self::ReadOnly { path },

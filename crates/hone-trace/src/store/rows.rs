@@ -236,7 +236,7 @@ fn json(value: &impl Serialize) -> String {
 }
 
 /// The name of a variant without fields, as in JSON.
-fn name(value: &impl Serialize) -> String {
+pub(crate) fn name(value: &impl Serialize) -> String {
     json(value).trim_matches('"').into()
 }
 

@@ -27,7 +27,11 @@ Examples:
   hone trace show runs/quickstart-001 eval/3/0
   hone trace digest runs/quickstart-001                the same for the same seed
   hone trace export runs/quickstart-001 -o traces.jsonl
+  hone trace export runs/quickstart-001 --format parquet -o calls.parquet
   hone trace import runs/copy traces.jsonl";
+
+const NO_PARQUET: &str = "this hone was built without Parquet; build it with \
+    `cargo build --release -p hone --features parquet`, or export JSON Lines";
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
@@ -53,13 +57,16 @@ enum Action {
         #[arg(long)]
         phase: Option<String>,
     },
-    /// Write episodes as JSON Lines; docs/trace-schema.md describes the fields.
+    /// Write episodes as JSON Lines, or their model calls as a Parquet table; docs/trace-schema.md describes both.
     Export {
         /// Run directory or run.db
         run: PathBuf,
-        /// File to make (default: stdout)
+        /// File to make (default: stdout; Parquet needs a file)
         #[arg(short, long, value_name = "FILE")]
         out: Option<PathBuf>,
+        /// What to write
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
         #[command(flatten)]
         which: Which,
     },
@@ -70,6 +77,15 @@ enum Action {
         /// The file; - is stdin
         file: PathBuf,
     },
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// One episode a line: everything; what `import` reads
+    #[default]
+    Jsonl,
+    /// One model call a row, for data frames and SQL; needs a build with `--features parquet`
+    Parquet,
 }
 
 #[derive(Debug, clap::Args)]
@@ -106,7 +122,12 @@ impl Args {
             Action::Ls { run, which } => list(&read(&run)?, &which.into(), json),
             Action::Show { run, id } => show(&read(&run)?, &id, json),
             Action::Digest { run, phase } => digest(&read(&run)?, phase, json),
-            Action::Export { run, out, which } => export(&read(&run)?, out.as_deref(), &which.into(), json),
+            Action::Export {
+                run,
+                out,
+                format,
+                which,
+            } => export(&read(&run)?, out.as_deref(), format, &which.into(), json),
             Action::Import { run, file } => import(&run, &file, json),
         }
     }
@@ -239,8 +260,14 @@ fn digest(store: &Store, phase: Option<String>, json: bool) -> anyhow::Result<()
     print(digest)
 }
 
-fn export(store: &Store, out: Option<&Path>, filter: &Filter, json: bool) -> anyhow::Result<()> {
+fn export(store: &Store, out: Option<&Path>, format: Format, filter: &Filter, json: bool) -> anyhow::Result<()> {
+    if format == Format::Parquet && cfg!(not(feature = "parquet")) {
+        bail!(NO_PARQUET);
+    }
     let Some(path) = out else {
+        if format == Format::Parquet {
+            bail!("Parquet is not for stdout; name a file with --out");
+        }
         let count = export_jsonl(store, filter, &mut BufWriter::new(io::stdout().lock()))?;
         say(format!("{count} episodes"));
         return Ok(());
@@ -254,14 +281,20 @@ fn export(store: &Store, out: Option<&Path>, filter: &Filter, json: bool) -> any
     // Whoever sees the file under its name sees all of it.
     let mut partial = path.as_os_str().to_owned();
     partial.push(".partial");
-    let write = || -> anyhow::Result<u64> {
+    let write = || -> anyhow::Result<Exported> {
         let mut file = BufWriter::new(File::create(&partial)?);
-        let count = export_jsonl(store, filter, &mut file)?;
+        let exported = match format {
+            Format::Jsonl => Exported {
+                episodes: export_jsonl(store, filter, &mut file)?,
+                rows: None,
+            },
+            Format::Parquet => export_parquet(store, filter, &mut file)?,
+        };
         file.flush()?;
         std::fs::rename(&partial, path)?;
-        Ok(count)
+        Ok(exported)
     };
-    let count = write().with_context(|| {
+    let Exported { episodes, rows } = write().with_context(|| {
         // What is left of it is of no use; if it cannot be removed, the first error is the one that matters.
         let _ = std::fs::remove_file(&partial);
         format!(
@@ -269,11 +302,36 @@ fn export(store: &Store, out: Option<&Path>, filter: &Filter, json: bool) -> any
             path.display()
         )
     })?;
-    say(format!("{count} episodes written to {}", path.display()));
+    let of_calls = rows.map_or(String::new(), |rows| format!(", {rows} model calls,"));
+    say(format!("{episodes} episodes{of_calls} written to {}", path.display()));
     if json {
-        print_json(&json!({"episodes": count, "file": path.display().to_string()}))?;
+        let mut said = json!({"episodes": episodes, "file": path.display().to_string()});
+        if let Some(rows) = rows {
+            said["rows"] = rows.into();
+        }
+        print_json(&said)?;
     }
     Ok(())
+}
+
+/// How much an export wrote; `rows` where a table was asked for.
+struct Exported {
+    episodes: u64,
+    rows: Option<u64>,
+}
+
+#[cfg(feature = "parquet")]
+fn export_parquet(store: &Store, filter: &Filter, to: &mut (impl Write + Send)) -> anyhow::Result<Exported> {
+    let count = hone_trace::export_parquet(store, filter, to)?;
+    Ok(Exported {
+        episodes: count.episodes,
+        rows: Some(count.rows),
+    })
+}
+
+#[cfg(not(feature = "parquet"))]
+fn export_parquet(_: &Store, _: &Filter, _: &mut (impl Write + Send)) -> anyhow::Result<Exported> {
+    bail!(NO_PARQUET)
 }
 
 fn import(run: &Path, file: &Path, json: bool) -> anyhow::Result<()> {

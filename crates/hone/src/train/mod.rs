@@ -1,10 +1,12 @@
 //! `hone train` and `hone recipe`.
 
 mod corpus;
+mod explain;
 mod recipes;
 mod report;
 mod watch;
 
+use crate::console::{print, print_json, say};
 use crate::interrupt;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
@@ -17,6 +19,7 @@ use hone_train::recipe::{AgentRecipe, BaseRecipe, Recipe};
 use hone_train::{Run, RunError, State, make_base, probe};
 use hone_view::{Look, MetricLog, chart};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -28,12 +31,15 @@ Examples:
   hone train quickstart --budget fast           the same in miniature, to see that everything works
   hone train quickstart --method prefix_tree    another method from the same cold start
   hone train my/recipe.toml --dry-run           what a recipe would do
-  hone train --resume runs/quickstart-001       go on with a run that was stopped";
+  hone train --resume runs/quickstart-001       go on with a run that was stopped
+  hone train explain runs/quickstart-001        what the method made of a step's rollouts, token by token";
 
 /// Teach a model: demonstrations, cold start, reinforcement, and what each brought on held-out tasks
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Train {
+    #[command(subcommand)]
+    command: Option<TrainCommand>,
     /// Recipe: a file, a folder with recipe.toml, or a name from `hone recipe ls`
     #[arg(required_unless_present = "resume")]
     recipe: Option<String>,
@@ -66,6 +72,11 @@ pub struct Train {
     threads: Option<usize>,
 }
 
+#[derive(Debug, Subcommand)]
+enum TrainCommand {
+    Explain(explain::Explain),
+}
+
 /// Look at recipes
 #[derive(Debug, Subcommand)]
 pub enum RecipeCommand {
@@ -92,18 +103,18 @@ impl RecipeCommand {
                         .map(|f| f.recipe.about().to_owned())
                         .unwrap_or_else(|e| format!("broken: {e}"));
                     if as_json {
-                        println!("{}", json!({"name": name, "path": path, "about": about}));
+                        print_json(&json!({"name": name, "path": path, "about": about}))?;
                     } else {
-                        println!("{name:16} {about}");
+                        print(format!("{name:16} {about}"))?;
                     }
                 }
             }
             Self::Show { recipe } => {
                 let found = recipes::find(&recipe, None)?;
                 if as_json {
-                    println!("{}", serde_json::to_string(&found.recipe)?);
+                    print_json(&found.recipe)?;
                 } else {
-                    print!("{}", toml::to_string_pretty(&found.recipe)?);
+                    print(toml::to_string_pretty(&found.recipe)?.trim_end())?;
                 }
             }
             Self::Check { recipe } => {
@@ -112,12 +123,9 @@ impl RecipeCommand {
                     check(recipe)?;
                 }
                 if as_json {
-                    println!(
-                        "{}",
-                        json!({"recipe": found.recipe.name(), "path": found.path, "ok": true})
-                    );
+                    print_json(&json!({"recipe": found.recipe.name(), "path": found.path, "ok": true}))?;
                 } else {
-                    eprintln!("{}: ok", found.path.display());
+                    say(format!("{}: ok", found.path.display()));
                 }
             }
         }
@@ -146,6 +154,9 @@ fn check(recipe: &AgentRecipe) -> Result<()> {
 
 impl Train {
     pub fn run(self, as_json: bool) -> Result<()> {
+        if let Some(TrainCommand::Explain(explain)) = self.command {
+            return explain.run(as_json);
+        }
         let threads = self
             .threads
             .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
@@ -174,9 +185,13 @@ impl Train {
             Some(dir) => dir.clone(),
             None => fresh(found.recipe.name())?,
         };
-        std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-        std::fs::write(dir.join("recipe.toml"), toml::to_string_pretty(&found.recipe)?)
-            .with_context(|| format!("cannot write to {}", dir.display()))?;
+        let text = toml::to_string_pretty(&found.recipe)?;
+        std::fs::create_dir_all(&dir)
+            .with_context(|| format!("cannot make {}; free some space or choose another --out", dir.display()))?;
+        checkpoint::write(&dir.join("recipe.toml"), text.as_bytes()).inspect_err(|_| {
+            // Empty, it would only be in the way of the next try.
+            let _ = std::fs::remove_dir(&dir);
+        })?;
         match found.recipe {
             Recipe::Agent(recipe) => teach(*recipe, &dir, threads, as_json, false),
             Recipe::Base(recipe) => base(&recipe, &dir, threads, as_json),
@@ -223,16 +238,16 @@ impl Train {
 
 fn plan(recipe: &Recipe, as_json: bool) -> Result<()> {
     if as_json {
-        println!("{}", serde_json::to_string(recipe)?);
+        print_json(recipe)?;
         return Ok(());
     }
-    print!("{}", toml::to_string_pretty(recipe)?);
+    print(toml::to_string_pretty(recipe)?.trim_end())?;
     if let Recipe::Agent(recipe) = recipe {
         let rollouts = u64::from(recipe.rl.steps) * recipe.rl.tasks * u64::from(recipe.rl.samples);
-        eprintln!(
+        say(format!(
             "\nThis would play {} demonstrations, take {} SFT steps, then {} RL steps with {rollouts} rollouts, and evaluate on {} held-out tasks.",
             recipe.demonstrations.episodes, recipe.sft.steps, recipe.rl.steps, recipe.eval.tasks
-        );
+        ));
     }
     Ok(())
 }
@@ -248,6 +263,38 @@ fn fresh(name: &str) -> Result<PathBuf> {
     bail!("runs/ holds 9999 runs of {name}; remove some or give --out")
 }
 
+/// Above whatever stopped a run.
+fn unfinished(dir: &Path) -> String {
+    format!(
+        "the run in {} is not finished; what was done is kept: hone train --resume {}",
+        dir.display(),
+        dir.display()
+    )
+}
+
+/// The loss as means of 100 steps, out of the lines `step,phase,name,value` of a run's metrics.
+fn loss_curve(metrics: &str) -> String {
+    let mut sums: BTreeMap<u64, (f64, u64)> = BTreeMap::new();
+    for line in metrics.lines() {
+        let mut cells = line.split(',');
+        let step = cells.next().and_then(|step| step.parse::<u64>().ok());
+        let (Some(step), Some("pretrain"), Some("loss"), Some(value)) =
+            (step, cells.next(), cells.next(), cells.next())
+        else {
+            continue;
+        };
+        if let Ok(value) = value.parse::<f64>() {
+            let (sum, n) = sums.entry(step / 100).or_default();
+            *sum += value;
+            *n += 1;
+        }
+    }
+    let lines = sums
+        .into_iter()
+        .map(|(hundred, (sum, n))| format!("{},{:.4}\n", (hundred + 1) * 100, sum / n as f64));
+    "step,loss\n".to_owned() + &lines.collect::<String>()
+}
+
 fn base(recipe: &BaseRecipe, dir: &Path, threads: usize, as_json: bool) -> Result<()> {
     let cancel = interrupt::flag();
     let start = Instant::now();
@@ -257,9 +304,9 @@ fn base(recipe: &BaseRecipe, dir: &Path, threads: usize, as_json: bool) -> Resul
     let work = dir.join("checkpoint");
     let made = make_base(recipe, &codec, &corpus, &work, threads, &mut watch, cancel);
     watch.finish();
-    let mut learner = made.with_context(|| format!("hone train --resume {}", dir.display()))?;
+    let mut learner = made.with_context(|| unfinished(dir))?;
     let output = PathBuf::from(&recipe.output);
-    store_model(&output, &learner.weights(), &codec)?;
+    store_model(&output, &learner.weights(), &codec).with_context(|| unfinished(dir))?;
     let probes = probe(&mut learner, &codec, &corpus, recipe.probes);
     let digest = digest(&output.join("model.safetensors"))?;
     let parameters = learner.weights().params().len();
@@ -274,25 +321,33 @@ fn base(recipe: &BaseRecipe, dir: &Path, threads: usize, as_json: bool) -> Resul
         "seconds": start.elapsed().as_secs_f64(),
     });
     checkpoint::write(&output.join("made.json"), format!("{result:#}\n").as_bytes())?;
-    std::fs::copy(dir.join("metrics.csv"), output.join("metrics.csv")).ok();
+    let metrics = dir.join("metrics.csv");
+    let curve = std::fs::read_to_string(&metrics).with_context(|| format!("cannot read {}", metrics.display()))?;
+    checkpoint::write(&output.join("loss.csv"), loss_curve(&curve).as_bytes())?;
     if as_json {
-        println!("{result}");
+        print_json(&result)?;
     } else {
-        eprintln!("{} with {parameters} parameters, sha256 {digest}", output.display());
+        say(format!(
+            "{} with {parameters} parameters, sha256 {digest}",
+            output.display()
+        ));
         for (skill, share) in probes {
-            eprintln!(
+            say(format!(
                 "  {skill:8} {:5.1} % of {} probes with unseen names exactly right",
                 100.0 * share,
                 recipe.probes
-            );
+            ));
         }
     }
     Ok(())
 }
 
+/// The weights come last: a directory that has them is whole.
 fn store_model(dir: &Path, weights: &Weights, codec: &Codec) -> Result<()> {
-    checkpoint::save(dir, weights)?;
-    Ok(codec.save(dir)?)
+    codec
+        .save(dir)
+        .with_context(|| format!("cannot write the tokenizer to {}; free some space there", dir.display()))?;
+    Ok(checkpoint::save(dir, weights)?)
 }
 
 fn digest(path: &Path) -> Result<String> {
@@ -304,12 +359,13 @@ fn digest(path: &Path) -> Result<String> {
 fn teach(recipe: AgentRecipe, dir: &Path, threads: usize, as_json: bool, resume: bool) -> Result<()> {
     let cancel = interrupt::flag();
     let start = Instant::now();
+    let unfinished = || unfinished(dir);
     let taskset = crate::tasksets::taskset(&recipe.taskset)?;
     let held_out = match &recipe.eval.taskset {
         Some(name) => crate::tasksets::taskset(name)?,
         None => Arc::clone(&taskset),
     };
-    let mut watch = Watch::new(MetricLog::open(dir)?);
+    let mut watch = Watch::new(MetricLog::open(dir).with_context(unfinished)?);
     let made = dir.join("base");
     let (weights, codec) = match &recipe.scratch {
         Some(scratch) if !made.join("model.safetensors").exists() => {
@@ -328,9 +384,9 @@ fn teach(recipe: AgentRecipe, dir: &Path, threads: usize, as_json: bool, resume:
                 &mut watch,
                 cancel,
             )
-            .with_context(|| format!("hone train --resume {}", dir.display()))?;
+            .with_context(unfinished)?;
             let weights = Weights::clone(&learner.weights());
-            store_model(&made, &weights, &codec)?;
+            store_model(&made, &weights, &codec).with_context(unfinished)?;
             (weights, codec)
         }
         scratch => {
@@ -349,10 +405,11 @@ fn teach(recipe: AgentRecipe, dir: &Path, threads: usize, as_json: bool, resume:
     };
     let path = dir.join("run.db");
     let store = if resume && path.exists() {
-        Store::open(&path)?
+        Store::open(&path)
     } else {
-        Store::create(&path)?
-    };
+        Store::create(&path)
+    }
+    .with_context(unfinished)?;
     let state = State::load(dir)?;
     let before: f64 = state.seconds.values().sum();
     let mut run = Run {
@@ -383,49 +440,49 @@ fn teach(recipe: AgentRecipe, dir: &Path, threads: usize, as_json: bool, resume:
                 interrupt::Interrupted(format!("stopped; go on with: hone train --resume {}", dir.display())).into(),
             );
         }
-        other => other.with_context(|| {
-            format!(
-                "the run in {} is not finished; what was done is kept: hone train --resume {}",
-                dir.display(),
-                dir.display()
-            )
-        })?,
+        other => other.with_context(unfinished)?,
     }
     let last = state.checkpoint.clone().unwrap_or_else(|| "sft".to_owned());
     store_model(
         &dir.join("model"),
         &checkpoint::load(&dir.join("checkpoints").join(last))?,
         &codec,
-    )?;
+    )
+    .with_context(unfinished)?;
     let seconds = if resume {
         before + start.elapsed().as_secs_f64()
     } else {
         start.elapsed().as_secs_f64()
     };
     let page = report::page(&recipe, &state, &store, dir, seconds)?;
-    page.write(&dir.join("report.html"))?;
+    page.write(&dir.join("report.html"))
+        .with_context(|| format!("cannot write {}/report.html; free some space there", dir.display()))
+        .with_context(unfinished)?;
     let figures = report::figures(&recipe, &state, dir, seconds);
-    checkpoint::write(&dir.join("result.json"), format!("{figures:#}\n").as_bytes())?;
+    checkpoint::write(&dir.join("result.json"), format!("{figures:#}\n").as_bytes()).with_context(unfinished)?;
     let look = Look::of_stderr();
     if let Some(panel) = page.panels.first() {
-        eprintln!("\n{}", chart(panel, 72, 14, look));
+        say(format!("\n{}", chart(panel, 72, 14, look)));
     }
-    eprintln!("\nSuccess on {} held-out tasks  greedy     T = 1", recipe.eval.tasks);
+    say(format!(
+        "\nSuccess on {} held-out tasks  greedy     T = 1",
+        recipe.eval.tasks
+    ));
     for row in &page.results {
-        eprintln!("{}", report::line(row));
+        say(report::line(row));
     }
-    eprintln!(
+    say(format!(
         "\n{:.0} s, {:.0} MB at most. Report: {}/report.html",
         seconds,
         report::peak_rss_mb(),
         dir.display()
-    );
-    eprintln!("Next:");
+    ));
+    say("Next:");
     for next in &page.next {
-        eprintln!("  {:60} {}", next.command, next.what);
+        say(format!("  {:60} {}", next.command, next.what));
     }
     if as_json {
-        println!("{}", serde_json::to_string(&figures)?);
+        print_json(&figures)?;
     }
     Ok(())
 }

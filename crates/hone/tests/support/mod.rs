@@ -71,6 +71,16 @@ impl Place {
         }
     }
 
+    /// The names in the folder, in order.
+    pub fn files(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.dir.path()).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
     pub fn digest(&self, run: &str) -> String {
         self.ok(&format!("trace digest {run}")).stdout.trim().to_owned()
     }
