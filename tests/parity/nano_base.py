@@ -82,8 +82,9 @@ def conversations() -> list:
         for _ in range(rng.randrange(4)):
             name, arguments = rng.choice(CALLS)
             function = {"name": name, "arguments": arguments}
-            add({"agent": {"call": function}},
-                {"role": "assistant", "content": None, "tool_calls": [{"type": "function", "function": function}]})
+            thought = rng.choice(["", "", *TEXTS[:-1]])
+            add({"agent": {"call": {"content": thought, **function}}},
+                {"role": "assistant", "content": thought or None, "tool_calls": [{"type": "function", "function": function}]})
             result = rng.choice(TEXTS[:-1])
             add({"tool": result}, {"role": "tool", "content": result})
         if i % 3:

@@ -1,0 +1,196 @@
+//! Reinforcement: choose tasks, play them in groups, learn from them, publish the policy, and again.
+
+use super::{Run, RunError, job};
+use crate::observe::Step;
+use crate::rows;
+use crate::stages::Method;
+use crate::update::{UpdateSettings, update};
+use hone_engine::checkpoint;
+use hone_engine::{Learner, Sampler, Weights};
+use hone_env::Split;
+use hone_rollout::{Job, Player, Rollout, Stats};
+use hone_score::{Measures, Rate};
+use hone_trace::Episode;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// How fast a kind's success estimate follows.
+const KIND_MEMORY: f64 = 0.7;
+/// Least share of a kind's tasks that is taken, however settled the kind is.
+const FOCUS_FLOOR: f64 = 0.05;
+
+impl Run<'_> {
+    pub(super) fn reinforce(&mut self, method: &Method, sft: &Learner) -> Result<Arc<Weights>, RunError> {
+        let phase = "rl";
+        let settings = self.recipe.rl.clone();
+        let mut learner = match &self.state.checkpoint {
+            Some(name) => {
+                let dir = self.checkpoint_dir(name);
+                let weights = checkpoint::load(&dir)?;
+                let state = checkpoint::load_optimizer(&dir, &weights)?;
+                let mut learner = Learner::new(weights, self.threads);
+                learner.restore_optimizer(state)?;
+                learner
+            }
+            None => Learner::new(Weights::clone(&sft.weights()), self.threads),
+        };
+        if self.is_done(phase) {
+            return Ok(learner.weights());
+        }
+        self.observer.phase(phase);
+        let from = self.state.rl_step;
+        for step in from..settings.steps {
+            self.store.delete_phase(&format!("rl/{step}"))?;
+            self.store.delete_phase(&format!("validate/{step}"))?;
+        }
+        self.store.delete_metrics(phase, u64::from(from))?;
+        let version = u64::from(from);
+        let sampler = Arc::new(Sampler::new(
+            "policy",
+            Arc::clone(&self.codec),
+            learner.weights(),
+            version,
+            self.threads,
+        ));
+        let mut start = Instant::now();
+        for step in from..settings.steps {
+            let begin = Instant::now();
+            let indices = self.choose_tasks(settings.tasks, settings.focus)?;
+            let jobs: Vec<_> = indices
+                .iter()
+                .zip(0..)
+                .map(|(index, group)| Job {
+                    group,
+                    ..job(Split::Train, *index, settings.samples)
+                })
+                .collect();
+            let rollout = Rollout {
+                concurrency: jobs.len() * settings.samples as usize,
+                ..self.rollout(&format!("rl/{step}"), Player::Shared(sampler.clone()), 1.0)
+            };
+            let episodes = self.play(&rollout, &jobs)?;
+            let sampling = begin.elapsed().as_secs_f64();
+            let stats = Stats::of(&episodes);
+            self.learn_kinds(&episodes);
+            let rollouts = episodes.iter().map(rows::rollout).collect::<Result<Vec<_>, _>>()?;
+            let groups: BTreeMap<_, _> = rollouts.iter().map(|r| (r.id.clone(), r.group)).collect();
+            let prepared = method.prepare(rollouts)?;
+            let lr = settings.lr.at(step, settings.steps);
+            let how = UpdateSettings {
+                updates: settings.updates,
+                temperature: 1.0,
+                lr,
+                adamw: settings.adamw,
+            };
+            let done = update(&mut learner, method, prepared, &groups, &how)
+                .map_err(|source| self.broken(phase, step, source))?;
+            sampler.publish(&learner.weights(), u64::from(step) + 1);
+            self.state.sampled_tokens += stats.sampled_tokens;
+            self.state.trained_tokens += done.trained as u64;
+            let seconds = begin.elapsed().as_secs_f64();
+            let measures = Measures::of(&episodes);
+            let mut metrics = vec![
+                ("success", stats.success().unwrap_or(0.0)),
+                ("valid_calls", stats.valid_call_rate().unwrap_or(1.0)),
+                ("turns", stats.mean_turns().unwrap_or(0.0)),
+                ("sampled_tokens", measures.mean_sampled_tokens().unwrap_or(0.0)),
+                ("zero_variance", done.stats.zero_variance_share),
+                ("entropy", done.stats.entropy),
+                ("clip_fraction", done.stats.clip_fraction),
+                ("approx_kl", done.stats.approx_kl),
+                ("ratio_error", done.stats.ratio_error),
+                ("loss", done.stats.loss),
+                ("gradient_norm", done.norm),
+                ("lr", lr),
+                ("infra_failed", stats.infra_failed as f64),
+                ("seconds_sampling", sampling),
+                ("seconds_learning", seconds - sampling),
+                ("tokens_per_second", stats.sampled_tokens as f64 / seconds),
+            ];
+            let parts = measures.score_parts();
+            let parts: Vec<_> = parts
+                .iter()
+                .map(|(name, value)| (format!("part/{name}"), *value))
+                .collect();
+            metrics.extend(parts.iter().map(|(name, value)| (name.as_str(), *value)));
+            let last = step + 1 == settings.steps;
+            let due = settings.validate_every > 0 && (step.is_multiple_of(settings.validate_every) || last);
+            if due && let Some(rate) = self.validate(step, &sampler)? {
+                metrics.push(("validation", rate.value));
+            }
+            self.store.append_metrics(u64::from(step), phase, &metrics)?;
+            self.observer.step(&Step {
+                phase,
+                step: u64::from(step),
+                steps: u64::from(settings.steps),
+                metrics: &metrics,
+            });
+            self.state.rl_step = step + 1;
+            if last || (step + 1) % settings.checkpoint_every == 0 {
+                *self.state.seconds.entry(phase.to_owned()).or_default() += start.elapsed().as_secs_f64();
+                start = Instant::now();
+                self.checkpoint_rl(step + 1, &learner)?;
+            }
+            self.stopped()?;
+        }
+        self.finish(phase, start)?;
+        Ok(learner.weights())
+    }
+
+    fn checkpoint_rl(&mut self, step: u32, learner: &Learner) -> Result<(), RunError> {
+        let name = format!("rl-{step:05}");
+        let dir = self.checkpoint_dir(&name);
+        let weights = learner.weights();
+        checkpoint::save(&dir, &weights)?;
+        checkpoint::save_optimizer(&dir, &weights, &learner.optimizer_state())?;
+        self.save_codec(&dir)?;
+        let old = self.state.checkpoint.replace(name);
+        self.save()?;
+        if let Some(old) = old {
+            // Left-overs do no harm.
+            let _ = std::fs::remove_dir_all(self.checkpoint_dir(&old));
+        }
+        Ok(())
+    }
+
+    fn validate(&mut self, step: u32, sampler: &Arc<Sampler>) -> Result<Option<Rate>, RunError> {
+        let rollout = self.rollout(&format!("validate/{step}"), Player::Shared(sampler.clone()), 0.0);
+        let jobs: Vec<_> = (0..self.recipe.eval.validation_tasks)
+            .map(|index| job(Split::Validation, index, 1))
+            .collect();
+        Ok(Measures::of(&self.play(&rollout, &jobs)?).success())
+    }
+
+    /// The next training tasks. A task of a kind that succeeds with probability `p` is taken with probability
+    /// `1 - focus * p`: what is solved makes room for what is not, so that a majority of like cases (refusals, say) does
+    /// not train away the minority.
+    fn choose_tasks(&mut self, n: u64, focus: f64) -> Result<Vec<u64>, RunError> {
+        let stream = self.stream().named("focus");
+        let mut chosen = Vec::new();
+        while (chosen.len() as u64) < n {
+            let index = self.state.cursor;
+            self.state.cursor += 1;
+            let take = if focus > 0.0 {
+                let task = self.taskset.task(Split::Train, index)?;
+                let p = self.state.kinds.get(&task.kind).copied().unwrap_or(0.5);
+                (1.0 - focus * p).max(FOCUS_FLOOR)
+            } else {
+                1.0
+            };
+            if stream.uniform(index) < take {
+                chosen.push(index);
+            }
+        }
+        Ok(chosen)
+    }
+
+    fn learn_kinds(&mut self, episodes: &[Episode]) {
+        for (kind, tally) in &Measures::of(episodes).kinds {
+            if let Some(now) = tally.fraction() {
+                let p = self.state.kinds.entry(kind.clone()).or_insert(0.5);
+                *p = KIND_MEMORY * *p + (1.0 - KIND_MEMORY) * now;
+            }
+        }
+    }
+}
