@@ -8,6 +8,7 @@ use hone_engine::checkpoint::{self, CheckpointError};
 use hone_engine::{LearnError, Learner, Row, WeightsError, induction};
 use hone_model::{Codec, Message};
 use hone_trace::Stream;
+use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -51,7 +52,7 @@ pub enum BaseError {
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     /// The run was stopped.
-    #[error("stopped; run the same command again to go on from the last checkpoint")]
+    #[error("stopped")]
     Stopped,
 }
 
@@ -77,13 +78,14 @@ pub fn make_base(
     let weights = induction(config, &Stream::new(recipe.seed).named("weights"))?;
     let mut learner = Learner::new(weights, threads);
     let mut index = 0;
-    let place = dir.join("place.json");
-    if let Some(found) = read_place(&place) {
-        let weights = checkpoint::load(dir)?;
-        let state = checkpoint::load_optimizer(dir, &weights)?;
+    let mut kept = Place::read(dir)?;
+    if let Some(place) = &kept {
+        let at = dir.join(&place.checkpoint);
+        let weights = checkpoint::load(&at)?;
+        let state = checkpoint::load_optimizer(&at, &weights)?;
         learner = Learner::new(weights, threads);
         learner.restore_optimizer(state)?;
-        index = found;
+        index = place.documents;
         observer.note(&format!(
             "continuing at step {} from {}",
             learner.steps(),
@@ -119,11 +121,20 @@ pub fn make_base(
         if stop || learner.steps() % CHECKPOINT_EVERY == 0 {
             let mut save = || -> Result<(), BaseError> {
                 usable(learner, &probe.ids, &probe.targets).map_err(|source| broken(step.step, source))?;
-                let weights = learner.weights();
-                checkpoint::save(dir, &weights)?;
-                checkpoint::save_optimizer(dir, &weights, &learner.optimizer_state())?;
-                let documents = format!("{{\"documents\": {}}}\n", index.get());
-                Ok(checkpoint::write(&place, documents.as_bytes())?)
+                let place = Place {
+                    checkpoint: format!("step-{:06}", learner.steps()),
+                    documents: index.get(),
+                };
+                let (at, weights) = (dir.join(&place.checkpoint), learner.weights());
+                checkpoint::save(&at, &weights)?;
+                checkpoint::save_optimizer(&at, &weights, &learner.optimizer_state())?;
+                // Only this makes it the one to continue from, so that a kill never mixes two steps.
+                place.write(dir)?;
+                if let Some(old) = kept.replace(place).filter(|old| dir.join(&old.checkpoint) != at) {
+                    // Left-overs do no harm.
+                    let _ = std::fs::remove_dir_all(dir.join(old.checkpoint));
+                }
+                Ok(())
             };
             failed = save().err();
         }
@@ -143,10 +154,36 @@ pub fn make_base(
     Ok(learner)
 }
 
-/// Number of documents that the checkpoint in this directory has seen.
-fn read_place(path: &Path) -> Option<u64> {
-    let value: serde_json::Value = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
-    value["documents"].as_u64()
+/// Where to continue from: `place.json`.
+#[derive(Serialize, Deserialize)]
+struct Place {
+    /// Folder of the checkpoint beside this file.
+    checkpoint: String,
+    /// Documents that it has seen.
+    documents: u64,
+}
+
+impl Place {
+    fn read(dir: &Path) -> Result<Option<Self>, CheckpointError> {
+        let path = dir.join("place.json");
+        let remedy = "remove the run directory and start again, or restore the file";
+        let fail = |source| CheckpointError::File {
+            action: "read",
+            path: path.clone(),
+            source,
+            remedy,
+        };
+        match std::fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| fail(e.into())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(fail(error)),
+        }
+    }
+
+    fn write(&self, dir: &Path) -> Result<(), CheckpointError> {
+        let text = serde_json::json!(self).to_string() + "\n";
+        checkpoint::write(&dir.join("place.json"), text.as_bytes())
+    }
 }
 
 /// Share of probes by skill whose last agent turn the model writes exactly under greedy decoding, token by token.

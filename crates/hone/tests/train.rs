@@ -76,35 +76,97 @@ fn a_run_gives_its_figures_its_report_and_the_same_record_on_any_number_of_threa
     // The trained model is a model like any other.
     let summary = place.ok("eval shop --model two/model --n 10 --out again --json").json();
     assert_eq!(summary["success"], figures["success"]["rl"]);
+    // What the record holds is what the method learnt from: before an update every ratio is 1.
+    let steps: Vec<_> = (0..4)
+        .map(|step| place.ok(&format!("train explain two --step {step} --json")).json())
+        .collect();
+    let tokens: Vec<_> = steps.iter().flat_map(|s| s["tokens"].as_array().unwrap()).collect();
+    assert!(!tokens.is_empty() && tokens.iter().all(|t| t["ratio"] == 1.0));
+    place.fails("train explain two --step 4", 1, &["no rollouts of step 4"]);
 }
 
-#[test]
-fn a_killed_run_resumes_to_the_record_of_one_that_was_not() {
-    let place = Place::new();
-    recipe(&place);
+/// Start `hone` and kill it as soon as `begun`.
+fn killed(place: &Place, arguments: &str, begun: impl Fn() -> bool) {
     let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin!("hone"))
-        .args(["train", "small.toml", "--out", "killed"])
+        .args(arguments.split(' '))
         .current_dir(place.dir.path())
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    // Kill it in the middle of reinforcement: after the first checkpoint, with a step played beyond it.
-    let path = place.path("killed/run.db");
-    let begun = || {
-        let played = |s: Store| s.episodes(&Filter::phase("rl/2")).is_ok_and(|e| !e.is_empty());
-        Store::open_read_only(&path).is_ok_and(played)
-    };
     let patience = Instant::now() + Duration::from_secs(300);
     while !begun() {
         assert!(
             child.try_wait().unwrap().is_none(),
             "it ended before it could be killed"
         );
-        assert!(Instant::now() < patience, "reinforcement did not begin");
+        assert!(Instant::now() < patience, "it did not get so far");
         std::thread::sleep(Duration::from_millis(2));
     }
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+#[test]
+fn a_base_model_is_made_to_the_same_bits_when_its_making_is_killed() {
+    let place = Place::new();
+    let recipe = |name: &str| {
+        let text = format!(
+            r#"kind = "base"
+name = "{name}"
+about = "a base in miniature"
+seed = 5
+output = "{name}-model"
+probes = 20
+
+[model]
+vocab_size = 1024
+hidden_size = 32
+num_hidden_layers = 2
+num_attention_heads = 2
+num_key_value_heads = 1
+head_dim = 16
+intermediate_size = 64
+rope_theta = 1e6
+rms_norm_eps = 1e-6
+max_position_embeddings = 512
+
+[corpus]
+name = "primer"
+
+[pretrain]
+steps = 1200
+batch_tokens = 512
+lr = {{ peak = 3e-3 }}
+"#
+        );
+        std::fs::write(place.path(&format!("{name}.toml")), text).unwrap();
+    };
+    recipe("whole");
+    recipe("cut");
+    let whole = place.ok("train whole.toml --out whole --json").json();
+    let begun = place.path("cut/checkpoint/place.json");
+    killed(&place, "train cut.toml --out cut", || begun.exists());
+    let cut = place.ok("train --resume cut --json").json();
+    assert_eq!(whole["sha256"], cut["sha256"]);
+    let curve = std::fs::read_to_string(place.path("whole-model/loss.csv")).unwrap();
+    assert_eq!(curve.lines().count(), 1 + 12, "{curve}");
+    assert_eq!(
+        std::fs::read_to_string(place.path("cut-model/loss.csv")).unwrap(),
+        curve
+    );
+}
+
+#[test]
+fn a_killed_run_resumes_to_the_record_of_one_that_was_not() {
+    let place = Place::new();
+    recipe(&place);
+    // Kill it in the middle of reinforcement: after the first checkpoint, with a step played beyond it.
+    let path = place.path("killed/run.db");
+    let begun = || {
+        let played = |s: Store| s.episodes(&Filter::phase("rl/2")).is_ok_and(|e| !e.is_empty());
+        Store::open_read_only(&path).is_ok_and(played)
+    };
+    killed(&place, "train small.toml --out killed", begun);
     place.ok("train --resume killed");
     place.ok("train small.toml --out whole");
     assert_eq!(place.digest("killed"), place.digest("whole"));

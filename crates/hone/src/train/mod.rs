@@ -16,7 +16,7 @@ use hone_model::{Codec, train_tokenizer};
 use hone_primer::{Primer, tokenizer_texts};
 use hone_trace::Store;
 use hone_train::recipe::{AgentRecipe, BaseRecipe, Recipe};
-use hone_train::{Run, RunError, State, make_base, probe};
+use hone_train::{BaseError, Run, RunError, State, make_base, probe};
 use hone_view::{Look, MetricLog, chart};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -295,6 +295,18 @@ fn loss_curve(metrics: &str) -> String {
     "step,loss\n".to_owned() + &lines.collect::<String>()
 }
 
+/// The error of a run that the user stopped.
+fn stopped(dir: &Path) -> anyhow::Error {
+    interrupt::Interrupted(format!("stopped; go on with: hone train --resume {}", dir.display())).into()
+}
+
+fn pretrained(made: Result<Learner, BaseError>, dir: &Path) -> Result<Learner> {
+    match made {
+        Err(BaseError::Stopped) => Err(stopped(dir)),
+        made => made.with_context(|| unfinished(dir)),
+    }
+}
+
 fn base(recipe: &BaseRecipe, dir: &Path, threads: usize, as_json: bool) -> Result<()> {
     let cancel = interrupt::flag();
     let start = Instant::now();
@@ -304,7 +316,7 @@ fn base(recipe: &BaseRecipe, dir: &Path, threads: usize, as_json: bool) -> Resul
     let work = dir.join("checkpoint");
     let made = make_base(recipe, &codec, &corpus, &work, threads, &mut watch, cancel);
     watch.finish();
-    let mut learner = made.with_context(|| unfinished(dir))?;
+    let mut learner = pretrained(made, dir)?;
     let output = PathBuf::from(&recipe.output);
     store_model(&output, &learner.weights(), &codec).with_context(|| unfinished(dir))?;
     let probes = probe(&mut learner, &codec, &corpus, recipe.probes);
@@ -375,7 +387,7 @@ fn teach(recipe: AgentRecipe, dir: &Path, threads: usize, as_json: bool, resume:
             scratch.seed = recipe.seed;
             let codec = train_tokenizer(tokenizer_texts(), scratch.model.vocab_size)?;
             let corpus = Generated(Primer::new(scratch.seed));
-            let learner: Learner = make_base(
+            let made_base = make_base(
                 &scratch,
                 &codec,
                 &corpus,
@@ -383,9 +395,8 @@ fn teach(recipe: AgentRecipe, dir: &Path, threads: usize, as_json: bool, resume:
                 threads,
                 &mut watch,
                 cancel,
-            )
-            .with_context(unfinished)?;
-            let weights = Weights::clone(&learner.weights());
+            );
+            let weights = Weights::clone(&pretrained(made_base, dir)?.weights());
             store_model(&made, &weights, &codec).with_context(unfinished)?;
             (weights, codec)
         }
@@ -435,11 +446,7 @@ fn teach(recipe: AgentRecipe, dir: &Path, threads: usize, as_json: bool, resume:
     } = run;
     watch.finish();
     match ended {
-        Err(RunError::Stopped) => {
-            return Err(
-                interrupt::Interrupted(format!("stopped; go on with: hone train --resume {}", dir.display())).into(),
-            );
-        }
+        Err(RunError::Stopped) => return Err(stopped(dir)),
         other => other.with_context(unfinished)?,
     }
     let last = state.checkpoint.clone().unwrap_or_else(|| "sft".to_owned());

@@ -121,7 +121,7 @@ pub fn page(recipe: &AgentRecipe, state: &State, store: &Store, run: &Path, seco
                 what: "Measure it on more tasks, several tries each".into(),
                 command: format!(
                     "hone eval {} --model {run_name}/model --n 500 --samples 4 --temperature 1",
-                    recipe.taskset
+                    held_out
                 ),
             },
             NextStep {
