@@ -76,12 +76,19 @@ fn a_run_gives_its_figures_its_report_and_the_same_record_on_any_number_of_threa
     // The trained model is a model like any other.
     let summary = place.ok("eval shop --model two/model --n 10 --out again --json").json();
     assert_eq!(summary["success"], figures["success"]["rl"]);
-    // What the record holds is what the method learnt from: before an update every ratio is 1.
-    let steps: Vec<_> = (0..4)
-        .map(|step| place.ok(&format!("train explain two --step {step} --json")).json())
-        .collect();
-    let tokens: Vec<_> = steps.iter().flat_map(|s| s["tokens"].as_array().unwrap()).collect();
-    assert!(!tokens.is_empty() && tokens.iter().all(|t| t["ratio"] == 1.0));
+    // Every rollout of a step is accounted for: kept, or dropped with its reason.
+    for step in 0..4 {
+        let explained = place.ok(&format!("train explain two --step {step} --json")).json();
+        let stages = explained["stages"].as_array().unwrap();
+        let stage = |name: &str| stages.iter().find(|s| s["stage"] == name).unwrap();
+        assert_eq!(stage("select")["kept"], 16, "{explained}");
+        let (kept, dropped) = (&stage("filter")["kept"], stage("filter")["dropped"].as_array().unwrap());
+        assert_eq!(kept.as_u64().unwrap() + dropped.len() as u64, 16, "{explained}");
+        // Nothing was learnt yet, so every ratio is 1.
+        let tokens = explained["tokens"].as_array().unwrap();
+        assert!(tokens.iter().all(|token| token["ratio"] == 1.0), "{explained}");
+        assert_eq!(tokens.is_empty(), kept == 0, "{explained}");
+    }
     place.fails("train explain two --step 4", 1, &["no rollouts of step 4"]);
 }
 
