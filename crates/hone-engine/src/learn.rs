@@ -139,6 +139,16 @@ pub enum LearnError {
         "the {0} is not finite at optimiser step {1}: lower the learning rate, or look at the batch's log-probabilities"
     )]
     NotFinite(&'static str, u64),
+    /// A sequence for which the model has no positions.
+    #[error(
+        "a sequence of {tokens} tokens does not fit the model's {positions} positions (`max_position_embeddings`): leave it out, or take a model with more"
+    )]
+    TooLong {
+        /// Tokens to feed.
+        tokens: usize,
+        /// What the model has.
+        positions: usize,
+    },
     /// A saved optimiser state of another model.
     #[error("the optimiser state has {have} numbers and the model {want}; it belongs to another model")]
     State {

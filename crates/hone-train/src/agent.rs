@@ -239,12 +239,26 @@ impl Run<'_> {
             }
             Ok(())
         })?;
+        let all = examples.len();
+        self.keep_fitting(&mut examples);
+        if examples.len() < all {
+            let positions = self.base.config.max_position_embeddings;
+            let left = all - examples.len();
+            self.observer.note(&format!(
+                "{left} of {all} demonstrations are longer than the model's {positions} positions and are not learnt from"
+            ));
+        }
         if examples.is_empty() {
             return Err(RunError::NoDemonstrations {
                 script: settings.script,
             });
         }
         Ok(examples)
+    }
+
+    fn keep_fitting(&self, examples: &mut Vec<Example>) {
+        let positions = self.base.config.max_position_embeddings;
+        examples.retain(|example| example.fed() <= positions);
     }
 
     fn evaluate_script(&mut self, name: &str) -> Result<(), RunError> {
@@ -417,6 +431,7 @@ impl Run<'_> {
                 fresh.extend(rows::demonstration(&episode)?);
             }
         }
+        self.keep_fitting(&mut fresh);
         let mut deck = Deck::new(self.stream().named(phase), fresh.len());
         let begin = Instant::now();
         let rate = |_| {

@@ -100,7 +100,10 @@ pub fn make_base(
     let index = Cell::new(index);
     let next = || document(codec, &corpus.document(index.replace(index.get() + 1)));
     let probe = document(codec, &corpus.document(0));
-    let broken = |step, source| BaseError::Broken { step, source };
+    let broken = |step, source| match source {
+        LearnError::NotFinite(..) => BaseError::Broken { step, source },
+        other => BaseError::Learn(other),
+    };
     let mut failed = None;
     let rate = |step| recipe.pretrain.rate(step);
     let trained = supervised(&mut learner, &recipe.pretrain, from, rate, next, |learner, step| {

@@ -15,6 +15,13 @@ pub struct Example {
     pub targets: Vec<u32>,
 }
 
+impl Example {
+    /// How many of its tokens the model is fed: those before the last that is learnt.
+    pub fn fed(&self) -> usize {
+        self.targets.last().map_or(0, |target| *target as usize)
+    }
+}
+
 /// Settings of supervised training.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -76,13 +83,13 @@ pub struct SupervisedStep {
     pub lr: f64,
 }
 
-/// Training that gave a number which is not finite.
+/// A step that could not be taken.
 #[derive(Debug, thiserror::Error)]
 #[error("training broke down at step {step} (the first is 0)")]
 pub struct Breakdown {
     /// The step.
     pub step: u32,
-    /// What is not finite.
+    /// What is not finite, or does not fit.
     pub source: LearnError,
 }
 
@@ -92,7 +99,8 @@ pub struct Breakdown {
 /// The loss is the mean over all learnt tokens of the batch.
 ///
 /// # Errors
-/// When a loss, a gradient, or what the model gives after the last step is not finite.
+/// When an example is longer than the model's positions, or a loss, a gradient, or what the model gives after the last step
+/// is not finite.
 pub fn supervised(
     learner: &mut Learner,
     settings: &Supervised,
@@ -110,6 +118,11 @@ pub fn supervised(
             let example = next();
             drawn += example.ids.len().max(1);
             batch.push(example);
+        }
+        let positions = learner.weights().config.max_position_embeddings;
+        if let Some(tokens) = batch.iter().map(Example::fed).find(|tokens| *tokens > positions) {
+            let source = LearnError::TooLong { tokens, positions };
+            return Err(Breakdown { step, source });
         }
         let rows: Vec<_> = batch
             .iter()
@@ -158,5 +171,51 @@ pub(crate) fn usable(learner: &mut Learner, ids: &[TokenId], targets: &[u32]) ->
         Ok(())
     } else {
         Err(LearnError::NotFinite("log-probability", learner.steps()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hone_engine::{Config, Weights};
+    use hone_trace::Stream;
+
+    #[test]
+    fn an_example_without_a_position_is_an_error() {
+        let config: Config = serde_json::from_str(
+            r#"{"vocab_size": 16, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 1,
+                "num_key_value_heads": 1, "head_dim": 32, "intermediate_size": 32, "rope_theta": 1e4,
+                "rms_norm_eps": 1e-6, "max_position_embeddings": 8}"#,
+        )
+        .unwrap();
+        let mut learner = Learner::new(Weights::random(config, &Stream::new(0)).unwrap(), 1);
+        let settings: Supervised =
+            serde_json::from_str(r#"{"steps": 2, "batch_tokens": 1, "lr": {"peak": 1e-3}}"#).unwrap();
+        let mut train = |tokens: u32| {
+            let example = Example {
+                ids: vec![1; tokens as usize],
+                targets: vec![tokens - 1],
+            };
+            supervised(
+                &mut learner,
+                &settings,
+                0,
+                |step| settings.rate(step),
+                || example.clone(),
+                |_, _| ControlFlow::Continue(()),
+            )
+        };
+        train(9).unwrap();
+        let error = train(10).unwrap_err();
+        assert!(
+            matches!(
+                error.source,
+                LearnError::TooLong {
+                    tokens: 9,
+                    positions: 8
+                }
+            ),
+            "{error}"
+        );
     }
 }
