@@ -76,28 +76,8 @@ pub(crate) fn script(name: &str, book: &Book, goals: &Goals, goal: &Goal, stream
         }
         _ => return None,
     };
-    Some(Box::new(Recital(calls(steps, book).into_iter())))
-}
-
-/// Steps as calls. Whoever looks up or crafts a part says first what it is for, so that the way back up the tree stays in
-/// sight.
-fn calls(steps: Vec<Step>, book: &Book) -> Vec<CallRequest> {
-    let mut under_way: Vec<Item> = vec![];
-    let mut calls = vec![];
-    for step in steps {
-        if let Step::Craft(item) = step {
-            under_way.pop_if(|last| *last == item);
-        }
-        let call = step.request(book);
-        calls.push(match (step, under_way.last()) {
-            (Step::Lookup(_) | Step::Craft(_), Some(whole)) => call.after(format!("for {}", book.name(*whole))),
-            _ => call,
-        });
-        if let Step::Lookup(item) = step {
-            under_way.push(item);
-        }
-    }
-    calls
+    let calls: Vec<CallRequest> = steps.into_iter().map(|step| step.request(book)).collect();
+    Some(Box::new(Recital(calls.into_iter())))
 }
 
 /// Up to 12 random calls, each time ending with probability 1/10.
