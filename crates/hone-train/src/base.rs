@@ -5,7 +5,7 @@ use crate::recipe::BaseRecipe;
 use crate::rows::document;
 use crate::supervised::{Breakdown, Example, supervised, usable};
 use hone_engine::checkpoint::{self, CheckpointError};
-use hone_engine::{LearnError, Learner, Row, WeightsError, induction};
+use hone_engine::{LearnError, Learner, WeightsError, induction};
 use hone_model::{Codec, Message};
 use hone_trace::Stream;
 use serde::{Deserialize, Serialize};
@@ -210,13 +210,7 @@ pub fn probe(learner: &mut Learner, codec: &Codec, corpus: &dyn Corpus, n: usize
             .collect();
         let mut right = 0;
         for chunk in examples.chunks(64) {
-            let rows: Vec<_> = chunk
-                .iter()
-                .map(|e| Row {
-                    ids: &e.ids,
-                    targets: &e.targets,
-                })
-                .collect();
+            let rows: Vec<_> = chunk.iter().map(Example::row).collect();
             right += learner
                 .score(&rows, 1.0)
                 .iter()

@@ -16,6 +16,14 @@ pub struct Example {
 }
 
 impl Example {
+    /// The same, borrowed for the learner.
+    pub fn row(&self) -> Row<'_> {
+        Row {
+            ids: &self.ids,
+            targets: &self.targets,
+        }
+    }
+
     /// How many of its tokens the model is fed: those before the last that is learnt.
     pub fn fed(&self) -> usize {
         self.targets.last().map_or(0, |target| *target as usize)
@@ -124,13 +132,7 @@ pub fn supervised(
             let source = LearnError::TooLong { tokens, positions };
             return Err(Breakdown { step, source });
         }
-        let rows: Vec<_> = batch
-            .iter()
-            .map(|e| Row {
-                ids: &e.ids,
-                targets: &e.targets,
-            })
-            .collect();
+        let rows: Vec<_> = batch.iter().map(Example::row).collect();
         let targets: usize = rows.iter().map(|r| r.targets.len()).sum();
         let weights = vec![1.0 / targets.max(1) as f32; rows.len()];
         let pass = learner.pass(&rows, 1.0, &CrossEntropy { weights: &weights });

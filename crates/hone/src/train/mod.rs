@@ -322,17 +322,18 @@ fn base(recipe: &BaseRecipe, dir: &Path, threads: usize, as_json: bool) -> Resul
     let probes = probe(&mut learner, &codec, &corpus, recipe.probes);
     let digest = digest(&output.join("model.safetensors"))?;
     let parameters = learner.weights().params().len();
-    let result = json!({
-        "run": dir.display().to_string(),
+    let mut result = json!({
         "recipe": recipe.name,
         "seed": recipe.seed,
-        "model": output.display().to_string(),
         "parameters": parameters,
         "sha256": digest,
         "probes": probes,
         "seconds": start.elapsed().as_secs_f64(),
     });
     checkpoint::write(&output.join("made.json"), format!("{result:#}\n").as_bytes())?;
+    // Where things lie is of interest now, not beside the weights.
+    result["run"] = dir.display().to_string().into();
+    result["model"] = output.display().to_string().into();
     let metrics = dir.join("metrics.csv");
     let curve = std::fs::read_to_string(&metrics).with_context(|| format!("cannot read {}", metrics.display()))?;
     checkpoint::write(&output.join("loss.csv"), loss_curve(&curve).as_bytes())?;
