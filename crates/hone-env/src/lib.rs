@@ -169,7 +169,7 @@ pub struct Budget {
 /// A loadable, possibly infinite, collection of tasks with the world they are played in.
 pub trait Taskset: Send + Sync {
     /// Name, as on the command line.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
 
     /// What it is, in a sentence.
     fn about(&self) -> &'static str;

@@ -87,7 +87,7 @@ pub enum RolloutError {
     #[error("taskset {taskset} panicked while it made {what}: {message}; this is a defect of the taskset")]
     Panic {
         /// Taskset.
-        taskset: &'static str,
+        taskset: String,
         /// What was being made.
         what: String,
         /// The panic's message.
@@ -262,7 +262,7 @@ impl Rollout {
 
     fn contain<R>(&self, what: impl Fn() -> String, make: impl FnOnce() -> R) -> Result<R, RolloutError> {
         catch_unwind(AssertUnwindSafe(make)).map_err(|payload| RolloutError::Panic {
-            taskset: self.taskset.name(),
+            taskset: self.taskset.name().to_owned(),
             what: what(),
             message: hone_tool::panic_text(payload.as_ref()),
         })

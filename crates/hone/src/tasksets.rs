@@ -4,15 +4,19 @@ use crate::data;
 use anyhow::{anyhow, bail};
 use hone_env::{Split, Taskset};
 use hone_shop::Shop;
-use hone_textcraft::Textcraft;
+use hone_textcraft::{Selection, Textcraft};
 use std::str::FromStr;
 use std::sync::Arc;
 
 /// The names, with what they mean.
-pub const TASKSETS: [(&str, &str); 4] = [
+pub const TASKSETS: [(&str, &str); 5] = [
     ("shop", "serve a store's customers as policy asks"),
     ("shop-guided", "the same, with the policy in a system message"),
     ("textcraft", "craft items with the real Minecraft recipes"),
+    (
+        "textcraft-invented",
+        "the same, most training tasks with recipes of their own",
+    ),
     ("textcraft:D, textcraft:D-D", "only goals of these depths, 1 to 4"),
 ];
 
@@ -24,12 +28,12 @@ pub fn taskset(name: &str) -> anyhow::Result<Arc<dyn Taskset>> {
     Ok(match name {
         "shop" => hone_shop::shop(),
         "shop-guided" => Arc::new(Shop::guided()),
-        _ if name.split(':').next() == Some("textcraft") => {
-            let depths = Textcraft::depths_of(name).ok_or_else(|| {
+        _ if matches!(name.split(':').next(), Some("textcraft" | "textcraft-invented")) => {
+            let selection = Selection::of(name).ok_or_else(|| {
                 anyhow!("`{name}` names no depths of textcraft; write textcraft, textcraft:2 or textcraft:2-3, with depths from 1 to 4")
             })?;
             let folder = data::folder_with("textcraft/recipes.json");
-            Arc::new(Textcraft::load(folder.as_deref())?.with_depths(depths)?)
+            Arc::new(Textcraft::load(folder.as_deref(), &selection)?)
         }
         _ => bail!("there is no taskset `{name}`; choose one of:\n{}", listed()),
     })

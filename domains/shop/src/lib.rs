@@ -113,7 +113,7 @@ fn answer(episode: &Episode) -> Option<&str> {
 }
 
 impl Taskset for Shop {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         if self.guided { "shop-guided" } else { "shop" }
     }
 

@@ -1,7 +1,7 @@
 //! The recipe book: reads the recipe file, checks it, and settles which recipe makes what.
 
 use hone_env::EnvError;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ const MAX_ENTRIES: usize = 4096;
 /// Largest batch, and largest number of one thing that a call may ask for: a stack.
 pub(crate) const STACK: u32 = 64;
 /// Cells of the crafting grid.
-const GRID: usize = 9;
+pub(crate) const GRID: usize = 9;
 
 /// An item of the book. Items order as their names do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,6 +107,33 @@ impl Book {
             skipped,
             hex(&Sha256::digest(bytes)),
         ))
+    }
+
+    /// A book of these recipes alone, as a task may bring them along.
+    ///
+    /// # Errors
+    /// A sentence that names the recipe that is wrong.
+    pub(crate) fn of(recipes: &BTreeMap<String, RecipeData>) -> Result<Self, String> {
+        if recipes.len() > MAX_ENTRIES {
+            return Err(format!("there are {} recipes, more than {MAX_ENTRIES}", recipes.len()));
+        }
+        let entries = recipes.iter().map(|(name, recipe)| {
+            let counts: u64 = recipe.needs.values().map(|&n| u64::from(n)).sum();
+            let named = recipe.needs.keys().chain([name]).all(|name| plain(&name.replace(' ', "_")).as_ref() == Ok(name));
+            let numbered = !recipe.needs.values().any(|&n| n == 0) && (1..=GRID as u64).contains(&counts);
+            if !named || !numbered || !(1..=STACK).contains(&recipe.makes) {
+                let start: String = name.chars().take(40).collect();
+                return Err(format!(
+                    "the recipe of {start:?} must have names of lower-case words, 1 to {GRID} ingredients and a batch of 1 to {STACK}"
+                ));
+            }
+            Ok(Entry {
+                result: name.clone(),
+                makes: recipe.makes,
+                needs: recipe.needs.clone(),
+            })
+        });
+        Ok(Self::settle(entries.collect::<Result<_, _>>()?, 0, String::new()))
     }
 
     fn settle(entries: Vec<Entry>, skipped: usize, digest: String) -> Self {
@@ -210,6 +237,14 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         .flat_map(|b| [b >> 4, b & 15])
         .map(|d| char::from(DIGITS[usize::from(d)]))
         .collect()
+}
+
+/// A recipe in a task's data: size of a batch, and how many of what it uses up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RecipeData {
+    pub makes: u32,
+    pub needs: BTreeMap<String, u32>,
 }
 
 /// One crafting recipe of the file, checked.

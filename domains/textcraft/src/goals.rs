@@ -1,6 +1,7 @@
 //! Which items are goals, which split they belong to, and the tasks made of them.
 
 use crate::book::{Book, Item, STACK};
+use crate::invent::{Names, Recipes};
 use crate::plan::{Inventory, may_be_held, plan};
 use crate::wording;
 use hone_env::{EnvError, Split, Task};
@@ -10,6 +11,7 @@ use rand::seq::{IndexedRandom, SliceRandom};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Depths of goals. Deeper items of the real book need more than one batch of something.
 pub(crate) const DEPTHS: std::ops::RangeInclusive<u32> = 1..=4;
@@ -51,11 +53,16 @@ impl Goals {
     pub fn at(&self, split: Split, depth: u32) -> &[Item] {
         self.0.get(&(split.name(), depth)).map_or(&[], Vec::as_slice)
     }
+
+    pub fn of_split(&self, split: Split) -> impl Iterator<Item = Item> {
+        DEPTHS.flat_map(move |depth| self.at(split, depth).iter().copied())
+    }
 }
 
-/// What a task asks for, and what it starts with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a task asks for, what it starts with, and the recipes that it is played by.
+#[derive(Clone, Debug)]
 pub(crate) struct Goal {
+    pub book: Arc<Book>,
     pub item: Item,
     pub n: u32,
     pub held: Inventory,
@@ -69,15 +76,23 @@ struct GoalData {
     n: u32,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     held: BTreeMap<String, u32>,
+    /// Recipes of this task, instead of the book's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    recipes: Option<Recipes>,
 }
 
 impl Goal {
-    pub fn read(book: &Book, task: &Task) -> Result<Self, EnvError> {
+    /// The goal of a task over the book, or over the recipes that the task brings along.
+    pub fn read(book: &Arc<Book>, task: &Task) -> Result<Self, EnvError> {
         let broken = |what: String| EnvError::Data {
             what: format!("the data of task {} does not fit textcraft: {what}", task.id),
             remedy: "use a task that textcraft dealt".into(),
         };
         let data: GoalData = serde_json::from_value(task.data.clone()).map_err(|e| broken(e.to_string()))?;
+        let book = match &data.recipes {
+            None => Arc::clone(book),
+            Some(recipes) => Arc::new(Book::of(recipes).map_err(broken)?),
+        };
         let item = |name: &str| {
             book.item(name)
                 .ok_or_else(|| broken(format!("there is no item {name:?}")))
@@ -94,13 +109,25 @@ impl Goal {
             item: item(&data.goal)?,
             n: data.n,
             held,
+            book,
         })
     }
 }
 
+/// Of the training tasks with invented recipes, the share that has the real ones.
+const REAL: f64 = 0.25;
+
 /// The task of that index. Depths take turns; within a depth every goal comes once, in random order, before any comes
-/// again. A third of the tasks whose goal allows it start with one ingredient in the inventory.
-pub(crate) fn deal(book: &Book, goals: &Goals, depths: &[u32], split: Split, index: u64) -> Option<Task> {
+/// again. A third of the tasks whose goal allows it start with one ingredient in the inventory. With `names`, three
+/// training tasks of four have invented recipes.
+pub(crate) fn deal(
+    book: &Book,
+    goals: &Goals,
+    depths: &[u32],
+    names: Option<&Names>,
+    split: Split,
+    index: u64,
+) -> Option<Task> {
     let depths: Vec<u32> = depths
         .iter()
         .copied()
@@ -109,13 +136,27 @@ pub(crate) fn deal(book: &Book, goals: &Goals, depths: &[u32], split: Split, ind
     let turn = index.checked_rem(depths.len() as u64)?;
     let (depth, round) = (depths[turn as usize], index / depths.len() as u64);
     let stream = Stream::new(0).named("textcraft").named(split.name());
+    let task = stream.named("task").at(u64::from(depth)).at(round);
+    let id = format!("{}/{index}", split.name());
 
+    if let (Some(names), Split::Train) = (names, split) {
+        let mut draw = task.named("invent");
+        if !draw.random_bool(REAL)
+            && let Some((goal, recipes)) = names.goal(depth, &mut draw)
+            && let Ok(book) = Book::of(&recipes)
+            && let Some(item) = book.item(&goal)
+        {
+            return Some(ask(&book, item, Some(recipes), id, split, &task));
+        }
+    }
     let mut items = goals.at(split, depth).to_vec();
     let (lap, place) = (round / items.len() as u64, round % items.len() as u64);
     items.shuffle(&mut stream.named("order").at(u64::from(depth)).at(lap));
-    let item = items[place as usize];
+    Some(ask(book, items[place as usize], None, id, split, &task))
+}
 
-    let stream = stream.named("task").at(u64::from(depth)).at(round);
+/// The task to make an item: how many, what is held, in which words.
+fn ask(book: &Book, item: Item, recipes: Option<Recipes>, id: String, split: Split, stream: &Stream) -> Task {
     let mut draw = stream.named("choices");
     let makes = book.recipe(item).map_or(1, |recipe| recipe.makes);
     let n = if draw.random_bool(0.5) {
@@ -132,13 +173,14 @@ pub(crate) fn deal(book: &Book, goals: &Goals, depths: &[u32], split: Split, ind
         goal: name.to_owned(),
         n,
         held: held.iter().map(|(item, n)| (book.name(*item).to_owned(), *n)).collect(),
+        recipes,
     };
-    Some(Task {
-        id: format!("{}/{index}", split.name()),
-        kind: format!("depth{depth}"),
+    Task {
+        id,
+        kind: format!("depth{}", book.depth_of(item)),
         system: None,
         instruction: wording::request(split, name, n, !held.is_empty(), &mut draw),
         seed: stream.seed(),
         data: serde_json::to_value(data).expect("strings and numbers"),
-    })
+    }
 }

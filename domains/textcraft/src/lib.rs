@@ -6,7 +6,8 @@
 //!
 //! Invariants:
 //! * Crafting changes the inventory by exactly the recipe: what it needs goes, what it makes comes, or nothing changes.
-//! * Goal items of the three splits are disjoint, and so are their phrasings.
+//! * Goal items of the three splits are disjoint, and so are their phrasings. Invented training recipes name no held-out
+//!   goal.
 //! * Every goal has a canonical plan without arithmetic or memory of numbers: each number stands in the recipe just
 //!   looked up ([`Textcraft`] says how goals are chosen).
 //! * The recipe file is untrusted: bounded, checked in full, refused with the entry that is wrong.
@@ -16,6 +17,7 @@
 
 mod book;
 mod goals;
+mod invent;
 mod plan;
 mod scripts;
 mod wording;
@@ -28,25 +30,11 @@ use goals::{DEPTHS, Goals};
 use hone_env::{Budget, EnvError, Environment, OnMalformed, ScriptInfo, Split, Task, Taskset};
 use hone_model::Script;
 use hone_trace::{Episode, Score, ScorePart, Stream};
+use invent::Names;
 use serde_json::Value;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Names of the taskset, with the depths that they select.
-const NAMES: [(&str, u32, u32); 11] = [
-    ("textcraft", 1, 4),
-    ("textcraft:1", 1, 1),
-    ("textcraft:2", 2, 2),
-    ("textcraft:3", 3, 3),
-    ("textcraft:4", 4, 4),
-    ("textcraft:1-2", 1, 2),
-    ("textcraft:1-3", 1, 3),
-    ("textcraft:1-4", 1, 4),
-    ("textcraft:2-3", 2, 3),
-    ("textcraft:2-4", 2, 4),
-    ("textcraft:3-4", 3, 4),
-];
 
 /// The TextCraft taskset: no end of tasks over a finite set of goal items.
 ///
@@ -55,60 +43,85 @@ const NAMES: [(&str, u32, u32); 11] = [
 /// goals are test and 10 % validation, by hash of the name. Tasks of the chosen depths take turns.
 #[derive(Debug)]
 pub struct Textcraft {
-    name: &'static str,
+    name: String,
     depths: Vec<u32>,
+    names: Option<Names>,
     book: Arc<Book>,
     goals: Goals,
 }
 
+/// Which TextCraft: what a name on the command line selects.
+///
+/// `textcraft` is all of it, `textcraft:2` one depth, `textcraft:2-3` a range. `textcraft-invented`, with or without
+/// depths, is the same but for training: three of four training tasks have recipes that are drawn for that task alone, so
+/// that a model can learn to craft and cannot learn the recipes by heart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selection {
+    /// Depths of goals, within 1 to 4.
+    pub depths: RangeInclusive<u32>,
+    /// Whether training tasks have invented recipes.
+    pub invented: bool,
+}
+
+impl Selection {
+    /// What a name selects; `None` if it is no name of this taskset.
+    pub fn of(name: &str) -> Option<Self> {
+        let (base, depths) = name
+            .split_once(':')
+            .map_or((name, None), |(base, depths)| (base, Some(depths)));
+        let invented = match base {
+            "textcraft" => false,
+            "textcraft-invented" => true,
+            _ => return None,
+        };
+        let depth = |text: &str| DEPTHS.into_iter().find(|depth| depth.to_string() == text);
+        let depths = match depths.map(|depths| depths.split_once('-').unwrap_or((depths, depths))) {
+            None => DEPTHS,
+            Some((from, to)) => depth(from)?..=depth(to)?,
+        };
+        (!depths.is_empty()).then_some(Self { depths, invented })
+    }
+
+    fn name(&self) -> String {
+        let base = if self.invented {
+            "textcraft-invented"
+        } else {
+            "textcraft"
+        };
+        match (self.depths.start(), self.depths.end()) {
+            _ if self.depths == DEPTHS => base.to_owned(),
+            (from, to) if from == to => format!("{base}:{from}"),
+            (from, to) => format!("{base}:{from}-{to}"),
+        }
+    }
+}
+
 impl Textcraft {
     /// Load the recipes from `textcraft/recipes.json` under `dir`, else under `HONE_DATA`, else under `../shared/data`.
-    /// Goals of all depths.
     ///
     /// # Errors
-    /// When the file is missing, too large or not a recipe file.
-    pub fn load(dir: Option<&Path>) -> Result<Self, EnvError> {
+    /// When the file is missing, too large or not a recipe file, or the selection has no depths from 1 to 4.
+    pub fn load(dir: Option<&Path>, selection: &Selection) -> Result<Self, EnvError> {
         let dir = dir
             .map(PathBuf::from)
             .or_else(|| std::env::var_os("HONE_DATA").map(PathBuf::from));
         let dir = dir.unwrap_or_else(|| PathBuf::from("../shared/data"));
+        let name = selection.name();
+        if Selection::of(&name).as_ref() != Some(selection) {
+            return Err(EnvError::Data {
+                what: format!("textcraft has no goals of depths {:?}", selection.depths),
+                remedy: "choose depths from 1 to 4, such as textcraft:2-3".into(),
+            });
+        }
         let book = Book::read(&dir.join("textcraft").join("recipes.json"))?;
         let goals = Goals::of(&book);
         Ok(Self {
-            name: NAMES[0].0,
-            depths: DEPTHS.collect(),
+            name,
+            depths: selection.depths.clone().collect(),
+            names: selection.invented.then(|| Names::of(&book, &goals)),
             book: Arc::new(book),
             goals,
         })
-    }
-
-    /// The same with goals of these depths only.
-    ///
-    /// # Errors
-    /// When the range is empty or leaves 1 to 4.
-    pub fn with_depths(mut self, depths: RangeInclusive<u32>) -> Result<Self, EnvError> {
-        let name = NAMES
-            .iter()
-            .find(|(_, from, to)| (from, to) == (depths.start(), depths.end()));
-        self.name = name.map(|(name, ..)| *name).ok_or_else(|| EnvError::Data {
-            what: format!(
-                "textcraft has no goals of depths {} to {}",
-                depths.start(),
-                depths.end()
-            ),
-            remedy: "choose depths from 1 to 4, such as textcraft:2-3".into(),
-        })?;
-        self.depths = depths.collect();
-        Ok(self)
-    }
-
-    /// The depths that a name on the command line selects: `textcraft` all, `textcraft:2` one, `textcraft:2-3` a range.
-    /// `None` if it is not a name of this taskset.
-    pub fn depths_of(name: &str) -> Option<RangeInclusive<u32>> {
-        NAMES
-            .iter()
-            .find(|(known, ..)| *known == name)
-            .map(|&(_, from, to)| from..=to)
     }
 
     /// The recipes.
@@ -127,8 +140,8 @@ impl Textcraft {
 }
 
 impl Taskset for Textcraft {
-    fn name(&self) -> &'static str {
-        self.name
+    fn name(&self) -> &str {
+        &self.name
     }
 
     fn about(&self) -> &'static str {
@@ -141,8 +154,9 @@ impl Taskset for Textcraft {
     }
 
     fn task(&self, split: Split, index: u64) -> Result<Task, EnvError> {
-        goals::deal(&self.book, &self.goals, &self.depths, split, index).ok_or_else(|| EnvError::NoSuchTask {
-            taskset: self.name.into(),
+        let names = self.names.as_ref();
+        goals::deal(&self.book, &self.goals, &self.depths, names, split, index).ok_or_else(|| EnvError::NoSuchTask {
+            taskset: self.name.clone(),
             split: split.name(),
             index,
             len: 0,
@@ -175,17 +189,12 @@ impl Taskset for Textcraft {
         let (value, goal, waste, why) = match Goal::read(&self.book, task) {
             Err(error) => (0.0, 0.0, 0, error.to_string()),
             Ok(goal) => {
-                let (name, has) = (self.book.name(goal.item), held(self.book.name(goal.item)));
+                let (book, name) = (&*goal.book, goal.book.name(goal.item));
+                let has = held(name);
                 let share = has.min(u64::from(goal.n)) as f64 / f64::from(goal.n);
-                let best = plan::plan(&self.book, goal.item, &goal.held).unwrap_or_default();
-                let best = plan::outcome(&self.book, &goal.held, &best);
-                let kept = |name: &str| {
-                    self.book
-                        .item(name)
-                        .and_then(|item| best.get(&item))
-                        .copied()
-                        .unwrap_or(0)
-                };
+                let best = plan::plan(book, goal.item, &goal.held).unwrap_or_default();
+                let best = plan::outcome(book, &goal.held, &best);
+                let kept = |name: &str| book.item(name).and_then(|item| best.get(&item)).copied().unwrap_or(0);
                 let extra =
                     |(name, n): (&String, &Value)| n.as_u64().unwrap_or(0).saturating_sub(u64::from(kept(name)));
                 let waste: u64 = state["inventory"].as_object().into_iter().flatten().map(extra).sum();

@@ -2,7 +2,7 @@
 
 use crate::Goal;
 use crate::book::{Book, Item};
-use crate::goals::{DEPTHS, Goals};
+use crate::goals::Goals;
 use crate::plan::{Inventory, Step, ordered, plan};
 use hone_env::{ScriptInfo, ScriptRole, Split};
 use hone_model::{AgentTurn, CallRequest, Message, Script};
@@ -57,7 +57,8 @@ impl Script for Recital {
 }
 
 /// The script of that name. The world holds no surprises, so each knows its calls beforehand.
-pub(crate) fn script(name: &str, book: &Book, goals: &Goals, goal: &Goal, stream: &Stream) -> Option<Box<dyn Script>> {
+pub(crate) fn script(name: &str, real: &Book, goals: &Goals, goal: &Goal, stream: &Stream) -> Option<Box<dyn Script>> {
+    let book = &*goal.book;
     let steps = match name {
         "expert" => plan(book, goal.item, &goal.held)?,
         "sloppy" => Sloppy::new(book, goal, stream.named("sloppy")).steps(goal),
@@ -72,7 +73,9 @@ pub(crate) fn script(name: &str, book: &Book, goals: &Goals, goal: &Goal, stream
                 .collect()
         }
         "nearest_template" => {
-            return Some(Box::new(Recital(nearest_template(book, goals, goal.item).into_iter())));
+            return Some(Box::new(Recital(
+                nearest_template(real, goals, book.name(goal.item)).into_iter(),
+            )));
         }
         _ => return None,
     };
@@ -102,14 +105,11 @@ fn random(book: &Book, goal: Item, mut draw: Stream) -> Vec<Step> {
 }
 
 /// The plan of the training goal whose name shares most words with the goal's (ties: number of words, then name).
-fn nearest_template(book: &Book, goals: &Goals, goal: Item) -> Vec<CallRequest> {
+fn nearest_template(book: &Book, goals: &Goals, goal: &str) -> Vec<CallRequest> {
     let words = |item: Item| book.name(item).split(' ').collect::<Vec<_>>();
-    let wanted = words(goal);
+    let wanted: Vec<&str> = goal.split(' ').collect();
     let known: BTreeSet<&str> = wanted.iter().copied().collect();
-    let candidates = DEPTHS
-        .flat_map(|depth| goals.at(Split::Train, depth))
-        .copied()
-        .filter(|item| *item != goal);
+    let candidates = goals.of_split(Split::Train).filter(|item| book.name(*item) != goal);
     let Some(template) = candidates.min_by_key(|&item| {
         let theirs = words(item);
         let shared = theirs.iter().filter(|w| known.contains(*w)).count();
@@ -122,7 +122,7 @@ fn nearest_template(book: &Book, goals: &Goals, goal: Item) -> Vec<CallRequest> 
         _ => BTreeMap::new(),
     };
     let rename = |name: &str| match name == book.name(template) {
-        true => book.name(goal).to_owned(),
+        true => goal.to_owned(),
         false => name
             .split(' ')
             .map(|w| *replaced.get(w).unwrap_or(&w))

@@ -67,6 +67,9 @@ static SPECS: LazyLock<Vec<ToolSpec>> = LazyLock::new(|| {
 /// The environment of TextCraft.
 #[derive(Clone)]
 pub(crate) struct World {
+    /// The taskset's recipes.
+    real: Arc<Book>,
+    /// The recipes of this episode.
     book: Arc<Book>,
     inventory: Inventory,
 }
@@ -74,6 +77,7 @@ pub(crate) struct World {
 impl World {
     pub fn new(book: Arc<Book>) -> Self {
         Self {
+            real: Arc::clone(&book),
             book,
             inventory: Inventory::new(),
         }
@@ -217,7 +221,8 @@ impl ToolHost for World {
 
 impl Environment for World {
     fn reset(&mut self, task: &Task) -> Result<(), EnvError> {
-        self.inventory = Goal::read(&self.book, task)?.held;
+        let goal = Goal::read(&self.real, task)?;
+        (self.book, self.inventory) = (goal.book, goal.held);
         Ok(())
     }
 

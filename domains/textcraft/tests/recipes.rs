@@ -2,9 +2,9 @@
 
 mod common;
 
-use common::{play, textcraft, transcript};
+use common::{play, selected, textcraft, transcript};
 use hone_env::{Split, Taskset};
-use hone_textcraft::Textcraft;
+use hone_textcraft::{Selection, Textcraft};
 use hone_trace::Stream;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -83,10 +83,7 @@ fn the_expert_solves_every_goal_of_every_split_in_few_short_calls() {
     let (mut longest, mut held) = (0, BTreeMap::<&str, u32>::new());
     for split in SPLITS {
         for depth in 1..=4 {
-            let only = common::textcraft()
-                .expect("loaded before")
-                .with_depths(depth..=depth)
-                .expect("a depth");
+            let only = selected(&format!("textcraft:{depth}")).expect("loaded before");
             let mut goals: BTreeSet<String> = only.goals(split, depth).into_iter().map(String::from).collect();
             for index in 0..3 * goals.len() as u64 {
                 let task = only.task(split, index).expect("no end");
@@ -154,7 +151,7 @@ fn tasks_are_a_function_of_split_and_index() {
         instructions.insert(task.instruction);
     }
     assert!(instructions.len() > 180);
-    let some = textcraft.with_depths(2..=3).expect("depths");
+    let some = selected("textcraft:2-3").expect("loaded before");
     assert_eq!(some.name(), "textcraft:2-3");
     let kinds: Vec<String> = (0..4)
         .map(|i| some.task(Split::Test, i).expect("no end").kind)
@@ -162,16 +159,89 @@ fn tasks_are_a_function_of_split_and_index() {
     assert_eq!(kinds, ["depth2", "depth3", "depth2", "depth3"]);
     assert_eq!(some.task(Split::Test, 7).expect("no end").id, "test/7");
     assert!(some.task(Split::Train, u64::MAX).is_ok());
-    assert!(some.with_depths(0..=2).is_err());
 }
 
 #[test]
 fn names_select_depths() {
-    assert_eq!(Textcraft::depths_of("textcraft"), Some(1..=4));
-    assert_eq!(Textcraft::depths_of("textcraft:2"), Some(2..=2));
-    assert_eq!(Textcraft::depths_of("textcraft:2-3"), Some(2..=3));
-    for wrong in ["textcraft:5", "textcraft:3-2", "textcraft:", "shop"] {
-        assert_eq!(Textcraft::depths_of(wrong), None, "{wrong}");
+    let of = |name| Selection::of(name).map(|s| (s.depths, s.invented));
+    assert_eq!(of("textcraft"), Some((1..=4, false)));
+    assert_eq!(of("textcraft:2"), Some((2..=2, false)));
+    assert_eq!(of("textcraft-invented"), Some((1..=4, true)));
+    assert_eq!(of("textcraft-invented:2-3"), Some((2..=3, true)));
+    for wrong in [
+        "textcraft:5",
+        "textcraft:0-2",
+        "textcraft:3-2",
+        "textcraft:",
+        "textcraft:2-",
+        "textcraft:02",
+        "shop",
+    ] {
+        assert_eq!(of(wrong), None, "{wrong}");
+    }
+    let outside = Selection {
+        depths: 0..=2,
+        invented: false,
+    };
+    let error = Textcraft::load(None, &outside).expect_err("no depth 0").to_string();
+    assert!(error.contains("from 1 to 4"), "{error}");
+}
+
+#[test]
+fn invented_recipes_are_new_solvable_and_name_no_held_out_goal() {
+    let (Some(real), Some(invented)) = (textcraft(), selected("textcraft-invented")) else {
+        return;
+    };
+    let held_out: BTreeSet<&str> = [Split::Validation, Split::Test]
+        .into_iter()
+        .flat_map(|split| (1..=4).map(move |depth| (split, depth)))
+        .flat_map(|(split, depth)| real.goals(split, depth))
+        .collect();
+    let (mut new, mut goals, mut longest) = (0, BTreeSet::new(), 0);
+    for index in 0..400 {
+        let task = invented.task(Split::Train, index).expect("no end");
+        assert_eq!(task, invented.task(Split::Train, index).expect("no end"));
+        assert_eq!(task.kind, format!("depth{}", index % 4 + 1));
+        let played = play(&invented, &task, "expert", &Stream::new(0));
+        let said = transcript(&played.messages);
+        let score = invented.score(&task, &played.episode, &*played.environment);
+        assert_eq!(score.value, 1.0, "{said}");
+        assert!(played.episode.tool_calls.len() <= 15, "{said}");
+        for call in &played.episode.tool_calls {
+            assert!(
+                call.error.is_none() && call.shown.len() <= invented.budget().max_observation_chars as usize,
+                "{said}"
+            );
+        }
+        longest = longest.max(said.len());
+        let Some(recipes) = task.data.get("recipes").and_then(|r| r.as_object()) else {
+            continue;
+        };
+        new += 1;
+        goals.insert(task.data["goal"].to_string());
+        let names = recipes.iter().flat_map(|(name, r)| {
+            let needs = r["needs"].as_object().expect("an object").keys();
+            needs.chain([name])
+        });
+        for name in names {
+            assert!(!held_out.contains(name.as_str()), "{name}");
+        }
+    }
+    println!(
+        "{new} of 400 invented, {} goals, longest transcript {longest} characters",
+        goals.len()
+    );
+    assert!((250..350).contains(&new), "{new}");
+    assert!(goals.len() > 200, "{}", goals.len());
+    for split in [Split::Validation, Split::Test] {
+        for index in 0..50 {
+            let (a, b) = (real.task(split, index), invented.task(split, index));
+            assert_eq!(
+                a.expect("no end"),
+                b.expect("no end"),
+                "held-out tasks are the real ones"
+            );
+        }
     }
 }
 
@@ -179,16 +249,8 @@ fn names_select_depths() {
 fn scripts_reach_what_they_are_for() {
     let Some(textcraft) = textcraft() else { return };
     let mut table = BTreeMap::new();
-    for (name, from, to) in [
-        ("textcraft", 1, 4),
-        ("textcraft:1", 1, 1),
-        ("textcraft:2-3", 2, 3),
-        ("textcraft:4", 4, 4),
-    ] {
-        let some = common::textcraft()
-            .expect("loaded before")
-            .with_depths(from..=to)
-            .expect("depths");
+    for name in ["textcraft", "textcraft:1", "textcraft:2-3", "textcraft:4"] {
+        let some = selected(name).expect("loaded before");
         for script in some.scripts() {
             for split in [Split::Train, Split::Test] {
                 let (value, calls, waste) = success(&some, split, script.name, 600);
@@ -226,9 +288,13 @@ fn scripts_reach_what_they_are_for() {
 
 #[test]
 fn the_readme_shows_real_episodes() {
-    let Some(textcraft) = textcraft() else { return };
     let readme = include_str!("../README.md");
-    for (split, index) in [(Split::Train, 9), (Split::Test, 6)] {
+    for (name, split, index) in [
+        ("textcraft", Split::Train, 9),
+        ("textcraft", Split::Test, 6),
+        ("textcraft-invented", Split::Train, 5),
+    ] {
+        let Some(textcraft) = selected(name) else { return };
         let task = textcraft.task(split, index).expect("no end");
         let said = transcript(&play(&textcraft, &task, "expert", &Stream::new(0)).messages);
         assert!(readme.contains(&said), "the README does not show {}:\n{said}", task.id);

@@ -4,7 +4,7 @@ mod common;
 
 use common::play;
 use hone_env::{EnvError, Environment, Fork, Split, Task, Taskset};
-use hone_textcraft::Textcraft;
+use hone_textcraft::{Selection, Textcraft};
 use hone_trace::{Stream, ToolErrorClass};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -17,8 +17,12 @@ fn folder(bytes: &[u8]) -> tempfile::TempDir {
     dir
 }
 
+fn all() -> Selection {
+    Selection::of("textcraft").expect("a name")
+}
+
 fn load(recipes: &Value) -> Result<Textcraft, EnvError> {
-    Textcraft::load(Some(folder(recipes.to_string().as_bytes()).path()))
+    Textcraft::load(Some(folder(recipes.to_string().as_bytes()).path()), &all())
 }
 
 fn shapeless(result: &str, makes: u32, needs: &[&str]) -> Value {
@@ -314,7 +318,7 @@ fn hostile_files_are_refused_and_named() {
         (vec![0xff; 10], "no JSON object"),
         (vec![b' '; 5 << 20], "larger than"),
     ] {
-        let error = Textcraft::load(Some(folder(&bytes).path()))
+        let error = Textcraft::load(Some(folder(&bytes).path()), &all())
             .expect_err(expected)
             .to_string();
         assert!(error.contains(expected), "{error}");
@@ -333,7 +337,7 @@ fn hostile_files_are_refused_and_named() {
 #[test]
 fn a_missing_file_is_named_with_the_way_to_get_it() {
     let dir = tempfile::tempdir().expect("a temporary folder");
-    let error = Textcraft::load(Some(dir.path()))
+    let error = Textcraft::load(Some(dir.path()), &all())
         .expect_err("there is none")
         .to_string();
     assert!(
@@ -341,10 +345,46 @@ fn a_missing_file_is_named_with_the_way_to_get_it() {
         "{error}"
     );
     std::fs::create_dir_all(dir.path().join("textcraft/recipes.json")).expect("a folder");
-    let error = Textcraft::load(Some(dir.path()))
+    let error = Textcraft::load(Some(dir.path()), &all())
         .expect_err("a folder is no file")
         .to_string();
     assert!(error.contains("it is not a file"), "{error}");
+}
+
+#[test]
+fn a_task_may_bring_recipes_and_bad_ones_are_refused() {
+    let textcraft = kitchen();
+    let mut world = textcraft.environment();
+    let bring = |recipes: Value| task(json!({ "goal": "green tea", "n": 1, "recipes": recipes }));
+    let good = bring(json!({ "green tea": { "makes": 2, "needs": { "sign": 1, "hot water": 8 } } }));
+    world.reset(&good).expect("good recipes");
+    let ask = |world: &mut Box<dyn Environment>, item: &str| said(&mut **world, "lookup", json!({ "item": item }));
+    assert_eq!(
+        ask(&mut world, "green tea"),
+        r#"{"makes":2,"get":{"hot water":8,"sign":1}}"#
+    );
+    assert_eq!(
+        ask(&mut world, "plank"),
+        "error: no item plank",
+        "the taskset's recipes do not hold here"
+    );
+    world
+        .reset(&task(json!({ "goal": "sign", "n": 1 })))
+        .expect("the taskset's own again");
+    assert_eq!(ask(&mut world, "plank"), r#"{"makes":4,"get":{"log":1}}"#);
+    for wrong in [
+        json!({}),
+        json!({ "green tea": { "makes": 0, "needs": { "leaf": 1 } } }),
+        json!({ "green tea": { "makes": 65, "needs": { "leaf": 1 } } }),
+        json!({ "green tea": { "makes": 1, "needs": {} } }),
+        json!({ "green tea": { "makes": 1, "needs": { "leaf": 0 } } }),
+        json!({ "green tea": { "makes": 1, "needs": { "leaf": 4_294_967_295_u32, "sign": 1 } } }),
+        json!({ "green tea": { "makes": 1, "needs": { "Leaf\"": 1 } } }),
+        json!({ "green tea": { "makes": 1, "needs": { "leaf": 1 }, "more": 1 } }),
+    ] {
+        let error = world.reset(&bring(wrong.clone())).expect_err("bad recipes").to_string();
+        assert!(error.contains("train/0"), "{wrong}: {error}");
+    }
 }
 
 #[test]

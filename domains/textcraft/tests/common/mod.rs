@@ -4,16 +4,21 @@
 
 use hone_env::{Environment, Task, Taskset};
 use hone_model::{AgentTurn, Message};
-use hone_textcraft::Textcraft;
+use hone_textcraft::{Selection, Textcraft};
 use hone_trace::{Approval, EndReason, Episode, Outcome, SCHEMA, Stream, Timing, ToolCall, ToolFailure};
 use std::fmt::Write;
 use std::path::PathBuf;
 
-/// TextCraft on the real recipes. Without them: fails where `CI` is set, else says so and gives `None`.
+/// TextCraft on the real recipes, all depths. Without them: fails where `CI` is set, else says so and gives `None`.
 pub fn textcraft() -> Option<Textcraft> {
+    selected("textcraft")
+}
+
+/// The TextCraft that a name selects.
+pub fn selected(name: &str) -> Option<Textcraft> {
     let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
     let dir = std::env::var_os("HONE_DATA").map_or(beside, PathBuf::from);
-    match Textcraft::load(Some(&dir)) {
+    match Textcraft::load(Some(&dir), &Selection::of(name).expect("a name")) {
         Ok(textcraft) => Some(textcraft),
         Err(error) if std::env::var_os("CI").is_some() => panic!("{error}"),
         Err(error) => {
