@@ -255,6 +255,12 @@ impl Model for Sampler {
             .send(Message::Generate(Box::new(job)))
             .map_err(|_| gone())?;
         let out = answer.await.map_err(|_| gone())?;
+        let numbers = [&out.logprobs, &out.sampled_logprobs, &out.entropies];
+        if numbers.into_iter().flatten().any(|x| !x.is_finite()) {
+            return Err(ModelError::NotFinite {
+                model: self.policy.clone(),
+            });
+        }
         let timing = Timing {
             start_us: start.0.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros() as u64),
             duration_us: start.1.elapsed().as_micros() as u64,

@@ -119,6 +119,14 @@ pub enum ModelError {
     /// The model is gone.
     #[error("the model stopped answering: {0}")]
     Unavailable(String),
+    /// Its weights give no probabilities.
+    #[error(
+        "the model `{model}` gives probabilities that are not finite numbers: its weights are broken; use an earlier checkpoint"
+    )]
+    NotFinite {
+        /// Which model.
+        model: String,
+    },
 }
 
 /// Anything that continues a chat.

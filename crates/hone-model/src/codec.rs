@@ -22,8 +22,10 @@ const FORMAT_KEY: &str = "hone_chat_format";
 #[derive(Debug, thiserror::Error)]
 pub enum CodecError {
     /// A file could not be read or written.
-    #[error("{path} could not be opened ({source}); check that the model directory is complete and accessible")]
+    #[error("{path} could not be {action} ({source}); check that the model directory is complete and accessible")]
     Io {
+        /// What was tried.
+        action: &'static str,
         /// Which file.
         path: PathBuf,
         /// What the system said.
@@ -186,6 +188,7 @@ impl Codec {
         let read = |name: &str| {
             let path = dir.join(name);
             let bytes = std::fs::read(&path).map_err(|source| CodecError::Io {
+                action: "read",
                 path: path.clone(),
                 source,
             })?;
@@ -216,9 +219,14 @@ impl Codec {
     pub fn save(&self, dir: &Path) -> Result<(), CodecError> {
         let write = |name: &str, text: String| {
             let path = dir.join(name);
-            std::fs::write(&path, text).map_err(|source| CodecError::Io { path, source })
+            std::fs::write(&path, text).map_err(|source| CodecError::Io {
+                action: "written",
+                path,
+                source,
+            })
         };
         std::fs::create_dir_all(dir).map_err(|source| CodecError::Io {
+            action: "made",
             path: dir.into(),
             source,
         })?;

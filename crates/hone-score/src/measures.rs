@@ -5,6 +5,9 @@ use hone_trace::{EndReason, Episode, Outcome, ToolErrorClass, Turn};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// Causes of failures that are told apart.
+const CAUSES: usize = 100;
+
 /// How many episodes ended in which way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcomes {
@@ -47,6 +50,8 @@ impl Tally {
 pub struct Measures {
     /// How they ended.
     pub outcomes: Outcomes,
+    /// Causes of the infrastructure's failures with how often each occurred; the first 100 of them.
+    pub causes: BTreeMap<String, u64>,
     /// Tries and successes by (taskset, task).
     pub tasks: BTreeMap<(String, String), Tally>,
     /// Tries and successes by kind of task.
@@ -74,11 +79,14 @@ impl Measures {
 
     /// Count one more episode.
     pub fn add(&mut self, episode: &Episode) {
-        match episode.outcome {
+        match &episode.outcome {
             Outcome::Ok => self.outcomes.ok += 1,
             Outcome::PolicyFailed => self.outcomes.policy_failed += 1,
-            Outcome::InfraFailed { .. } => {
+            Outcome::InfraFailed { cause } => {
                 self.outcomes.infra_failed += 1;
+                if self.causes.len() < CAUSES || self.causes.contains_key(cause) {
+                    *self.causes.entry(cause.clone()).or_default() += 1;
+                }
                 return;
             }
         }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// Why metrics could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot write metrics to {path}: {source}; free space there or choose another run directory", path = path.display())]
+#[error("cannot write metrics to {path}; free space there or choose another run directory", path = path.display())]
 pub struct MetricError {
     path: PathBuf,
     source: io::Error,

@@ -72,9 +72,14 @@ pub fn fail(error: &anyhow::Error) -> ExitCode {
         say(error);
         return ExitCode::from(130);
     }
-    say(printable(&format!("error: {error}")));
-    for cause in error.chain().skip(1) {
-        say(printable(&format!("  because: {cause}")));
+    let mut said = error.to_string();
+    say(printable(&format!("error: {said}")));
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        // Many messages hold their cause.
+        if !said.contains(&cause) {
+            say(printable(&format!("  because: {cause}")));
+            said = cause;
+        }
     }
     ExitCode::FAILURE
 }

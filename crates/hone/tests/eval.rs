@@ -83,6 +83,26 @@ fn the_expert_succeeds_and_the_json_is_the_documented_object() {
 }
 
 #[test]
+fn a_model_whose_weights_overflow_is_no_failure_of_the_policy_and_the_cause_is_said() {
+    let place = Place::new();
+    let dir = place.path("broken");
+    make_model(&dir, 1);
+    let mut weights = checkpoint::load(&dir).unwrap();
+    weights.update(|params| params.fill(1e30));
+    checkpoint::save(&dir, &weights).unwrap();
+    place.fails(
+        "eval shop --model broken --n 3 --out a",
+        1,
+        &[
+            "3 infrastructure failed",
+            "not finite numbers",
+            "no episode counts",
+            "hone eval --resume a",
+        ],
+    );
+}
+
+#[test]
 fn a_model_plays_the_same_at_any_concurrency_and_other_seeds_differ() {
     let place = Place::new();
     make_model(&place.path("tiny"), 1);

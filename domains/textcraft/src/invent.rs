@@ -1,8 +1,9 @@
 //! Invented recipes, so that a model can learn to craft and cannot learn the recipes by heart.
 //!
 //! The real book has about two hundred training goals, of depth 3 only two dozen: a model soon knows them all. Here the
-//! crafting tree of a goal is drawn anew for each task: names from words of the real items, or names of real items that
-//! now are made of something else; numbers and batches as in the real book. No name is that of a held-out goal.
+//! crafting tree of a goal is drawn anew for each task: names of real items that now are made of something else, or new
+//! names, from words of the real items and made-up ones; numbers and batches as in the real book. No name is that of a
+//! held-out goal.
 
 use crate::book::{Book, GRID, RecipeData};
 use crate::goals::Goals;
@@ -23,6 +24,13 @@ const CRAFTED: f64 = 0.3;
 /// How often a name is that of a real item, and how often a new one keeps a word of what it is for.
 const REAL: f64 = 0.4;
 const KEEPS: f64 = 0.4;
+/// How often a word of a new name is made up, so that a model copies words that it has never seen.
+const MADE_UP: f64 = 0.35;
+/// How often two words of a new name are joined as in `carrot on a stick`.
+const JOINED: f64 = 0.1;
+const JOINTS: [&str; 4] = ["on a", "of", "and", "with"];
+/// Words of a new name.
+const LENGTHS: [usize; 10] = [1, 1, 1, 2, 2, 2, 2, 3, 3, 4];
 /// Numbers of one ingredient, and sizes of batches, about as often as in the real book.
 const NEEDS: [u32; 16] = [1, 1, 1, 1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 6, 8, 8];
 const BATCHES: [u32; 12] = [1, 1, 1, 1, 1, 2, 3, 4, 4, 6, 8, 16];
@@ -95,10 +103,16 @@ impl Tree<'_> {
                     Some(parent) if draw.random_bool(KEEPS) => parent.split(' ').next(),
                     _ => None,
                 };
-                let new = draw.random_range(1..=2) + usize::from(kept.is_none() && draw.random_bool(0.2));
-                let mut words: Vec<&str> = kept.into_iter().collect();
-                for _ in 0..new {
-                    words.push(self.names.words.choose(draw)?);
+                let length = *LENGTHS.choose(draw)?;
+                let mut words: Vec<String> = kept.map(String::from).into_iter().collect();
+                while words.len() < length || words.is_empty() {
+                    if !words.is_empty() && draw.random_bool(JOINED) {
+                        words.push(JOINTS.choose(draw)?.to_string());
+                    }
+                    words.push(match draw.random_bool(MADE_UP) {
+                        true => made_up(draw)?,
+                        false => self.names.words.choose(draw)?.clone(),
+                    });
                 }
                 words.join(" ")
             };
@@ -133,4 +147,21 @@ impl Tree<'_> {
         self.recipes.insert(name.to_owned(), RecipeData { makes, needs });
         Some(())
     }
+}
+
+/// A word of one to three syllables that is in no dictionary, or only by chance.
+fn made_up(draw: &mut Stream) -> Option<String> {
+    const STARTS: [&str; 22] = [
+        "b", "br", "c", "ch", "d", "f", "g", "gl", "h", "k", "l", "m", "n", "p", "pr", "r", "s", "st", "t", "tr", "v",
+        "w",
+    ];
+    const VOWELS: [&str; 8] = ["a", "e", "i", "o", "u", "ea", "oo", "y"];
+    const ENDS: [&str; 10] = ["", "", "", "", "n", "r", "s", "t", "ck", "ll"];
+    let mut word = String::new();
+    for _ in 0..draw.random_range(1..=3) {
+        word += STARTS.choose(draw)?;
+        word += VOWELS.choose(draw)?;
+        word += ENDS.choose(draw)?;
+    }
+    Some(word)
 }

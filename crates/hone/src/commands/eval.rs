@@ -120,6 +120,9 @@ impl Args {
         if json {
             print_json(&summary)?;
         }
+        if summary.n == 0 {
+            bail!("no episode counts, so nothing was measured; mend what failed, then {resume}");
+        }
         Ok(())
     }
 
@@ -360,6 +363,11 @@ fn report(summary: &EvalSummary, measures: &Measures) {
         o.ok, o.policy_failed, o.infra_failed
     );
     rows.push(line("episodes", outcomes));
+    let mut causes: Vec<(&String, &u64)> = measures.causes.iter().collect();
+    causes.sort_by_key(|(_, times)| std::cmp::Reverse(**times));
+    for (cause, times) in causes.into_iter().take(3) {
+        rows.push(line("failed", format!("{times} times: {cause}")));
+    }
     for (k, pass) in summary.pass_at.iter().filter(|(k, _)| **k > 1) {
         let hat = summary
             .pass_hat
