@@ -1,5 +1,7 @@
 //! The estimators: closed formulas, each with its source.
 
+use hone_trace::Stream;
+use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 /// The 97.5 % quantile of the standard normal distribution.
@@ -122,6 +124,62 @@ impl MeanSd {
     }
 }
 
+/// Nearest-rank percentile: of the values in order, number `⌈share · n⌉` (the first is 1). `share` is 0 to 1.
+///
+/// `None` without values or with one that is not a number.
+pub fn percentile(values: &[f64], share: f64) -> Option<f64> {
+    if values.iter().any(|v| v.is_nan()) {
+        return None;
+    }
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let rank = (share.clamp(0.0, 1.0) * sorted.len() as f64).ceil() as usize;
+    sorted.get(rank.max(1) - 1).copied()
+}
+
+/// Standard error of the mean of all values when those of one cluster (the tries of one task) are not independent:
+/// `√(Σ_cluster (Σ_value (x − mean))²) / n` (Liang & Zeger 1986, without small-sample correction; Miller 2024,
+/// arXiv:2411.00640, eq. 4). With one value per cluster it is `√(Σ (x − mean)²) / n`.
+///
+/// `None` without values.
+pub fn clustered_error(clusters: &[Vec<f64>]) -> Option<f64> {
+    let n = clusters.iter().map(Vec::len).sum::<usize>();
+    if n == 0 {
+        return None;
+    }
+    let mean = clusters.iter().flatten().sum::<f64>() / n as f64;
+    let squares: f64 = clusters
+        .iter()
+        .map(|c| c.iter().map(|x| x - mean).sum::<f64>().powi(2))
+        .sum();
+    Some(squares.sqrt() / n as f64)
+}
+
+/// Resamples of a bootstrap.
+const RESAMPLES: usize = 4000;
+
+/// 95 % percentile interval of the mean of `values` from resampling them with replacement (Efron 1979), 4,000 times from
+/// `stream`. `None` without values.
+pub fn bootstrap(values: &[f64], stream: &Stream) -> Option<[f64; 2]> {
+    let n = values.len();
+    if n == 0 {
+        return None;
+    }
+    let mut rng = stream.named("bootstrap");
+    let mut means: Vec<f64> = (0..RESAMPLES)
+        .map(|_| (0..n).map(|_| values[rng.random_range(0..n)]).sum::<f64>() / n as f64)
+        .collect();
+    means.sort_unstable_by(f64::total_cmp);
+    let quantile = |q: f64| means[((RESAMPLES - 1) as f64 * q).round() as usize];
+    Some([quantile(0.025), quantile(0.975)])
+}
+
+/// What one success costs: all that was spent, on failures, retries and escalations too, over the successes. `None`
+/// without a success.
+pub fn cost_per_success(spent: f64, successes: u64) -> Option<f64> {
+    (successes > 0).then(|| spent / successes as f64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,6 +239,54 @@ mod tests {
         // Far beyond where 0.5^n underflows: a fair split stays likely, a lopsided one does not.
         assert!(sign_test(2000, 0) < 1e-300);
         assert!(sign_test(60, 140) < 1e-7 && sign_test(60, 140) > 1e-9);
+    }
+
+    #[test]
+    fn percentiles_are_by_nearest_rank() {
+        let twenty: Vec<f64> = (1..=20).rev().map(f64::from).collect();
+        assert_eq!(percentile(&twenty, 0.95), Some(19.0));
+        assert_eq!(percentile(&twenty, 0.5), Some(10.0));
+        assert_eq!(
+            (percentile(&twenty, 0.0), percentile(&twenty, 1.0)),
+            (Some(1.0), Some(20.0))
+        );
+        assert_eq!((percentile(&[], 0.5), percentile(&[f64::NAN], 0.5)), (None, None));
+    }
+
+    #[test]
+    fn clustered_error_golden() {
+        // 1 0 1 0, alone: mean 1/2, four deviations of 1/2: √1 / 4. As two tasks of equal tries the errors add up before
+        // they are squared: (1/2 + 1/2)² twice, √2 / 4.
+        close(
+            clustered_error(&[vec![1.0], vec![0.0], vec![1.0], vec![0.0]]).unwrap(),
+            0.25,
+            1e-12,
+        );
+        close(
+            clustered_error(&[vec![1.0, 1.0], vec![0.0, 0.0]]).unwrap(),
+            2f64.sqrt() / 4.0,
+            1e-12,
+        );
+        close(clustered_error(&[vec![1.0, 0.0], vec![0.0, 1.0]]).unwrap(), 0.0, 1e-12);
+        assert_eq!(clustered_error(&[vec![]]), None);
+    }
+
+    #[test]
+    fn bootstrap_holds_the_normal_interval() {
+        let values: Vec<f64> = (0..400).map(|i| f64::from(u8::from(i % 4 == 0))).collect();
+        let [lo, hi] = bootstrap(&values, &Stream::new(3)).unwrap();
+        // 0.25 ± 1.96 · √(0.1875 / 400).
+        close(lo, 0.2076, 0.006);
+        close(hi, 0.2924, 0.006);
+        assert_eq!(bootstrap(&values, &Stream::new(3)), Some([lo, hi]));
+        assert_eq!(bootstrap(&[], &Stream::new(3)), None);
+    }
+
+    #[test]
+    fn cost_counts_every_attempt() {
+        // Ten tasks at 0.1 ¢, three escalations at 2 ¢, nine successes.
+        close(cost_per_success(10.0 * 0.1 + 3.0 * 2.0, 9).unwrap(), 7.0 / 9.0, 1e-12);
+        assert_eq!(cost_per_success(1.0, 0), None);
     }
 
     #[test]

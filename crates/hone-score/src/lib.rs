@@ -1,4 +1,5 @@
-//! Metrics over scored traces: success with intervals, pass@k, pass^k, call validity, comparisons of two policies.
+//! Metrics over scored traces: success with intervals, pass@k, pass^k, call validity, comparisons of two policies,
+//! trajectories beside a reference, calibration. [`DICTIONARY`] says what each number means.
 //!
 //! Feed finished [`hone_trace::Episode`]s to [`Measures`]; read numbers from it; turn it into the [`EvalSummary`] that
 //! `hone eval --json` prints; compare two of them with [`Paired`]. Everything here is a pure function of the episodes
@@ -11,12 +12,19 @@
 //!
 //! Not here: what success means (a domain's scorer says so), and how numbers look (`hone-view`).
 
+mod calibration;
+mod dictionary;
 mod estimate;
 mod measures;
 mod paired;
 mod summary;
+pub mod trajectory;
 
-pub use estimate::{MeanSd, Rate, pass_at, pass_hat, sign_test, wilson};
+pub use calibration::{Bin, Calibration, Stated};
+pub use dictionary::{Better, DICTIONARY, Metric, define};
+pub use estimate::{
+    MeanSd, Rate, bootstrap, clustered_error, cost_per_success, pass_at, pass_hat, percentile, sign_test, wilson,
+};
 pub use measures::{Measures, Outcomes, Tally};
 pub use paired::Paired;
 pub use summary::EvalSummary;

@@ -1,7 +1,7 @@
 //! What a set of episodes adds up to.
 
-use crate::estimate::{Rate, pass_at, pass_hat, wilson};
-use hone_trace::{EndReason, Episode, Outcome, ToolErrorClass, Turn};
+use crate::estimate::{Rate, pass_at, pass_hat, percentile, wilson};
+use hone_trace::{EndReason, Episode, Outcome, ToolCall, ToolErrorClass, Turn};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -63,6 +63,13 @@ pub struct Measures {
     turns: u64,
     tool_calls: u64,
     valid_calls: u64,
+    /// Calls that ran or could have run, and all whose tool was not out of order.
+    executable_calls: (u64, u64),
+    repeated_calls: u64,
+    /// Failed calls that were made good later, and all failed ones.
+    recovered_calls: (u64, u64),
+    /// Wall clock of each counted episode.
+    seconds: Vec<f64>,
     sampled_tokens: u64,
     reward: (f64, u64),
 }
@@ -104,6 +111,8 @@ impl Measures {
             .iter()
             .filter(|call| call.error.as_ref().is_none_or(|error| is_well_formed(error.class)))
             .count() as u64;
+        self.add_calls(&episode.tool_calls);
+        self.seconds.push(episode.timing.duration_us as f64 / 1e6);
         self.sampled_tokens += episode.sampled_tokens();
         if let Some(reward) = episode.reward {
             self.reward.0 += reward;
@@ -114,6 +123,28 @@ impl Measures {
                 let sum = self.parts.entry(format!("{}/{}", score.scorer, part.name)).or_default();
                 sum.0 += part.value;
                 sum.1 += 1;
+            }
+        }
+    }
+
+    fn add_calls(&mut self, calls: &[ToolCall]) {
+        use ToolErrorClass::{Denied, Infrastructure, Panic, Timeout};
+        let class = |call: &ToolCall| call.error.as_ref().map(|error| error.class);
+        for (i, call) in calls.iter().enumerate() {
+            let error = class(call);
+            if !matches!(error, Some(Timeout | Panic | Infrastructure)) {
+                self.executable_calls.1 += 1;
+                self.executable_calls.0 += u64::from(error.is_none_or(|e| is_well_formed(e) && e != Denied));
+            }
+            let before = i.checked_sub(1).map(|before| &calls[before]);
+            let repeats = |b: &ToolCall| (&b.tool, &b.arguments, &b.raw) == (&call.tool, &call.arguments, &call.raw);
+            self.repeated_calls += u64::from(before.is_some_and(repeats));
+            if error.is_some_and(ToolErrorClass::is_policy) {
+                self.recovered_calls.1 += 1;
+                // A call that names no tool may have meant any.
+                let good =
+                    |later: &ToolCall| later.error.is_none() && (call.tool.is_empty() || later.tool == call.tool);
+                self.recovered_calls.0 += u64::from(calls[i + 1..].iter().any(good));
             }
         }
     }
@@ -151,6 +182,28 @@ impl Measures {
     /// do not fit. What the tool then said does not matter. `None` without calls.
     pub fn call_validity(&self) -> Option<f64> {
         mean(self.valid_calls as f64, self.tool_calls)
+    }
+
+    /// Share of tool calls that ran or could have run: well formed and not denied. Calls whose tool timed out, crashed or
+    /// was out of reach are on neither side. `None` without calls.
+    pub fn executable_calls(&self) -> Option<f64> {
+        mean(self.executable_calls.0 as f64, self.executable_calls.1)
+    }
+
+    /// Share of tool calls that repeat the one directly before, letter by letter. `None` without calls.
+    pub fn loop_rate(&self) -> Option<f64> {
+        mean(self.repeated_calls as f64, self.tool_calls)
+    }
+
+    /// Of the calls that failed through the policy's own fault, the share after which the same tool succeeded in the same
+    /// episode (any tool, if the failed call named none). `None` without failed calls.
+    pub fn recovery_rate(&self) -> Option<f64> {
+        mean(self.recovered_calls.0 as f64, self.recovered_calls.1)
+    }
+
+    /// Nearest-rank percentile of the wall clock of episodes, in seconds; `share` is 0 to 1.
+    pub fn seconds(&self, share: f64) -> Option<f64> {
+        percentile(&self.seconds, share)
     }
 
     /// Mean number of agent turns; `None` without episodes.
@@ -253,6 +306,39 @@ mod tests {
     use crate::fixture::{call, episode};
 
     #[test]
+    fn calls_are_told_apart() {
+        use ToolErrorClass::{Denied, Infrastructure, Malformed, Tool};
+        let with = |tool: &str, error| {
+            let mut call = call(error);
+            call.tool = tool.into();
+            call
+        };
+        let mut played = episode("a", Outcome::PolicyFailed);
+        // Two failures of `get`, then a success of it; a refusal of `pay` that nothing makes good; a broken server; a call
+        // that cannot be read, before a success.
+        played.tool_calls = vec![
+            with("get", Some(Tool)),
+            with("get", Some(Tool)),
+            with("", Some(Malformed)),
+            with("get", None),
+            with("pay", Some(Denied)),
+            with("get", Some(Infrastructure)),
+        ];
+        played.timing.duration_us = 2_500_000;
+        let measures = Measures::of([&played]);
+        assert_eq!(measures.call_validity(), Some(5.0 / 6.0));
+        assert_eq!(measures.executable_calls(), Some(3.0 / 5.0));
+        assert_eq!(measures.loop_rate(), Some(1.0 / 6.0));
+        assert_eq!(measures.recovery_rate(), Some(3.0 / 4.0));
+        assert_eq!(measures.seconds(0.95), Some(2.5));
+        let idle = Measures::of([&episode("b", Outcome::Ok)]);
+        assert_eq!(
+            (idle.executable_calls(), idle.loop_rate(), idle.recovery_rate()),
+            (None, None, None)
+        );
+    }
+
+    #[test]
     fn infra_failures_enter_no_number() {
         let mut lost = episode(
             "b",
@@ -274,6 +360,7 @@ mod tests {
             }
         );
         both.outcomes.infra_failed = 0;
+        assert_eq!(both.causes.remove("server gone"), Some(1));
         assert_eq!(alone, both);
         let none = Measures::of([&lost]);
         assert_eq!(

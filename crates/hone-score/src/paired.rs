@@ -1,13 +1,9 @@
 //! Two policies on the same tasks.
 
-use crate::estimate::sign_test;
+use crate::estimate::{bootstrap, sign_test};
 use crate::measures::Measures;
 use hone_trace::Stream;
-use rand::RngExt;
 use serde::{Deserialize, Serialize};
-
-/// Number of bootstrap resamples.
-const RESAMPLES: usize = 4000;
 
 /// The difference in success of two policies over the tasks that both tried: `second − first`.
 ///
@@ -37,22 +33,14 @@ impl Paired {
             .iter()
             .filter_map(|(task, a)| Some(second.tasks.get(task)?.fraction()? - a.fraction()?))
             .collect();
+        let ci95 = bootstrap(&differences, stream)?;
         let n = differences.len();
-        if n == 0 {
-            return None;
-        }
-        let mut rng = stream.named("bootstrap");
-        let mut means: Vec<f64> = (0..RESAMPLES)
-            .map(|_| (0..n).map(|_| differences[rng.random_range(0..n)]).sum::<f64>() / n as f64)
-            .collect();
-        means.sort_unstable_by(f64::total_cmp);
-        let quantile = |q: f64| means[((RESAMPLES - 1) as f64 * q).round() as usize];
         let first_better = differences.iter().filter(|d| **d < 0.0).count() as u64;
         let second_better = differences.iter().filter(|d| **d > 0.0).count() as u64;
         Some(Self {
             tasks: n as u64,
             difference: differences.iter().sum::<f64>() / n as f64,
-            ci95: [quantile(0.025), quantile(0.975)],
+            ci95,
             first_better,
             second_better,
             p_value: sign_test(first_better, second_better),

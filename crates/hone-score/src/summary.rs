@@ -23,8 +23,7 @@ pub struct EvalSummary {
     pub pass_at: BTreeMap<u64, f64>,
     /// pass^k by k.
     pub pass_hat: BTreeMap<u64, f64>,
-    /// Other numbers by name: `call_validity`, `turns`, `tool_calls`, `sampled_tokens` (means over episodes), `reward`,
-    /// `score/SCORER/PART` (means), `success/KIND` and `end/REASON` (shares of episodes).
+    /// Other numbers by name, as the [`crate::DICTIONARY`] defines them.
     pub metrics: BTreeMap<String, f64>,
     /// How the episodes ended.
     pub outcomes: Outcomes,
@@ -57,6 +56,11 @@ impl EvalSummary {
 fn metrics(measures: &Measures) -> BTreeMap<String, f64> {
     let single = [
         ("call_validity", measures.call_validity()),
+        ("executable_calls", measures.executable_calls()),
+        ("loop_rate", measures.loop_rate()),
+        ("recovery_rate", measures.recovery_rate()),
+        ("seconds_p50", measures.seconds(0.5)),
+        ("seconds_p95", measures.seconds(0.95)),
         ("turns", measures.mean_turns()),
         ("tool_calls", measures.mean_tool_calls()),
         ("sampled_tokens", measures.mean_sampled_tokens()),
@@ -121,7 +125,8 @@ mod tests {
             "run": "runs/1", "suite": "shop", "model": "nano", "n": 2, "success": 0.5, "ci95": null,
             "pass_at": {"1": 0.5}, "pass_hat": {"1": 0.5},
             "metrics": {
-                "call_validity": 0.5, "turns": 1.0, "tool_calls": 1.0, "sampled_tokens": 0.0, "reward": 0.5,
+                "call_validity": 0.5, "executable_calls": 0.5, "loop_rate": 0.0, "recovery_rate": 0.0,
+                "seconds_p50": 0.0, "seconds_p95": 0.0, "turns": 1.0, "tool_calls": 1.0, "sampled_tokens": 0.0, "reward": 0.5,
                 "score/shop/state": 1.0, "success/refund": 1.0, "success/return": 0.0,
                 "end/answered": 0.5, "end/max_turns": 0.5,
             },
@@ -129,6 +134,9 @@ mod tests {
             "seconds": 1.5,
         });
         assert_eq!(json, expected);
+        for name in summary.metrics.keys() {
+            assert!(crate::define(name).is_some(), "{name} is not in the dictionary");
+        }
         let text = serde_json::to_string(&summary).unwrap();
         let read = serde_json::from_str::<EvalSummary>(&text).unwrap();
         // JSON may lose the last bit of a number; those of the interval are the only ones here that are not short.

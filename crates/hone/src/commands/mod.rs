@@ -4,6 +4,7 @@ mod bench;
 mod data;
 mod doctor;
 mod eval;
+mod metrics;
 mod run;
 mod systems;
 mod trace;
@@ -20,6 +21,8 @@ pub enum Command {
     Run(run::Args),
     /// Measure a model or a script on many tasks.
     Eval(eval::Args),
+    /// Say what the numbers mean: formula, unit, denominator, source.
+    Metrics(metrics::Args),
     /// Look into a recorded run, compare it, move it.
     Trace(trace::Args),
     /// Measure how fast the parts are on this machine.
@@ -40,6 +43,7 @@ impl Command {
             Self::Recipe(args) => args.run(json),
             Self::Run(args) => args.run(json),
             Self::Eval(args) => args.run(json),
+            Self::Metrics(args) => args.run(json),
             Self::Trace(args) => args.run(json),
             Self::Bench(args) => args.run(json),
             Self::Systems(args) => args.run(json),
