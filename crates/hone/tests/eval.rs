@@ -103,6 +103,37 @@ fn a_model_whose_weights_overflow_is_no_failure_of_the_policy_and_the_cause_is_s
 }
 
 #[test]
+fn two_runs_are_compared_by_task() {
+    let place = Place::new();
+    place.ok("eval shop --model script:do_nothing --n 30 --out a");
+    place.ok("eval shop --model script:expert --n 40 --out b");
+    let said = place.ok("eval compare a b --json");
+    let result = said.json();
+    // Each of the 30 shared tasks: the expert solves all, so the difference is what doing nothing misses.
+    let idle = result["first"]["success"].as_f64().unwrap();
+    assert_eq!(
+        (&result["tasks"], &result["second"]["success"]),
+        (&json!(30), &json!(1.0))
+    );
+    assert!(
+        (result["difference"].as_f64().unwrap() - (1.0 - idle)).abs() < 1e-12,
+        "{result}"
+    );
+    assert_eq!(result["first_better"], 0);
+    assert!(result["p_value"].as_f64().unwrap() < 1e-6, "{result}");
+    assert!(said.stderr.contains("a difference"), "{}", said.stderr);
+    let same = place.ok("eval compare b b --json").json();
+    assert_eq!((&same["difference"], &same["p_value"]), (&json!(0.0), &json!(1.0)));
+    place.fails(
+        "eval compare a b --second-phase rl",
+        1,
+        &["no episode of phase `rl`", "hone trace ls b"],
+    );
+    place.fails("eval compare a nowhere", 1, &["nowhere"]);
+    place.fails("eval compare a", 2, &["<SECOND>"]);
+}
+
+#[test]
 fn a_model_plays_the_same_at_any_concurrency_and_other_seeds_differ() {
     let place = Place::new();
     make_model(&place.path("tiny"), 1);

@@ -1,5 +1,7 @@
 //! `hone eval`: many episodes, recorded, and what they add up to.
 
+mod compare;
+
 use super::run::greedy_or;
 use crate::console::{print_json, say, table};
 use crate::interrupt::{self, Interrupted};
@@ -32,8 +34,10 @@ const SECONDS: &str = "seconds";
 /// was stopped or killed goes on with --resume: what is recorded stays, only the rest is played. Episodes that failed for
 /// the infrastructure's reasons count for nothing and are played again then.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Args {
+    #[command(subcommand)]
+    of_runs: Option<OfRuns>,
     /// Taskset: shop, shop-guided, textcraft, textcraft:2-3
     #[arg(required_unless_present = "resume")]
     taskset: Option<String>,
@@ -70,6 +74,13 @@ pub struct Args {
     resume: Option<PathBuf>,
 }
 
+/// What to do with runs that are there.
+#[derive(Debug, clap::Subcommand)]
+enum OfRuns {
+    /// Compare two runs over the tasks that both tried
+    Compare(compare::Args),
+}
+
 const EXAMPLES: &str = "\
 Examples:
   hone eval shop --model script:expert                     200 held-out tasks, the upper bound
@@ -94,6 +105,9 @@ struct Settings {
 impl Args {
     /// Measure.
     pub fn run(self, json: bool) -> anyhow::Result<()> {
+        if let Some(OfRuns::Compare(args)) = self.of_runs {
+            return args.run(json);
+        }
         let started = Instant::now();
         let concurrency = usize::from(self.concurrency);
         let run = match self.resume {
