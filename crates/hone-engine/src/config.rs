@@ -116,6 +116,12 @@ impl Config {
         check("head_dim", self.head_dim, 1024)?;
         check("intermediate_size", self.intermediate_size, 1 << 17)?;
         check("max_position_embeddings", self.max_position_embeddings, 1 << 20)?;
+        // The tables of rotary angles are made when the model is loaded, whatever the size of its file.
+        check(
+            "head_dim times max_position_embeddings",
+            self.head_dim * self.max_position_embeddings,
+            1 << 25,
+        )?;
         if !self.head_dim.is_multiple_of(2) {
             return Err(ConfigError(format!("head_dim is {}; it must be even", self.head_dim)));
         }

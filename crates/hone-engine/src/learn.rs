@@ -96,6 +96,43 @@ impl Default for AdamW {
     }
 }
 
+/// A setting of AdamW that is out of range.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdamWError {
+    /// What it is, `name = value`.
+    pub got: String,
+    /// What is allowed.
+    pub allowed: String,
+}
+
+impl AdamW {
+    /// Check the settings.
+    ///
+    /// # Errors
+    /// Names the one that is out of range, and its range.
+    pub fn validate(&self) -> Result<(), AdamWError> {
+        let check = |name: &str, value: f32, fits: bool, allowed: &str| match fits {
+            true => Ok(()),
+            false => Err(AdamWError {
+                got: format!("{{ {name} = {value} }}"),
+                allowed: format!("{name} {allowed}"),
+            }),
+        };
+        let moment = 0.0..1.0;
+        let positive = |x: f32| x.is_finite() && x >= 0.0;
+        check("beta1", self.beta1, moment.contains(&self.beta1), "from 0 to below 1")?;
+        check("beta2", self.beta2, moment.contains(&self.beta2), "from 0 to below 1")?;
+        check("eps", self.eps, positive(self.eps) && self.eps > 0.0, "above 0")?;
+        check(
+            "weight_decay",
+            self.weight_decay,
+            positive(self.weight_decay),
+            "0 or more",
+        )?;
+        check("clip_norm", self.clip_norm, positive(self.clip_norm), "0 (off) or more")
+    }
+}
+
 /// What a gradient pass found.
 #[derive(Clone, Debug, Default)]
 pub struct Pass {

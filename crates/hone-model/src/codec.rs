@@ -148,6 +148,11 @@ impl Codec {
             " two  spaces\n\ttab {\"a\":\"é\"} 語 🦀 ".to_string(),
         ];
         probes.push((1..=0x2ff).filter_map(char::from_u32).collect());
+        // With those above, every byte that UTF-8 has occurs.
+        let lead = |c: &u32| !(0xd800..0xe000).contains(c);
+        let three = (0x800..0x10000).step_by(0x800).filter(lead);
+        let four = (0x10000..0x110000).step_by(0x8000);
+        probes.push(three.chain(four).filter_map(char::from_u32).collect());
         probes.push("\u{10ffff}\u{fffd}\u{3040}".into());
         for text in &probes {
             let ids = tokenizer.encode_fast(text.as_str(), false).map_err(|_| lossy(text))?;

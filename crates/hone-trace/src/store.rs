@@ -100,6 +100,15 @@ impl Store {
         })
     }
 
+    /// Number of episodes.
+    pub fn count(&self) -> Result<u64, StoreError> {
+        self.read(|connection| {
+            connection
+                .query_row("SELECT count(*) FROM episodes", [], |row| row.get::<_, i64>(0))
+                .map(|n| n.unsigned_abs())
+        })
+    }
+
     /// Opens an existing store to read, also while another process writes it.
     pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = path.as_ref();

@@ -334,7 +334,10 @@ fn what_is_not_a_store_is_refused() {
     let messages = [
         refused(&other("none.db")),
         refused(directory.path()),
-        refused(&other("empty.db")),
+        Store::open_read_only(other("empty.db"))
+            .unwrap_err()
+            .to_string()
+            .replace(&directory.path().display().to_string(), "DIR"),
         refused(&other("text.db")),
         refused(&other("other.db")),
         refused(&newer),
@@ -360,6 +363,11 @@ fn what_is_not_a_store_is_refused() {
     "DIR/tables.db" is not a Hone run: `metrics` is missing or not what schema 1 says. Give the `run.db` of a run directory.
     "DIR/run.db" exists already. Choose another run directory, or resume the run that is there.
     "##);
+    // An empty file is what is left when a process is killed while it makes a store.
+    let whole = Store::open(other("empty.db")).unwrap();
+    whole.append(&[made("demo/0/0")]).unwrap();
+    drop(whole);
+    assert_eq!(Store::open_read_only(other("empty.db")).unwrap().count().unwrap(), 1);
     assert!(matches!(
         Store::create(other("no/such/run.db")),
         Err(StoreError::Unreachable { .. })

@@ -8,12 +8,14 @@
 mod reinforce;
 mod state;
 
+pub use reinforce::update_key;
 pub use state::{Evaluation, RunError, State};
 
+use crate::base::is_plain;
 use crate::observe::{Observer, Step};
 use crate::recipe::AgentRecipe;
 use crate::rows;
-use crate::stages::StageError;
+use crate::stages::{Method, StageError};
 use crate::supervised::{Breakdown, Example, supervised};
 use crate::update::UpdateError;
 use hone_engine::checkpoint;
@@ -24,7 +26,7 @@ use hone_model::{Codec, Model, Scripted};
 use hone_rollout::{Hooks, Job, Player, Rollout};
 use hone_score::{Measures, Rate};
 use hone_tool::ApprovalPolicy;
-use hone_trace::{Episode, Filter, SamplingSettings, Store, Stream};
+use hone_trace::{EndReason, Episode, Filter, Outcome, SamplingSettings, Store, Stream};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,7 +53,7 @@ pub struct Run<'a> {
     /// Tokenizer and chat format.
     pub codec: Arc<Codec>,
     /// The model to teach.
-    pub base: Weights,
+    pub base: Arc<Weights>,
     /// The record.
     pub store: Store,
     /// Compute threads.
@@ -72,8 +74,15 @@ impl Run<'_> {
     pub fn execute(&mut self) -> Result<(), RunError> {
         self.store.set_meta("timed_phases", &serde_json::json!(TIMED))?;
         let method = self.recipe.method()?;
+        if self.state.checkpoint.as_deref().is_some_and(|name| !is_plain(name)) {
+            return Err(RunError::State {
+                path: self.dir.join("state.json"),
+                what: "`checkpoint` is not the name of a folder".into(),
+            });
+        }
         let examples = self.demonstrations()?;
-        let base = Arc::new(self.base.clone());
+        self.check_reward(&method)?;
+        let base = Arc::clone(&self.base);
         self.evaluate_policy("before", &base)?;
         for name in self.recipe.eval.baselines.clone() {
             self.evaluate_script(&name)?;
@@ -172,13 +181,13 @@ impl Run<'_> {
         };
         let episodes = rollout.run(jobs, hooks)?;
         self.stopped()?;
-        let mut logprobs = episodes
-            .iter()
-            .flat_map(|e| &e.model_calls)
-            .flat_map(|call| &call.logprobs);
-        if logprobs.any(|l| !l.is_finite()) {
+        // Our own model fails for good, not by bad luck: nothing comes of going on.
+        let failed = episodes.iter().find(|e| e.end == EndReason::ModelFailure);
+        if let (Player::Shared(_), Some(Outcome::InfraFailed { cause })) = (&rollout.player, failed.map(|e| &e.outcome))
+        {
             return Err(RunError::Policy {
                 phase: rollout.phase.clone(),
+                cause: cause.clone(),
             });
         }
         self.store.append(&episodes)?;
@@ -234,7 +243,7 @@ impl Run<'_> {
         let mut examples = Vec::new();
         let filter = Filter::phase(phase);
         self.store.for_each(&filter, |episode| -> Result<(), RunError> {
-            if episode.phase == phase {
+            if episode.phase == phase && episode.counts() {
                 examples.extend(rows::demonstration(&episode)?);
             }
             Ok(())
@@ -248,12 +257,26 @@ impl Run<'_> {
                 "{left} of {all} demonstrations are longer than the model's {positions} positions and are not learnt from"
             ));
         }
+        if examples.is_empty() && all > 0 {
+            return Err(RunError::TooLong {
+                script: settings.script,
+                positions: self.base.config.max_position_embeddings,
+            });
+        }
         if examples.is_empty() {
             return Err(RunError::NoDemonstrations {
                 script: settings.script,
             });
         }
         Ok(examples)
+    }
+
+    /// A reward of parts that no scorer gives is refused before anything is learnt.
+    fn check_reward(&self, method: &Method) -> Result<(), RunError> {
+        if let Some(episode) = self.store.episode("demonstrations/0/0")?.filter(Episode::counts) {
+            method.reward.apply(&mut [rows::rollout(&episode)?])?;
+        }
+        Ok(())
     }
 
     fn keep_fitting(&self, examples: &mut Vec<Example>) {
@@ -334,7 +357,7 @@ impl Run<'_> {
         self.observer.phase(phase);
         let start = Instant::now();
         self.store.delete_metrics(phase, 0)?;
-        let mut learner = Learner::new(self.base.clone(), self.threads);
+        let mut learner = Learner::new(Weights::clone(&self.base), self.threads);
         let settings = self.recipe.sft;
         let mut deck = Deck::new(self.stream().named(phase), examples.len());
         let next = || examples[deck.draw()].clone();
@@ -427,11 +450,14 @@ impl Run<'_> {
             let jobs: Vec<_> = (from..wanted.min(from + 512))
                 .map(|i| job(Split::Train, MATCHED_TASKS + i, 1))
                 .collect();
-            for episode in self.play(&rollout, &jobs)? {
-                fresh.extend(rows::demonstration(&episode)?);
+            for episode in self.play(&rollout, &jobs)?.iter().filter(|e| e.counts()) {
+                fresh.extend(rows::demonstration(episode)?);
             }
         }
         self.keep_fitting(&mut fresh);
+        if fresh.is_empty() {
+            return Err(RunError::NoDemonstrations { script });
+        }
         let mut deck = Deck::new(self.stream().named(phase), fresh.len());
         let begin = Instant::now();
         let rate = |_| {

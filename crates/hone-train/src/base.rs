@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -51,9 +51,21 @@ pub enum BaseError {
     /// A checkpoint could not be read or written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// It says nothing that could be continued from.
+    #[error("`checkpoint` in {}/place.json is not the name of a folder beside it; start a new run", dir.display())]
+    Place {
+        /// The directory of checkpoints.
+        dir: PathBuf,
+    },
     /// The run was stopped.
     #[error("stopped")]
     Stopped,
+}
+
+/// Whether a name is one folder's, not a path to somewhere else.
+pub(crate) fn is_plain(name: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    (1..=100).contains(&name.len()) && name.bytes().all(allowed) && !name.starts_with('.')
 }
 
 /// Train a base model as the recipe says. Starts from induction heads, not from noise.
@@ -80,6 +92,9 @@ pub fn make_base(
     let mut index = 0;
     let mut kept = Place::read(dir)?;
     if let Some(place) = &kept {
+        if !is_plain(&place.checkpoint) {
+            return Err(BaseError::Place { dir: dir.into() });
+        }
         let at = dir.join(&place.checkpoint);
         let weights = checkpoint::load(&at)?;
         let state = checkpoint::load_optimizer(&at, &weights)?;

@@ -8,9 +8,9 @@ pub mod stages;
 mod supervised;
 mod update;
 
-pub use agent::{Evaluation, Run, RunError, State, TIMED};
+pub use agent::{Evaluation, Run, RunError, State, TIMED, update_key};
 pub use base::{BaseError, Corpus, make_base, probe};
 pub use observe::{Observer, Step};
 pub use rows::{demonstration, document, rollout};
 pub use supervised::{Breakdown, Example, Supervised, SupervisedStep, supervised};
-pub use update::{Update, UpdateError, UpdateSettings, update};
+pub use update::{Seen, Update, UpdateError, UpdateSettings, update};

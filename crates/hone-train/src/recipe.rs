@@ -1,9 +1,13 @@
 //! Recipes: TOML files that name everything a run does. Nothing but data, and validated as a whole before anything runs.
 
-use crate::stages::{Method, Schedule, StageError};
+use crate::base::is_plain;
+use crate::stages::{KlEstimator, Method, Schedule, StageError, Surrogate};
 use crate::supervised::Supervised;
 use hone_engine::{AdamW, Config};
 use serde::{Deserialize, Serialize};
+
+/// Least bound on a byte-level vocabulary: the bytes and the chat format's tokens.
+const MIN_VOCABULARY: usize = 300;
 
 /// Any recipe.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -174,10 +178,16 @@ impl Recipe {
     /// # Errors
     /// Names the file, the line, the key and what is allowed.
     pub fn parse(text: &str, file: &str, budget: Option<&str>) -> Result<Self, RecipeError> {
-        let syntax = |e: toml::de::Error| RecipeError::Syntax {
-            file: file.to_owned(),
-            line: e.span().map_or(1, |span| line_at(text, span.start)),
-            message: e.message().to_owned(),
+        let syntax = |e: toml::de::Error| {
+            let span = e.span().unwrap_or(0..0);
+            RecipeError::Syntax {
+                file: file.to_owned(),
+                line: line_at(text, span.start),
+                message: match key_at(text, span.start) {
+                    Some(key) if e.message().starts_with("invalid") => format!("`{key}`: {}", e.message()),
+                    _ => e.message().to_owned(),
+                },
+            }
         };
         #[derive(Deserialize)]
         struct Kind {
@@ -185,7 +195,22 @@ impl Recipe {
         }
         let kind = toml::from_str::<Kind>(text).map_err(syntax)?.kind;
         let mut recipe = match kind.as_str() {
-            "base" => Self::Base(Box::new(toml::from_str(text).map_err(syntax)?)),
+            "base" => {
+                let recipe: BaseRecipe = toml::from_str(text).map_err(syntax)?;
+                // A model's own config.json may say more than we read; a recipe may not.
+                let known = toml::Table::try_from(&recipe.model).unwrap_or_default();
+                let given: toml::Table = toml::from_str(text).map_err(syntax)?;
+                let given = given.get("model").and_then(toml::Value::as_table);
+                if let Some(key) = given.and_then(|t| t.keys().find(|key| !known.contains_key(*key))) {
+                    let allowed: Vec<_> = known.keys().map(String::as_str).collect();
+                    return Err(RecipeError::Syntax {
+                        file: file.to_owned(),
+                        line: line_of(text, &format!("model.{key}")),
+                        message: format!("unknown field `{key}`, expected one of {}", allowed.join(", ")),
+                    });
+                }
+                Self::Base(Box::new(recipe))
+            }
             "agent" => Self::Agent(Box::new(toml::from_str(text).map_err(syntax)?)),
             _ => {
                 return Err(RecipeError::Syntax {
@@ -284,8 +309,24 @@ fn between<T: PartialOrd + ToString>(key: &str, value: T, low: T, high: T) -> Re
     )
 }
 
+fn named(name: &str) -> Result<(), StageError> {
+    match is_plain(name) {
+        true => Ok(()),
+        false => refuse(
+            "name",
+            format!("{name:?}"),
+            "1 to 100 of a-z, A-Z, 0-9, `-`, `_` and `.`, not beginning with `.`",
+        ),
+    }
+}
+
 impl BaseRecipe {
     fn validate(&self) -> Result<(), StageError> {
+        named(&self.name)?;
+        if self.output.is_empty() {
+            return refuse("output", "\"\"", "a directory");
+        }
+        between("model.vocab_size", self.model.vocab_size, MIN_VOCABULARY, 1 << 20)?;
         if let Err(e) = self.model.validate() {
             return refuse("model", e.to_string(), "a model that can be made");
         }
@@ -299,7 +340,27 @@ impl BaseRecipe {
 
 impl AgentRecipe {
     fn validate(&self) -> Result<(), StageError> {
-        self.method()?;
+        named(&self.name)?;
+        let objective = self.method()?.objective;
+        if objective.kl.estimator != KlEstimator::None {
+            let name = serde_json::json!(objective.kl.estimator);
+            return refuse(
+                "rl.override.objective.kl.estimator",
+                name,
+                "\"none\": a run keeps no reference model",
+            );
+        }
+        if objective.surrogate == Surrogate::LogProb && self.rl.updates > 1 {
+            return refuse(
+                "rl.updates",
+                self.rl.updates,
+                "1 with a method that knows no ratio (reinforce, rloo): after the first update the rollouts are another policy's",
+            );
+        }
+        self.rl
+            .adamw
+            .validate()
+            .or_else(|e| refuse("rl.adamw", e.got, &e.allowed))?;
         between("demonstrations.episodes", self.demonstrations.episodes, 1, 10_000_000)?;
         self.sft.validate("sft")?;
         self.rl.lr.validate("rl.lr")?;
@@ -340,6 +401,15 @@ fn line_at(text: &str, at: usize) -> usize {
         .filter(|b| **b == b'\n')
         .count()
         + 1
+}
+
+/// The key whose value begins at that byte.
+fn key_at(text: &str, at: usize) -> Option<&str> {
+    let before = text.get(..at)?.trim_end().strip_suffix('=')?.trim_end();
+    let start = before
+        .rfind(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.')))
+        .map_or(0, |i| i + 1);
+    before.get(start..).filter(|key| !key.is_empty())
 }
 
 /// The line that sets a dotted key: its last part, inside the table that its first parts name; else that table; else 1.
@@ -428,7 +498,21 @@ sft_matched = false
                 .to_string()
         };
         assert!(message("steps = 2", "stepps = 2").starts_with("t.toml:13: unknown field `stepps`"));
-        assert!(message("seed = 1", "seed = \"one\"").starts_with("t.toml:4: invalid type"));
+        assert!(message("seed = 1", "seed = \"one\"").starts_with("t.toml:4: `seed`: invalid type"));
+        assert!(message("peak = 1e-4", "peak = \"x\"").starts_with("t.toml:23: `peak`: invalid type"));
+        assert!(message("name = \"t\"", "name = \"../t\"").starts_with("t.toml:2: `name` is"));
+        assert!(message("updates = 1", "updates = 2\nadamw = { beta1 = 7 }").starts_with("t.toml:23: `rl.adamw`"));
+        assert!(message("updates = 1", "updates = 1\nadamw = { clip_norm = nan }").contains("clip_norm"));
+        let rloo = AGENT.replace("\"grpo\"", "\"rloo\"");
+        Recipe::parse(&rloo, "t.toml", None).unwrap();
+        let twice = Recipe::parse(&rloo.replace("updates = 1", "updates = 2"), "t.toml", None).unwrap_err();
+        assert!(twice.to_string().starts_with("t.toml:22: `rl.updates` is 2"), "{twice}");
+        let k3 = "[rl.override]\nobjective = { kl = { estimator = \"k3\", beta = 0.1 } }\n\n[eval]";
+        assert!(
+            message("[eval]", k3).contains("reference model"),
+            "{}",
+            message("[eval]", k3)
+        );
         assert!(message("samples = 2", "samples = 1").starts_with("t.toml:21: `rl.samples` is 1. Allowed: between 2"));
         assert!(message("\"grpo\"", "\"gppo\"").starts_with("t.toml:18: there is no method `gppo`"));
         assert!(message("peak = 1e-4", "peak = -1.0").starts_with("t.toml:23: `rl.lr.peak`"));

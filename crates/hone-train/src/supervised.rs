@@ -67,6 +67,9 @@ impl Supervised {
         if self.steps == 0 {
             return fail("steps", "0".into(), "a whole number >= 1");
         }
+        if let Err(e) = self.adamw.validate() {
+            return fail("adamw", e.got, &e.allowed);
+        }
         if self.batch_tokens == 0 || self.batch_tokens > 1 << 20 {
             return fail("batch_tokens", self.batch_tokens.to_string(), "between 1 and 1048576");
         }

@@ -1,8 +1,11 @@
 //! One reinforcement update: prepared rows to optimiser steps.
 
-use crate::stages::{BatchObjective, Diagnostics, Method, Prepared, RowLoss, Spread, StageError, StepStats, TrainRow};
+use crate::stages::{
+    BatchObjective, Diagnostics, Method, Prepared, RowLoss, Spread, StageError, StageReport, StepStats, TrainRow,
+};
 use crate::supervised::usable;
 use hone_engine::{AdamW, LearnError, Learner, Loss, Row, RowGradient, RowScore};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
@@ -41,6 +44,26 @@ pub struct Update {
     pub tokens: usize,
     /// Sampled tokens trained on.
     pub trained: usize,
+    /// What the trainer saw of each row.
+    pub seen: Vec<Seen>,
+    /// What each stage before kept and dropped, and why.
+    pub reports: Vec<StageReport>,
+}
+
+/// A row as the trainer saw it, just before the optimiser step that it took part in. With the rollouts' own record, this
+/// gives every token's ratio, weight and loss again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Seen {
+    /// Id of its rollout.
+    pub rollout: String,
+    /// Its number among the rollout's rows.
+    pub row: u32,
+    /// Number of the optimiser step within the update.
+    pub update: u32,
+    /// Log-probabilities of the sampled tokens then, in order, in nats.
+    pub logp: Vec<f32>,
+    /// Entropies there, in nats; empty if the objective does not need them.
+    pub entropy: Vec<f32>,
 }
 
 /// Deal the rows' groups to mini-batches and take one optimiser step on each.
@@ -70,7 +93,10 @@ pub fn update(
         let at = n % batches.len();
         batches[at].extend(rows);
     }
-    let mut out = Update::default();
+    let mut out = Update {
+        reports: prepared.reports,
+        ..Update::default()
+    };
     let mut diagnostics = Diagnostics::default();
     let mut steps = 0;
     let mut checked = None;
@@ -103,12 +129,30 @@ pub fn update(
             error: Mutex::default(),
         };
         let pass = learner.pass(&rows, settings.temperature, &loss);
-        let ObjectiveLoss { results, error, .. } = loss;
+        let ObjectiveLoss {
+            results,
+            error,
+            objective,
+            ..
+        } = loss;
         if let Some(error) = error.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(error.into());
         }
         for row in results.into_inner().unwrap_or_else(PoisonError::into_inner).values() {
             diagnostics.add(row);
+        }
+        for (row, score) in batch.iter().zip(&pass.scores) {
+            out.seen.push(Seen {
+                rollout: row.rollout.clone(),
+                row: row.index,
+                update: steps,
+                logp: score.logp.clone(),
+                entropy: if objective.needs_entropy() {
+                    score.entropy.clone()
+                } else {
+                    Vec::new()
+                },
+            });
         }
         out.norm += learner.step(settings.lr as f32, &settings.adamw)?;
         out.tokens += pass.tokens;

@@ -10,6 +10,7 @@ mod console;
 mod data;
 mod episode_text;
 mod interrupt;
+mod lock;
 mod models;
 mod tasksets;
 mod train;

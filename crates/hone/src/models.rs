@@ -166,8 +166,10 @@ pub fn player(spec: &ModelSpec, taskset: &Arc<dyn Taskset>) -> anyhow::Result<(P
 /// A sentence for the user when it is none.
 pub fn temperature(text: &str) -> Result<f32, String> {
     match text.parse::<f32>() {
-        Ok(t) if (0.0..=100.0).contains(&t) => Ok(t),
-        _ => Err("write a number from 0 (always the likeliest token) to 100; 1 samples as the model says".into()),
+        Ok(t) if t == 0.0 || (1e-3..=100.0).contains(&t) => Ok(t),
+        _ => Err(
+            "write 0 (always the likeliest token) or a number from 0.001 to 100; 1 samples as the model says".into(),
+        ),
     }
 }
 
@@ -188,7 +190,7 @@ mod tests {
     #[test]
     fn temperatures() {
         assert_eq!(temperature("0.7"), Ok(0.7));
-        for wrong in ["-1", "NaN", "inf", "hot", "101"] {
+        for wrong in ["-1", "NaN", "inf", "hot", "101", "1e-40"] {
             assert!(temperature(wrong).is_err(), "{wrong}");
         }
     }

@@ -156,6 +156,12 @@ fn damaged_and_foreign_files_are_refused_by_every_command() {
         std::fs::create_dir(place.path(name)).unwrap();
         std::fs::write(place.path(name).join("run.db"), bytes).unwrap();
         for command in ["trace digest", "trace export", "eval --resume"] {
+            // What is left of a store whose making was killed is made to the end by whoever may write.
+            let words = if (name, command) == ("empty", "eval --resume") {
+                "not the run of"
+            } else {
+                words
+            };
             let said = place.hone(&format!("{command} {name}"));
             assert_eq!(said.status, 1, "{command} {name}: {}", said.stderr);
             assert!(said.stderr.contains(words), "{command} {name}: {}", said.stderr);

@@ -49,10 +49,27 @@ sft_matched = true
     std::fs::write(place.path("small.toml"), text).unwrap();
 }
 
+/// The recipe rewarded by one part of the scores.
+fn reward(place: &Place, part: &str) {
+    let text = std::fs::read_to_string(place.path("small.toml")).unwrap();
+    let terms = format!("[rl.override]\nreward = {{ terms = [{{ part = \"{part}\", weight = 1.0 }}] }}\n\n[eval]");
+    std::fs::write(place.path("small.toml"), text.replacen("[eval]", &terms, 1)).unwrap();
+}
+
+/// A number of a step of reinforcement, from metrics.csv.
+fn metric(place: &Place, run: &str, step: u32, name: &str) -> f64 {
+    let text = std::fs::read_to_string(place.path(run).join("metrics.csv")).unwrap();
+    let start = format!("{step},rl,{name},");
+    let value = text.lines().find_map(|line| line.strip_prefix(&start)).unwrap();
+    value.parse().unwrap()
+}
+
 #[test]
 fn a_run_gives_its_figures_its_report_and_the_same_record_on_any_number_of_threads() {
     let place = Place::new();
     recipe(&place);
+    // So early nothing succeeds, but episodes differ in length.
+    reward(&place, "shop.calls");
     let figures = place.ok("train small.toml --out two --threads 2 --json").json();
     for name in ["before", "sft", "rl", "sft_matched", "do_nothing", "expert"] {
         assert!(figures["success"][name].is_f64(), "{name} in {figures}");
@@ -77,6 +94,7 @@ fn a_run_gives_its_figures_its_report_and_the_same_record_on_any_number_of_threa
     let summary = place.ok("eval shop --model two/model --n 10 --out again --json").json();
     assert_eq!(summary["success"], figures["success"]["rl"]);
     // Every rollout of a step is accounted for: kept, or dropped with its reason.
+    let mut moved = 0;
     for step in 0..4 {
         let explained = place.ok(&format!("train explain two --step {step} --json")).json();
         let stages = explained["stages"].as_array().unwrap();
@@ -84,11 +102,24 @@ fn a_run_gives_its_figures_its_report_and_the_same_record_on_any_number_of_threa
         assert_eq!(stage("select")["kept"], 16, "{explained}");
         let (kept, dropped) = (&stage("filter")["kept"], stage("filter")["dropped"].as_array().unwrap());
         assert_eq!(kept.as_u64().unwrap() + dropped.len() as u64, 16, "{explained}");
-        // Nothing was learnt yet, so every ratio is 1.
         let tokens = explained["tokens"].as_array().unwrap();
-        assert!(tokens.iter().all(|token| token["ratio"] == 1.0), "{explained}");
         assert_eq!(tokens.is_empty(), kept == 0, "{explained}");
+        // The loss is that which was trained on, ratios of the second optimiser step included.
+        let loss = metric(&place, "two", step, "loss");
+        assert!(
+            (explained["loss"].as_f64().unwrap() - loss).abs() < 1e-6,
+            "{loss} {}",
+            explained["loss"]
+        );
+        let ratios: Vec<f64> = tokens.iter().map(|token| token["ratio"].as_f64().unwrap()).collect();
+        let error = ratios.iter().map(|r| (r - 1.0).abs()).sum::<f64>() / ratios.len().max(1) as f64;
+        assert!(
+            (error - metric(&place, "two", step, "ratio_error")).abs() < 1e-6,
+            "{error}"
+        );
+        moved += ratios.iter().filter(|r| **r != 1.0).count();
     }
+    assert!(moved > 0, "no second optimiser step was explained");
     place.fails("train explain two --step 4", 1, &["no rollouts of step 4"]);
 }
 
@@ -360,9 +391,13 @@ fn a_recipe_is_checked_before_anything_runs() {
         assert!(text.contains(from));
         std::fs::write(place.path("bad.toml"), text.replacen(from, to, 1)).unwrap();
         place.fails("train bad.toml --out bad", 1, &words);
-        assert!(!place.path("bad").join("run.db").exists(), "{to}");
-        std::fs::remove_dir_all(place.path("bad")).ok();
+        assert!(!place.path("bad").exists(), "{to}");
     }
+    // What the taskset's scorer does not give is found before anything is learnt.
+    reward(&place, "charm");
+    place.fails("train small.toml --out charm", 1, &["charm"]);
+    assert!(!place.path("charm/checkpoints").exists());
+    recipe(&place);
     let plan = place.ok("train small.toml --dry-run");
     assert!(
         plan.stdout.contains("method = \"grpo\"") && plan.stderr.contains("64 rollouts"),

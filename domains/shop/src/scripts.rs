@@ -23,7 +23,7 @@ pub(crate) const SCRIPTS: &[ScriptInfo] = &[
     },
     ScriptInfo {
         name: "over_eager",
-        about: "Grants most wishes that policy forbids, and slips in some of the other tasks.",
+        about: "Grants half of the wishes that policy forbids, and slips in some of the other tasks.",
         role: ScriptRole::Demonstrator,
     },
     ScriptInfo {

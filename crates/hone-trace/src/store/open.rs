@@ -71,20 +71,22 @@ pub(super) fn create(path: &Path) -> Result<Connection, StoreError> {
                 what: error.to_string(),
             },
         })?;
-    let make = || {
-        let connection = connect(path, false)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        let tables: String = TABLES.iter().map(|(_, sql)| format!("{sql};\n")).collect();
-        connection.execute_batch(&format!(
-            "BEGIN; {tables} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA}; COMMIT;"
-        ))?;
-        Ok(connection)
-    };
-    make().map_err(|error| {
+    make_tables(path).map_err(|error| {
         // It is ours and holds nothing yet. If it cannot be removed either, the first error is the one that matters.
         let _ = std::fs::remove_file(path);
         StoreError::sql(path, error)
     })
+}
+
+/// In an empty file.
+fn make_tables(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = connect(path, false)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    let tables: String = TABLES.iter().map(|(_, sql)| format!("{sql};\n")).collect();
+    connection.execute_batch(&format!(
+        "BEGIN; {tables} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA}; COMMIT;"
+    ))?;
+    Ok(connection)
 }
 
 pub(super) fn existing(path: &Path, read_only: bool) -> Result<Connection, StoreError> {
@@ -110,12 +112,18 @@ pub(super) fn existing(path: &Path, read_only: bool) -> Result<Connection, Store
             .map_err(sql)
     };
     if number("application_id")? != APPLICATION_ID {
-        let why = if found.len() == 0 {
-            "it is empty"
-        } else {
-            "it is another program's SQLite file"
+        let tables: i64 = connection
+            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+            .map_err(sql)?;
+        return match tables == 0 && number("application_id")? == 0 && number("user_version")? == 0 {
+            // What is left when a process is killed while it makes one: nothing is in it yet.
+            true if !read_only => {
+                drop(connection);
+                make_tables(path).map_err(sql)
+            }
+            true => Err(foreign("it is empty")),
+            false => Err(foreign("it is another program's SQLite file")),
         };
-        return Err(foreign(why));
     }
     let version = number("user_version")?;
     if version > i64::from(SCHEMA) {

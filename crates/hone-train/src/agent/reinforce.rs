@@ -20,6 +20,11 @@ const KIND_MEMORY: f64 = 0.7;
 /// Least share of a kind's tasks that is taken, however settled the kind is.
 const FOCUS_FLOOR: f64 = 0.05;
 
+/// Where a run's store keeps what a step of reinforcement made of its rollouts: `{"stages": [StageReport], "seen": [Seen]}`.
+pub fn update_key(step: u32) -> String {
+    format!("rl/{step}/update")
+}
+
 impl Run<'_> {
     pub(super) fn reinforce(&mut self, method: &Method, sft: &Learner) -> Result<Arc<Weights>, RunError> {
         let phase = "rl";
@@ -85,6 +90,8 @@ impl Run<'_> {
             };
             let done = update(&mut learner, method, prepared, &groups, &how)
                 .map_err(|source| self.broken(phase, step, source))?;
+            let record = serde_json::json!({"stages": done.reports, "seen": done.seen});
+            self.store.set_meta(&update_key(step), &record)?;
             sampler.publish(&learner.weights(), u64::from(step) + 1);
             self.state.sampled_tokens += stats.sampled_tokens;
             self.state.trained_tokens += done.trained as u64;

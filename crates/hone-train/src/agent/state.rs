@@ -39,9 +39,9 @@ pub enum RunError {
         source: Box<UpdateError>,
     },
     #[error(
-        "the model that plays {phase} gives log-probabilities that are not finite, so nothing of this was recorded; take another base model, or a lower learning rate if training brought it here"
+        "nothing of {phase} was recorded, because what plays it failed: {cause}; take another base model, or a lower learning rate if training brought it here"
     )]
-    Policy { phase: String },
+    Policy { phase: String, cause: String },
     #[error("cannot write the tokenizer to {}; check that it may be written and that the disk is not full", path.display())]
     Codec { path: PathBuf, source: CodecError },
     #[error(transparent)]
@@ -58,6 +58,10 @@ pub enum RunError {
     },
     #[error("the demonstrations of {script} hold no token to learn; choose another `demonstrations.script`")]
     NoDemonstrations { script: String },
+    #[error(
+        "every demonstration of {script} is longer than the model's {positions} positions; take a base model with more"
+    )]
+    TooLong { script: String, positions: usize },
     #[error("{path}: {what}; the file is damaged, so the run cannot be resumed: start a new one")]
     State { path: PathBuf, what: String },
     #[error("stopped")]
@@ -97,7 +101,7 @@ pub struct State {
     pub kinds: BTreeMap<String, f64>,
     /// Checkpoint that reinforcement continues from.
     pub checkpoint: Option<String>,
-    /// The base model that the run began with has this digest of its weights file.
+    /// Hash of the base model that the run began with: weights and chat format.
     pub base: Option<String>,
 }
 

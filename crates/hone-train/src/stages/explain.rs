@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{BatchObjective, Method, Rollout, StageError, StageReport};
+use super::{BatchObjective, Method, Rollout, StageError, StageReport, TrainRow};
 
 /// The input of [`explain`].
 #[derive(Debug, Deserialize)]
@@ -17,6 +17,8 @@ struct Input {
     rollouts: Vec<Rollout>,
     #[serde(default)]
     now: BTreeMap<String, Vec<Now>>,
+    #[serde(default)]
+    updates: BTreeMap<String, u32>,
 }
 
 fn no_overrides() -> Value {
@@ -34,8 +36,9 @@ struct Now {
 
 /// Runs a method over rollouts and shows every stage and every sampled token.
 ///
-/// Input: `{"preset": name, "method": {overrides}, "rollouts": [Rollout], "now": {rollout id: [{"logp", "entropy"} per row]}}`; `method` and `now`
-/// may be left out. A rollout without `now` is taken at its old log-probabilities (ratio 1) and entropy 0.
+/// Input: `{"preset": name, "method": {overrides}, "rollouts": [Rollout], "now": {rollout id: [{"logp", "entropy"} per row]},
+/// "updates": {rollout id: number}}`; all but `preset` and `rollouts` may be left out. A rollout without `now` is taken at its old
+/// log-probabilities (ratio 1) and entropy 0. Each update is a batch of its own; without `updates` all rollouts are one.
 ///
 /// Output: `{"preset", "stages": [{"stage", "kept", "dropped": [{"id", "reason"}], "values"}], "tokens": [{"rollout", "pos", "advantage", "ratio",
 /// "clip", "weight", "loss", "grad"}], "loss"}`. `pos` counts over the rollout's rows in order; `loss` of a token is its part of the whole
@@ -62,10 +65,23 @@ pub fn explain(input: &Value) -> Result<Value, StageError> {
         }
     }
     let prepared = method.prepare(input.rollouts)?;
-    let batch = BatchObjective::new(&method.objective, &prepared.rows, &[])?;
+    let mut updates: BTreeMap<u32, Vec<TrainRow>> = BTreeMap::new();
+    let kept = prepared.rows.len();
+    for row in prepared.rows {
+        let update = input.updates.get(&row.rollout).copied().unwrap_or_default();
+        updates.entry(update).or_default().push(row);
+    }
     let mut tokens = Vec::new();
     let mut loss = 0.0;
-    for (i, row) in prepared.rows.iter().enumerate() {
+    let batches: Vec<BatchObjective> = updates
+        .values()
+        .map(|rows| BatchObjective::new(&method.objective, rows, &[]))
+        .collect::<Result<_, _>>()?;
+    for (batch, i) in batches
+        .iter()
+        .flat_map(|batch| (0..batch.rows().len()).map(move |i| (batch, i)))
+    {
+        let row = &batch.rows()[i];
         let at_old: Vec<f64>;
         let at_zero: Vec<f64>;
         let (logp, entropy) = match input
@@ -99,9 +115,9 @@ pub fn explain(input: &Value) -> Result<Value, StageError> {
     let mut stages = prepared.reports;
     stages.push(StageReport::new(
         "objective",
-        prepared.rows.len(),
+        kept,
         Vec::new(),
-        json!({ "settings": method.objective, "tokens": tokens.len() }),
+        json!({ "settings": method.objective, "tokens": tokens.len(), "updates": updates.len() }),
     ));
     Ok(json!({ "preset": input.preset, "stages": stages, "tokens": tokens, "loss": loss }))
 }

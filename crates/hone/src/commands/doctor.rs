@@ -3,6 +3,7 @@
 use crate::console::{print, print_json, table};
 use crate::data::{self, State};
 use crate::models::Loaded;
+use crate::train::resolve;
 use hone_engine::Level;
 use serde::Serialize;
 use serde_json::json;
@@ -294,19 +295,18 @@ fn program(name: &str) -> Check {
 }
 
 fn nano() -> Check {
-    let dir = Path::new("models/nano");
     let name = "nano base";
-    if !dir.is_dir() {
+    let Some(dir) = resolve("models/nano") else {
         return check(
             name,
             Health::Missing,
-            "no models/nano here",
+            "no models/nano here, nor above the program",
             "run Hone from its repository, which holds it",
         );
-    }
-    match Loaded::read(dir) {
+    };
+    match Loaded::read(&dir) {
         Ok(model) => {
-            let found = format!("{} parameters in models/nano", model.weights.params().len());
+            let found = format!("{} parameters in {}", model.weights.params().len(), dir.display());
             check(name, Health::Ok, found, "")
         }
         Err(error) => check(name, Health::Limited, error.to_string(), "restore models/nano with git"),

@@ -70,7 +70,8 @@ enum Action {
         #[command(flatten)]
         which: Which,
     },
-    /// Append the episodes of a JSON Lines file to a run, which is made if it is not there.
+    /// Append the episodes of a JSON Lines file to a run, which is made if it is not there. An episode takes the place of
+    /// one with the same id; runs of the same recipe use the same ids, so import each into a run of its own.
     Import {
         /// Run directory or run.db
         run: PathBuf,
@@ -245,6 +246,11 @@ fn digest(store: &Store, phase: Option<String>, json: bool) -> anyhow::Result<()
         }
         Ok(())
     })?;
+    if let Some(phase) = &filter.phase
+        && episodes == 0
+    {
+        bail!("there is no episode of phase `{phase}`; `hone trace ls` shows the phases");
+    }
     let digest = digest.finish();
     if json {
         return print_json(
@@ -353,10 +359,17 @@ fn import(run: &Path, file: &Path, json: bool) -> anyhow::Result<()> {
     } else {
         Store::create(&database)?
     };
+    let before = store.count()?;
     let count = import_jsonl(BufReader::new(from), &store)?;
+    let replaced = (before + count).saturating_sub(store.count()?);
     say(format!("{count} episodes imported into {}", database.display()));
+    if replaced > 0 {
+        say(format!(
+            "{replaced} of them took the place of one with the same id, there or earlier in the file"
+        ));
+    }
     if json {
-        print_json(&json!({"episodes": count, "run": run.display().to_string()}))?;
+        print_json(&json!({"episodes": count, "replaced": replaced, "run": run.display().to_string()}))?;
     }
     Ok(())
 }

@@ -3,8 +3,10 @@
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use hone_trace::{Filter, Store};
+use hone_train::Seen;
 use hone_train::recipe::Recipe;
-use hone_train::stages;
+use hone_train::stages::{self, Row};
+use hone_view::printable;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -19,7 +21,8 @@ Examples:
     {\"id\": \"b\", \"group\": 0, \"reward\": 0, \"rows\": [{\"ids\": [5, 7], \"mask\": [false, true], \"logp_sampler\": [0, -1.5]}]}
   ]}' | hone train explain -
 
-`method` (overrides of the preset) and `now` (log-probabilities under the present policy, by rollout) may be added.";
+Of a run, ratios are those that the trainer saw when it took the step. To given rollouts, `method` (overrides of the preset),
+`now` (log-probabilities under the present policy, by rollout) and `updates` (which optimiser step, by rollout) may be added.";
 
 /// Most characters of a stage's values in the readable form.
 const MAX_VALUES: usize = 160;
@@ -47,7 +50,11 @@ impl Explain {
             given(&self.input)?
         };
         let out = stages::explain(&input).with_context(|| self.input.display().to_string())?;
-        let text = if as_json { format!("{out}\n") } else { readable(&out) };
+        let text = if as_json {
+            format!("{out}\n")
+        } else {
+            printable(&readable(&out))
+        };
         std::io::stdout().write_all(text.as_bytes())?;
         Ok(())
     }
@@ -98,7 +105,47 @@ fn recorded(dir: &Path, step: u32) -> Result<Value> {
             dir.display()
         );
     }
-    Ok(json!({"preset": recipe.rl.method, "method": recipe.rl.overrides, "rollouts": rollouts}))
+    let mut input = json!({"preset": recipe.rl.method, "method": recipe.rl.overrides, "rollouts": rollouts});
+    let record = store.get_meta(&hone_train::update_key(step))?.with_context(|| {
+        format!(
+            "step {step} of {} was played but not learnt from; resume the run first",
+            dir.display()
+        )
+    })?;
+    let seen: Vec<Seen> = serde_json::from_value(record["seen"].clone())
+        .with_context(|| format!("what {} says of step {step} is damaged", dir.display()))?;
+    let mut now: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+    let mut updates: BTreeMap<&str, u32> = BTreeMap::new();
+    for rollout in &rollouts {
+        let of_row = |row: &Row, index: u32| {
+            let seen = seen.iter().find(|s| s.rollout == rollout.id && s.row == index)?;
+            let spread = |values: &[f32]| {
+                let mut values = values.iter();
+                let each = row
+                    .mask
+                    .iter()
+                    .map(|m| if *m { values.next().copied() } else { Some(0.0) });
+                each.map(|x| x.map(f64::from)).collect::<Option<Vec<f64>>>()
+            };
+            let entropy = if seen.entropy.is_empty() {
+                Some(Vec::new())
+            } else {
+                spread(&seen.entropy)
+            };
+            Some((seen.update, json!({"logp": spread(&seen.logp)?, "entropy": entropy?})))
+        };
+        let rows: Vec<Option<(u32, Value)>> = rollout.rows.iter().zip(0..).map(|(row, i)| of_row(row, i)).collect();
+        if let Some((update, _)) = rows.iter().flatten().next() {
+            updates.insert(&rollout.id, *update);
+            let rows = rows
+                .into_iter()
+                .map(|row| row.map_or_else(|| json!({"logp": []}), |(_, now)| now));
+            now.insert(&rollout.id, rows.collect());
+        }
+    }
+    input["now"] = json!(now);
+    input["updates"] = json!(updates);
+    Ok(input)
 }
 
 fn readable(out: &Value) -> String {

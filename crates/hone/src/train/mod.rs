@@ -8,6 +8,8 @@ mod watch;
 
 use crate::console::{print, print_json, say};
 use crate::interrupt;
+use crate::lock::RunLock;
+use crate::models::Loaded;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use corpus::Generated;
@@ -17,13 +19,15 @@ use hone_primer::{Primer, tokenizer_texts};
 use hone_trace::Store;
 use hone_train::recipe::{AgentRecipe, BaseRecipe, Recipe};
 use hone_train::{BaseError, Run, RunError, State, make_base, probe};
-use hone_view::{Look, MetricLog, chart};
+use hone_view::{Look, MetricLog, chart, printable};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 use watch::Watch;
+
+pub use recipes::resolve;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -33,6 +37,12 @@ Examples:
   hone train my/recipe.toml --dry-run           what a recipe would do
   hone train --resume runs/quickstart-001       go on with a run that was stopped
   hone train explain runs/quickstart-001        what the method made of a step's rollouts, token by token";
+
+const RECIPE_EXAMPLES: &str = "\
+Examples:
+  hone recipe ls                                what there is
+  hone recipe show quickstart > mine.toml       all settings, to change some
+  hone recipe check mine.toml                   is it right, and is all there that it names?";
 
 /// Teach a model: demonstrations, cold start, reinforcement, and what each brought on held-out tasks
 #[derive(Debug, Args)]
@@ -68,8 +78,8 @@ pub struct Train {
     #[arg(long)]
     dry_run: bool,
     /// Compute threads (default: all cores)
-    #[arg(long)]
-    threads: Option<usize>,
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -79,6 +89,7 @@ enum TrainCommand {
 
 /// Look at recipes
 #[derive(Debug, Subcommand)]
+#[command(after_help = RECIPE_EXAMPLES)]
 pub enum RecipeCommand {
     /// List the recipes of this project
     Ls,
@@ -105,7 +116,7 @@ impl RecipeCommand {
                     if as_json {
                         print_json(&json!({"name": name, "path": path, "about": about}))?;
                     } else {
-                        print(format!("{name:16} {about}"))?;
+                        print(printable(&format!("{name:16} {about}")))?;
                     }
                 }
             }
@@ -114,13 +125,16 @@ impl RecipeCommand {
                 if as_json {
                     print_json(&found.recipe)?;
                 } else {
-                    print(toml::to_string_pretty(&found.recipe)?.trim_end())?;
+                    print(shown(&found.recipe)?)?;
                 }
             }
             Self::Check { recipe } => {
                 let found = recipes::find(&recipe, None)?;
                 if let Recipe::Agent(recipe) = &found.recipe {
                     check(recipe)?;
+                    for budget in recipe.budget.keys() {
+                        recipes::find(&found.path.to_string_lossy(), Some(budget))?;
+                    }
                 }
                 if as_json {
                     print_json(&json!({"recipe": found.recipe.name(), "path": found.path, "ok": true}))?;
@@ -133,13 +147,32 @@ impl RecipeCommand {
     }
 }
 
-/// What a recipe names must exist: taskset, scripts, base model.
+/// A recipe as TOML, fit for a terminal.
+fn shown(recipe: &Recipe) -> Result<String> {
+    Ok(printable(toml::to_string_pretty(recipe)?.trim_end()))
+}
+
+/// What a recipe names must exist: tasksets, scripts, and the base model or the recipe that makes one.
 fn check(recipe: &AgentRecipe) -> Result<()> {
     let taskset = crate::tasksets::taskset(&recipe.taskset)?;
-    if let Some(name) = &recipe.eval.taskset {
-        crate::tasksets::taskset(name)?;
-    }
     let have: Vec<_> = taskset.scripts().iter().map(|s| s.name).collect();
+    if let Some(name) = &recipe.eval.taskset {
+        let held_out = crate::tasksets::taskset(name)?;
+        if held_out.scripts().iter().map(|s| s.name).ne(have.iter().copied()) {
+            bail!(
+                "`eval.taskset` {name} is of another kind than `taskset` {}; evaluate on one of the same tools",
+                recipe.taskset
+            );
+        }
+    }
+    match &recipe.scratch {
+        Some(scratch) => {
+            if !matches!(recipes::find(scratch, None)?.recipe, Recipe::Base(_)) {
+                bail!("`scratch` is {scratch}, which is not the recipe of a base model");
+            }
+        }
+        None => drop(Loaded::read(&base_dir(recipe)?)?),
+    }
     for script in recipe.eval.baselines.iter().chain([&recipe.demonstrations.script]) {
         if !have.contains(&script.as_str()) {
             bail!(
@@ -157,15 +190,19 @@ impl Train {
         if let Some(TrainCommand::Explain(explain)) = self.command {
             return explain.run(as_json);
         }
-        let threads = self
-            .threads
-            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
-            .max(1);
+        let threads = match self.threads {
+            Some(threads) => usize::from(threads),
+            None => std::thread::available_parallelism().map_or(1, usize::from),
+        };
         if let Some(dir) = &self.resume {
             let path = dir.join("recipe.toml");
             let text = std::fs::read_to_string(&path)
                 .with_context(|| format!("cannot read {}: give the directory of a run", path.display()))?;
-            return match Recipe::parse(&text, &path.display().to_string(), None)? {
+            let recipe = Recipe::parse(&text, &path.display().to_string(), None)?;
+            if self.dry_run {
+                return plan(&recipe, as_json);
+            }
+            return match recipe {
                 Recipe::Agent(recipe) => teach(*recipe, dir, threads, as_json, true),
                 Recipe::Base(recipe) => base(&recipe, dir, threads, as_json),
             };
@@ -241,7 +278,7 @@ fn plan(recipe: &Recipe, as_json: bool) -> Result<()> {
         print_json(recipe)?;
         return Ok(());
     }
-    print(toml::to_string_pretty(recipe)?.trim_end())?;
+    print(shown(recipe)?)?;
     if let Recipe::Agent(recipe) = recipe {
         let rollouts = u64::from(recipe.rl.steps) * recipe.rl.tasks * u64::from(recipe.rl.samples);
         say(format!(
@@ -308,6 +345,7 @@ fn pretrained(made: Result<Learner, BaseError>, dir: &Path) -> Result<Learner> {
 }
 
 fn base(recipe: &BaseRecipe, dir: &Path, threads: usize, as_json: bool) -> Result<()> {
+    let _lock = RunLock::take(dir)?;
     let cancel = interrupt::flag();
     let start = Instant::now();
     let codec = train_tokenizer(tokenizer_texts(), recipe.model.vocab_size)?;
@@ -369,7 +407,18 @@ fn digest(path: &Path) -> Result<String> {
     Ok(Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect())
 }
 
+/// Where the recipe's base model lies.
+fn base_dir(recipe: &AgentRecipe) -> Result<PathBuf> {
+    recipes::resolve(&recipe.base).with_context(|| {
+        format!(
+            "there is no base model {}: make it with `hone train nano-base`, or give --base DIR",
+            recipe.base
+        )
+    })
+}
+
 fn teach(recipe: AgentRecipe, dir: &Path, threads: usize, as_json: bool, resume: bool) -> Result<()> {
+    let _lock = RunLock::take(dir)?;
     let cancel = interrupt::flag();
     let start = Instant::now();
     let unfinished = || unfinished(dir);
@@ -380,7 +429,7 @@ fn teach(recipe: AgentRecipe, dir: &Path, threads: usize, as_json: bool, resume:
     };
     let mut watch = Watch::new(MetricLog::open(dir).with_context(unfinished)?);
     let made = dir.join("base");
-    let (weights, codec) = match &recipe.scratch {
+    let base = match &recipe.scratch {
         Some(scratch) if !made.join("model.safetensors").exists() => {
             let Recipe::Base(mut scratch) = recipes::find(scratch, None)?.recipe else {
                 bail!("{scratch} is not the recipe of a base model")
@@ -399,22 +448,12 @@ fn teach(recipe: AgentRecipe, dir: &Path, threads: usize, as_json: bool, resume:
             );
             let weights = Weights::clone(&pretrained(made_base, dir)?.weights());
             store_model(&made, &weights, &codec).with_context(unfinished)?;
-            (weights, codec)
+            made
         }
-        scratch => {
-            let base = if scratch.is_some() {
-                made
-            } else {
-                recipes::resolve(&recipe.base).with_context(|| {
-                    format!(
-                        "there is no base model {}: make it with `hone train nano-base`, or give --base DIR",
-                        recipe.base
-                    )
-                })?
-            };
-            (checkpoint::load(&base)?, Codec::load(&base)?)
-        }
+        Some(_) => made,
+        None => base_dir(&recipe)?,
     };
+    let base = Loaded::read(&base)?;
     let path = dir.join("run.db");
     let store = if resume && path.exists() {
         Store::open(&path)
@@ -422,15 +461,24 @@ fn teach(recipe: AgentRecipe, dir: &Path, threads: usize, as_json: bool, resume:
         Store::create(&path)
     }
     .with_context(unfinished)?;
-    let state = State::load(dir)?;
+    let mut state = State::load(dir)?;
+    let hash = base.hash();
+    match &state.base {
+        Some(begun) if *begun != hash => bail!(
+            "the base model {} is not the one that the run in {} began with; put that back, or start a new run",
+            recipe.base,
+            dir.display()
+        ),
+        _ => state.base = Some(hash),
+    }
     let before: f64 = state.seconds.values().sum();
     let mut run = Run {
         recipe,
         dir: dir.to_owned(),
         taskset,
         held_out,
-        codec: Arc::new(codec),
-        base: weights,
+        codec: base.codec,
+        base: base.weights,
         store,
         threads,
         observer: &mut watch,

@@ -5,6 +5,7 @@ mod compare;
 use super::run::greedy_or;
 use crate::console::{print_json, say, table};
 use crate::interrupt::{self, Interrupted};
+use crate::lock::RunLock;
 use crate::models::{self, ModelSpec};
 use crate::tasksets;
 use anyhow::{Context, bail};
@@ -25,6 +26,8 @@ use std::time::Instant;
 const PHASE: &str = "eval";
 /// Where the run's database keeps the settings.
 const SETTINGS: &str = "eval";
+/// Most tasks of an evaluation.
+const MAX_TASKS: u64 = 1_000_000;
 /// Where it keeps the seconds that went into it so far.
 const SECONDS: &str = "seconds";
 
@@ -48,7 +51,7 @@ pub struct Args {
     #[arg(long, default_value = "test", value_parser = tasksets::split)]
     split: Split,
     /// Number of tasks
-    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=MAX_TASKS))]
     n: u64,
     /// Episodes per task, for pass@k and pass^k
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
@@ -174,6 +177,7 @@ impl Args {
             }
             None => next_directory(Path::new("runs"), &format!("eval-{name}-{}", model.policy()))?,
         };
+        let lock = RunLock::take(&dir)?;
         let store = Store::create(dir.join("run.db"))?;
         let settings = Settings {
             taskset: name,
@@ -188,6 +192,7 @@ impl Args {
         store.set_meta(SETTINGS, &serde_json::to_value(&settings)?)?;
         store.set_meta("hone", &env!("CARGO_PKG_VERSION").into())?;
         Ok(Run {
+            _lock: lock,
             dir,
             store,
             settings,
@@ -199,6 +204,7 @@ impl Args {
 
 /// A run under way.
 struct Run {
+    _lock: RunLock,
     dir: PathBuf,
     store: Store,
     settings: Settings,
@@ -209,6 +215,7 @@ struct Run {
 impl Run {
     fn resume(dir: &Path, moved: Option<ModelSpec>) -> anyhow::Result<Self> {
         let store = Store::open(dir.join("run.db"))?;
+        let lock = RunLock::take(dir)?;
         let settings = store.get_meta(SETTINGS)?.with_context(|| {
             format!(
                 "{} is not the run of an evaluation; give the directory that `hone eval` named",
@@ -221,6 +228,16 @@ impl Run {
                 dir.display()
             )
         })?;
+        let s = &settings;
+        if !(1..=MAX_TASKS).contains(&s.n)
+            || !(1..=1024).contains(&s.samples)
+            || models::temperature(&s.temperature.to_string()).is_err()
+        {
+            bail!(
+                "the settings of {} are out of range; start the evaluation anew",
+                dir.display()
+            );
+        }
         let spec = match moved {
             Some(spec) => spec,
             None => settings.model.parse().map_err(anyhow::Error::msg)?,
@@ -235,6 +252,7 @@ impl Run {
             );
         }
         Ok(Self {
+            _lock: lock,
             dir: dir.into(),
             store,
             settings,
