@@ -1,0 +1,764 @@
+//! The grammar of expressions.
+
+use super::ast::{BinaryOp, Call, CompareOp, Expr, Keyword, Literal, Other, UnaryOp};
+use super::lex::{Token, tokens};
+use super::literal::Piece;
+use super::{MAX_NESTING, SyntaxError};
+use crate::repr::bytes_repr;
+use crate::{Opaque, Value};
+
+const KEYWORDS: [&str; 35] = [
+    "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue", "def", "del",
+    "elif", "else", "except", "finally", "for", "from", "global", "if", "import", "in", "is", "lambda", "nonlocal",
+    "not", "or", "pass", "raise", "return", "try", "while", "with", "yield",
+];
+
+// How tightly operators bind.
+const OR: u8 = 1;
+const AND: u8 = 2;
+const NOT: u8 = 3;
+const COMPARE: u8 = 4;
+const BIT_OR: u8 = 5;
+
+/// Links of a chain (`a.b().c[0]`) that are free; what is longer counts against [`MAX_CHAIN`].
+const FREE_LINKS: usize = 8;
+/// Operators and further links in the whole source: each makes the tree one level deeper to the left.
+const MAX_CHAIN: usize = 1000;
+
+/// The tree of one expression, as `ast.parse(source, mode="eval")` accepts it.
+///
+/// # Errors
+/// Where Python raises `SyntaxError`; also for a source beyond [`MAX_SOURCE`](crate::MAX_SOURCE), nesting beyond
+/// [`MAX_NESTING`], and `\N{…}` escapes. Identifiers are not normalised (NFKC).
+pub fn parse(source: &str) -> Result<Expr, SyntaxError> {
+    nested(source, 0)
+}
+
+fn nested(source: &str, depth: usize) -> Result<Expr, SyntaxError> {
+    let lines;
+    let source = if source.contains('\r') {
+        lines = source.replace("\r\n", "\n").replace('\r', "\n");
+        &lines
+    } else {
+        source
+    };
+    let mut parser = Parser {
+        source,
+        tokens: tokens(source)?,
+        at: 0,
+        depth,
+        chained: 0,
+    };
+    let first = parser.expression()?;
+    let expr = if parser.peek_op(",") {
+        let mut items = vec![first];
+        while parser.op(",") {
+            if parser.peek() == &Token::End {
+                break;
+            }
+            items.push(parser.expression()?);
+        }
+        Expr::Tuple(items)
+    } else {
+        first
+    };
+    if parser.peek() != &Token::End {
+        return Err(parser.error("something that does not belong here"));
+    }
+    Ok(expr)
+}
+
+struct Parser<'a> {
+    source: &'a str,
+    tokens: Vec<(usize, Token)>,
+    at: usize,
+    depth: usize,
+    chained: usize,
+}
+
+type Result<T, E = SyntaxError> = std::result::Result<T, E>;
+
+impl Parser<'_> {
+    fn peek(&self) -> &Token {
+        self.peek_at(0)
+    }
+
+    fn peek_at(&self, ahead: usize) -> &Token {
+        self.tokens.get(self.at + ahead).map_or(&Token::End, |(_, token)| token)
+    }
+
+    fn error(&self, what: &'static str) -> SyntaxError {
+        let at = self.tokens.get(self.at).or(self.tokens.last()).map_or(0, |(at, _)| *at);
+        SyntaxError { at, what }
+    }
+
+    /// The source from a token on up to the next one.
+    fn source_from(&self, token: usize) -> String {
+        let start = |token: usize| self.tokens.get(token).map_or(self.source.len(), |(at, _)| *at);
+        self.source
+            .get(start(token)..start(self.at))
+            .unwrap_or_default()
+            .trim_end()
+            .to_owned()
+    }
+
+    fn other(&self, kind: Other, from: usize) -> Expr {
+        Expr::Other(kind, self.source_from(from))
+    }
+
+    fn peek_op(&self, op: &str) -> bool {
+        matches!(self.peek(), Token::Op(found) if *found == op)
+    }
+
+    fn op(&mut self, op: &str) -> bool {
+        let found = self.peek_op(op);
+        self.at += usize::from(found);
+        found
+    }
+
+    fn peek_word(&self, word: &str) -> bool {
+        matches!(self.peek(), Token::Name(found) if found == word)
+    }
+
+    fn word(&mut self, word: &str) -> bool {
+        let found = self.peek_word(word);
+        self.at += usize::from(found);
+        found
+    }
+
+    fn expect(&mut self, op: &str, what: &'static str) -> Result<()> {
+        if self.op(op) { Ok(()) } else { Err(self.error(what)) }
+    }
+
+    fn identifier(&mut self) -> Option<String> {
+        let Token::Name(name) = self.peek() else { return None };
+        if KEYWORDS.contains(&name.as_str()) {
+            return None;
+        }
+        let name = name.clone();
+        self.at += 1;
+        Some(name)
+    }
+
+    fn chain(&mut self) -> Result<()> {
+        self.chained += 1;
+        if self.chained > MAX_CHAIN {
+            Err(self.error("too many operators"))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn deeper<T>(&mut self, inner: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        // A bracket may cost two levels here; CPython counts the brackets alone and the tokens have been checked for it.
+        if self.depth >= 2 * MAX_NESTING + 8 {
+            return Err(self.error("nested too deeply"));
+        }
+        self.depth += 1;
+        let result = inner(self);
+        self.depth -= 1;
+        result
+    }
+
+    /// A conditional, a lambda or anything that binds more tightly.
+    fn expression(&mut self) -> Result<Expr> {
+        self.deeper(Self::expression_here)
+    }
+
+    fn expression_here(&mut self) -> Result<Expr> {
+        if self.peek_word("lambda") {
+            return self.lambda();
+        }
+        let body = self.binary(OR)?;
+        if !self.word("if") {
+            return Ok(body);
+        }
+        let test = self.binary(OR)?;
+        if !self.word("else") {
+            return Err(self.error("expected 'else' after 'if' expression"));
+        }
+        let orelse = self.expression()?;
+        Ok(Expr::IfElse(test.into(), body.into(), orelse.into()))
+    }
+
+    /// An expression, or `name := expression`.
+    fn named(&mut self) -> Result<Expr> {
+        if matches!(self.peek_at(1), Token::Op(":=")) {
+            let name = self
+                .identifier()
+                .ok_or_else(|| self.error("only a name can be assigned to"))?;
+            self.at += 1;
+            return Ok(Expr::Named(name, self.expression()?.into()));
+        }
+        self.expression()
+    }
+
+    fn starred_or_named(&mut self) -> Result<Expr> {
+        if self.op("*") {
+            return Ok(Expr::Starred(self.binary(BIT_OR)?.into()));
+        }
+        self.named()
+    }
+
+    /// Operators that bind at least as tightly as `least`.
+    fn binary(&mut self, least: u8) -> Result<Expr> {
+        self.deeper(|parser| parser.binary_here(least))
+    }
+
+    fn binary_here(&mut self, least: u8) -> Result<Expr> {
+        let mut left = if least <= NOT && self.word("not") {
+            Expr::Unary(UnaryOp::Not, self.binary(NOT)?.into())
+        } else {
+            self.unary()?
+        };
+        loop {
+            let Some((binds, op)) = self.operator() else {
+                return Ok(left);
+            };
+            if binds < least {
+                return Ok(left);
+            }
+            self.chain()?;
+            match op {
+                Operator::Or | Operator::And => {
+                    let (word, binds) = if op == Operator::Or { ("or", OR) } else { ("and", AND) };
+                    let mut items = vec![left];
+                    while self.word(word) {
+                        items.push(self.binary(binds + 1)?);
+                    }
+                    left = if binds == OR { Expr::Or(items) } else { Expr::And(items) };
+                }
+                Operator::Compare => {
+                    let mut rest = vec![];
+                    while let Some(op) = self.comparison() {
+                        rest.push((op, self.binary(BIT_OR)?));
+                    }
+                    left = Expr::Compare(left.into(), rest);
+                }
+                Operator::Binary(op) => {
+                    self.at += 1;
+                    let right = self.binary(binds + 1)?;
+                    left = Expr::Binary(op, left.into(), right.into());
+                }
+            }
+        }
+    }
+
+    fn operator(&self) -> Option<(u8, Operator)> {
+        use BinaryOp::*;
+        let binary = |binds, op| Some((binds, Operator::Binary(op)));
+        match self.peek() {
+            Token::Name(word) => match word.as_str() {
+                "or" => Some((OR, Operator::Or)),
+                "and" => Some((AND, Operator::And)),
+                "in" | "is" => Some((COMPARE, Operator::Compare)),
+                "not" if matches!(self.peek_at(1), Token::Name(next) if next == "in") => {
+                    Some((COMPARE, Operator::Compare))
+                }
+                _ => None,
+            },
+            Token::Op(op) => match *op {
+                "==" | "!=" | "<" | "<=" | ">" | ">=" => Some((COMPARE, Operator::Compare)),
+                "|" => binary(BIT_OR, Or),
+                "^" => binary(BIT_OR + 1, Xor),
+                "&" => binary(BIT_OR + 2, And),
+                "<<" => binary(BIT_OR + 3, Shl),
+                ">>" => binary(BIT_OR + 3, Shr),
+                "+" => binary(BIT_OR + 4, Add),
+                "-" => binary(BIT_OR + 4, Sub),
+                "*" => binary(BIT_OR + 5, Mul),
+                "@" => binary(BIT_OR + 5, MatMul),
+                "/" => binary(BIT_OR + 5, Div),
+                "//" => binary(BIT_OR + 5, FloorDiv),
+                "%" => binary(BIT_OR + 5, Mod),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    fn comparison(&mut self) -> Option<CompareOp> {
+        use CompareOp::*;
+        let (op, len) = match self.peek() {
+            Token::Op("==") => (Eq, 1),
+            Token::Op("!=") => (NotEq, 1),
+            Token::Op("<") => (Less, 1),
+            Token::Op("<=") => (LessEq, 1),
+            Token::Op(">") => (Greater, 1),
+            Token::Op(">=") => (GreaterEq, 1),
+            Token::Name(word) if word == "in" => (In, 1),
+            Token::Name(word) if word == "is" => match self.peek_at(1) {
+                Token::Name(next) if next == "not" => (IsNot, 2),
+                _ => (Is, 1),
+            },
+            Token::Name(word) if word == "not" => match self.peek_at(1) {
+                Token::Name(next) if next == "in" => (NotIn, 2),
+                _ => return None,
+            },
+            _ => return None,
+        };
+        self.at += len;
+        Some(op)
+    }
+
+    /// `+ - ~` and what binds more tightly.
+    fn unary(&mut self) -> Result<Expr> {
+        let op = match self.peek() {
+            Token::Op("-") => UnaryOp::Minus,
+            Token::Op("+") => UnaryOp::Plus,
+            Token::Op("~") => UnaryOp::Invert,
+            _ => return self.power(),
+        };
+        self.at += 1;
+        let operand = self.deeper(Self::unary)?;
+        Ok(Expr::Unary(op, operand.into()))
+    }
+
+    fn power(&mut self) -> Result<Expr> {
+        let awaited = self.word("await");
+        let mut base = self.primary()?;
+        if awaited {
+            base = Expr::Await(base.into());
+        }
+        if !self.op("**") {
+            return Ok(base);
+        }
+        let exponent = self.deeper(Self::unary)?;
+        Ok(Expr::Binary(BinaryOp::Pow, base.into(), exponent.into()))
+    }
+
+    fn primary(&mut self) -> Result<Expr> {
+        let mut expr = self.atom()?;
+        let mut links = 0;
+        loop {
+            links += 1;
+            if links > FREE_LINKS {
+                self.chain()?;
+            }
+            if self.op(".") {
+                let attr = self
+                    .identifier()
+                    .ok_or_else(|| self.error("expected a name after '.'"))?;
+                expr = Expr::Attribute(expr.into(), attr);
+            } else if self.op("(") {
+                let (args, keywords) = self.arguments()?;
+                expr = Expr::Call(Call {
+                    func: expr.into(),
+                    args,
+                    keywords,
+                });
+            } else if self.op("[") {
+                let slice = self.slices()?;
+                expr = Expr::Subscript(expr.into(), slice.into());
+            } else {
+                return Ok(expr);
+            }
+        }
+    }
+
+    fn arguments(&mut self) -> Result<(Vec<Expr>, Vec<Keyword>)> {
+        let (mut args, mut keywords) = (vec![], vec![]);
+        let mut unpacked = false;
+        let mut bare_generator = false;
+        while !self.op(")") {
+            if bare_generator {
+                return Err(self.error("a generator expression must be parenthesized"));
+            }
+            if self.op("**") {
+                unpacked = true;
+                keywords.push(Keyword {
+                    name: None,
+                    value: self.expression()?,
+                });
+            } else if self.op("*") {
+                if unpacked {
+                    return Err(self.error("iterable argument unpacking follows keyword argument unpacking"));
+                }
+                args.push(Expr::Starred(self.expression()?.into()));
+            } else if matches!((self.peek(), self.peek_at(1)), (Token::Name(_), Token::Op("="))) {
+                let name = self
+                    .identifier()
+                    .ok_or_else(|| self.error("a keyword is no name of an argument"))?;
+                self.at += 1;
+                keywords.push(Keyword {
+                    name: Some(name),
+                    value: self.expression()?,
+                });
+            } else {
+                if !keywords.is_empty() {
+                    return Err(self.error("positional argument follows keyword argument"));
+                }
+                let from = self.at;
+                let value = self.named()?;
+                if self.peek_word("for") || self.peek_word("async") {
+                    if !args.is_empty() {
+                        return Err(self.error("a generator expression must be parenthesized"));
+                    }
+                    self.comprehension(&value)?;
+                    bare_generator = true;
+                    args.push(Expr::Other(
+                        Other::Comprehension,
+                        format!("({})", self.source_from(from)),
+                    ));
+                } else {
+                    args.push(value);
+                }
+            }
+            if self.peek_op(")") {
+                continue;
+            }
+            self.expect(",", "expected ',' or ')'")?;
+            if bare_generator {
+                return Err(self.error("a generator expression must be parenthesized"));
+            }
+        }
+        Ok((args, keywords))
+    }
+
+    fn slices(&mut self) -> Result<Expr> {
+        let first = self.slice()?;
+        if !self.peek_op(",") && !matches!(first, Expr::Starred(_)) {
+            self.expect("]", "expected ']'")?;
+            return Ok(first);
+        }
+        let mut items = vec![first];
+        while self.op(",") {
+            if self.peek_op("]") {
+                break;
+            }
+            items.push(self.slice()?);
+        }
+        self.expect("]", "expected ']'")?;
+        Ok(Expr::Tuple(items))
+    }
+
+    fn slice(&mut self) -> Result<Expr> {
+        let mut lower = None;
+        if !self.peek_op(":") {
+            if self.op("*") {
+                return Ok(Expr::Starred(self.expression()?.into()));
+            }
+            let first = self.named()?;
+            if !self.peek_op(":") {
+                return Ok(first);
+            }
+            if matches!(first, Expr::Named(..)) {
+                return Err(self.error("an assignment cannot be part of a slice"));
+            }
+            lower = Some(first.into());
+        }
+        self.expect(":", "expected ':'")?;
+        let part = |parser: &mut Self| -> Result<Option<Box<Expr>>> {
+            let none = parser.peek_op(":") || parser.peek_op("]") || parser.peek_op(",");
+            if none {
+                Ok(None)
+            } else {
+                Ok(Some(parser.expression()?.into()))
+            }
+        };
+        let upper = part(self)?;
+        let step = if self.op(":") { part(self)? } else { None };
+        Ok(Expr::Slice(lower, upper, step))
+    }
+
+    fn atom(&mut self) -> Result<Expr> {
+        match self.peek().clone() {
+            Token::Number(literal) => {
+                self.at += 1;
+                Ok(Expr::Literal(literal))
+            }
+            Token::Str(_) => self.strings(),
+            Token::Op("(") => {
+                self.at += 1;
+                self.group()
+            }
+            Token::Op("[") => {
+                let from = self.at;
+                self.at += 1;
+                let (items, comprehension) = self.items("]")?;
+                Ok(if comprehension {
+                    self.other(Other::Comprehension, from)
+                } else {
+                    Expr::List(items)
+                })
+            }
+            Token::Op("{") => {
+                self.at += 1;
+                self.braces()
+            }
+            Token::Op("...") => {
+                self.at += 1;
+                Ok(Expr::Literal(Literal::Ellipsis))
+            }
+            Token::Name(word) => {
+                let value = match word.as_str() {
+                    "None" => Value::None,
+                    "True" => Value::Bool(true),
+                    "False" => Value::Bool(false),
+                    _ => {
+                        let name = self.identifier();
+                        return name
+                            .map(Expr::Name)
+                            .ok_or_else(|| self.error("a keyword where a value should be"));
+                    }
+                };
+                self.at += 1;
+                Ok(Expr::Literal(Literal::Value(value)))
+            }
+            Token::End => Err(self.error("unexpected end")),
+            Token::Op(_) => Err(self.error("an operator where a value should be")),
+        }
+    }
+
+    fn strings(&mut self) -> Result<Expr> {
+        let from = self.at;
+        let mut text: Option<String> = None;
+        let mut bytes: Option<Vec<u8>> = None;
+        let mut format = false;
+        while let Token::Str(piece) = self.peek().clone() {
+            match piece {
+                Piece::Text(part) => text.get_or_insert_default().push_str(&part),
+                Piece::Bytes(part) => bytes.get_or_insert_default().extend(part),
+                Piece::Format(parts) => {
+                    format = true;
+                    for part in parts {
+                        let depth = self.depth + 2;
+                        // Within braces, line breaks are as within brackets.
+                        let inner = format!("({part})");
+                        nested(&inner, depth).map_err(|e| SyntaxError {
+                            what: e.what,
+                            ..self.error("")
+                        })?;
+                    }
+                    text.get_or_insert_default();
+                }
+            }
+            self.at += 1;
+        }
+        match (text, bytes) {
+            (Some(_), Some(_)) => Err(self.error("cannot mix bytes and nonbytes literals")),
+            (None, Some(bytes)) => Ok(Expr::Literal(Literal::Value(Value::Opaque(Opaque {
+                type_name: "bytes",
+                repr: bytes_repr(&bytes),
+            })))),
+            _ if format => Ok(self.other(Other::Format, from)),
+            (text, None) => Ok(Expr::Literal(Literal::Value(Value::Str(text.unwrap_or_default())))),
+        }
+    }
+
+    /// Behind `(`.
+    fn group(&mut self) -> Result<Expr> {
+        let from = self.at - 1;
+        if self.op(")") {
+            return Ok(Expr::Tuple(vec![]));
+        }
+        if self.word("yield") {
+            if self.word("from") {
+                self.expression()?;
+            } else if !self.peek_op(")") {
+                self.starred_or_expression()?;
+                while self.op(",") {
+                    if self.peek_op(")") {
+                        break;
+                    }
+                    self.starred_or_expression()?;
+                }
+            }
+            self.expect(")", "expected ')'")?;
+            return Ok(self.other(Other::Yield, from));
+        }
+        let first = self.starred_or_named()?;
+        if self.peek_word("for") || self.peek_word("async") {
+            self.comprehension(&first)?;
+            self.expect(")", "expected ')'")?;
+            return Ok(self.other(Other::Comprehension, from));
+        }
+        if self.op(")") {
+            return match first {
+                Expr::Starred(_) => Err(self.error("cannot use starred expression here")),
+                other => Ok(other),
+            };
+        }
+        let mut items = vec![first];
+        while self.op(",") {
+            if self.peek_op(")") {
+                break;
+            }
+            items.push(self.starred_or_named()?);
+        }
+        self.expect(")", "expected ')'")?;
+        Ok(Expr::Tuple(items))
+    }
+
+    fn starred_or_expression(&mut self) -> Result<Expr> {
+        if self.op("*") {
+            self.binary(BIT_OR)
+        } else {
+            self.expression()
+        }
+    }
+
+    /// Items up to a closing bracket; or one comprehension.
+    fn items(&mut self, close: &str) -> Result<(Vec<Expr>, bool)> {
+        let mut items = vec![];
+        while !self.op(close) {
+            let item = self.starred_or_named()?;
+            if items.is_empty() && (self.peek_word("for") || self.peek_word("async")) {
+                self.comprehension(&item)?;
+                self.expect(close, "expected a closing bracket")?;
+                return Ok((vec![], true));
+            }
+            items.push(item);
+            if !self.peek_op(close) {
+                self.expect(",", "expected ',' or a closing bracket")?;
+            }
+        }
+        Ok((items, false))
+    }
+
+    /// Behind `{`.
+    fn braces(&mut self) -> Result<Expr> {
+        let from = self.at;
+        if self.op("}") {
+            return Ok(Expr::Dict(vec![]));
+        }
+        if !self.peek_op("**") {
+            let item_only = self.peek_op("*") || matches!(self.peek_at(1), Token::Op(":="));
+            self.starred_or_named()?;
+            let is_key = self.peek_op(":") && !item_only;
+            self.at = from;
+            if !is_key {
+                let (items, comprehension) = self.items("}")?;
+                return Ok(if comprehension {
+                    self.other(Other::Comprehension, from - 1)
+                } else {
+                    Expr::Set(items)
+                });
+            }
+        }
+        let mut entries = vec![];
+        while !self.op("}") {
+            if self.op("**") {
+                entries.push((None, self.binary(BIT_OR)?));
+            } else {
+                let key = self.expression()?;
+                self.expect(":", "expected ':'")?;
+                let value = self.expression()?;
+                if entries.is_empty() && (self.peek_word("for") || self.peek_word("async")) {
+                    self.comprehension(&value)?;
+                    self.expect("}", "expected '}'")?;
+                    return Ok(self.other(Other::Comprehension, from - 1));
+                }
+                entries.push((Some(key), value));
+            }
+            if !self.peek_op("}") {
+                self.expect(",", "expected ',' or '}'")?;
+            }
+        }
+        Ok(Expr::Dict(entries))
+    }
+
+    /// `for target in iterable if condition`, once or more.
+    fn comprehension(&mut self, item: &Expr) -> Result<()> {
+        if matches!(item, Expr::Starred(_)) {
+            return Err(self.error("iterable unpacking cannot be used in comprehension"));
+        }
+        while self.peek_word("for") || self.peek_word("async") {
+            self.word("async");
+            if !self.word("for") {
+                return Err(self.error("expected 'for'"));
+            }
+            self.targets()?;
+            if !self.word("in") {
+                return Err(self.error("expected 'in'"));
+            }
+            self.binary(OR)?;
+            while self.word("if") {
+                self.binary(OR)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn targets(&mut self) -> Result<()> {
+        let mut first = true;
+        while first || self.op(",") {
+            if !first && self.peek_word("in") {
+                break;
+            }
+            self.op("*");
+            let target = self.deeper(Self::primary)?;
+            if !assignable(&target) {
+                return Err(self.error("cannot assign to this"));
+            }
+            first = false;
+        }
+        Ok(())
+    }
+
+    fn lambda(&mut self) -> Result<Expr> {
+        let from = self.at;
+        self.at += 1;
+        let (mut defaults, mut star, mut names_after_star, mut slash, mut any) = (false, false, true, false, false);
+        while !self.op(":") {
+            if self.op("**") {
+                self.identifier().ok_or_else(|| self.error("expected a parameter"))?;
+                self.op(",");
+                if star && !names_after_star {
+                    return Err(self.error("named arguments must follow bare *"));
+                }
+                self.expect(":", "expected ':'")?;
+                self.expression()?;
+                return Ok(self.other(Other::Lambda, from));
+            }
+            if self.op("*") {
+                if star {
+                    return Err(self.error("* argument may appear only once"));
+                }
+                star = true;
+                names_after_star = self.identifier().is_some();
+            } else if self.op("/") {
+                if slash || star || !any {
+                    return Err(self.error("misplaced '/'"));
+                }
+                slash = true;
+            } else {
+                self.identifier().ok_or_else(|| self.error("expected a parameter"))?;
+                names_after_star = true;
+                any = true;
+                if self.op("=") {
+                    self.expression()?;
+                    defaults |= !star;
+                } else if defaults && !star {
+                    return Err(self.error("non-default argument follows default argument"));
+                }
+            }
+            if !self.peek_op(":") {
+                self.expect(",", "expected ',' or ':'")?;
+            }
+        }
+        if star && !names_after_star {
+            return Err(self.error("named arguments must follow bare *"));
+        }
+        self.expression()?;
+        Ok(self.other(Other::Lambda, from))
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Operator {
+    Or,
+    And,
+    Compare,
+    Binary(BinaryOp),
+}
+
+fn assignable(target: &Expr) -> bool {
+    match target {
+        Expr::Name(_) | Expr::Attribute(..) | Expr::Subscript(..) => true,
+        Expr::List(items) | Expr::Tuple(items) => items
+            .iter()
+            .all(|item| assignable(if let Expr::Starred(inner) = item { inner } else { item })),
+        _ => false,
+    }
+}

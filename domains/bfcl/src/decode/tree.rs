@@ -1,0 +1,51 @@
+//! Syntax trees of Java and JavaScript.
+
+use super::DecodeError;
+use tree_sitter::{Language, Node, Parser, Tree};
+
+/// Size of a source in bytes at most: to mend a source full of quotes takes the parser time by the square of its size.
+const MAX_SOURCE: usize = 16 << 10;
+
+/// Depth of a tree at most: what walks it recurses.
+const MAX_DEPTH: usize = 400;
+
+/// The tree of a source text without syntax errors. What is merely missing, the grammar has added.
+pub(super) fn parse(source: &str, language: Language) -> Result<Tree, DecodeError> {
+    if source.len() > MAX_SOURCE {
+        return Err(DecodeError::new("the answer is larger than 16 KiB"));
+    }
+    let mut parser = Parser::new();
+    parser.set_language(&language).map_err(DecodeError::new)?;
+    let tree = parser
+        .parse(source, None)
+        .ok_or_else(|| DecodeError::new("the answer cannot be parsed"))?;
+    inspect(&tree)?;
+    Ok(tree)
+}
+
+fn inspect(tree: &Tree) -> Result<(), DecodeError> {
+    let mut cursor = tree.walk();
+    let mut depth = 0;
+    loop {
+        if cursor.node().is_error() {
+            return Err(DecodeError::new("a syntax error in the answer"));
+        }
+        if depth > MAX_DEPTH {
+            return Err(DecodeError::new("the answer is nested too deeply"));
+        }
+        if cursor.goto_first_child() {
+            depth += 1;
+            continue;
+        }
+        while !cursor.goto_next_sibling() {
+            if !cursor.goto_parent() {
+                return Ok(());
+            }
+            depth -= 1;
+        }
+    }
+}
+
+pub(super) fn children(node: Node<'_>) -> Vec<Node<'_>> {
+    (0..node.child_count()).filter_map(|i| node.child(i)).collect()
+}

@@ -1,0 +1,64 @@
+//! The real records, and small ones of our own.
+
+#![allow(dead_code)] // each test file uses its part
+
+use hone_bfcl::{Category, Function, Gold, Record, Suite};
+use hone_python::{Value, loads};
+use std::path::PathBuf;
+
+/// The suite in the public data. Without it: fails where `CI` is set, else says so and gives `None`.
+pub fn suite() -> Option<Suite> {
+    let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
+    let dir = std::env::var_os("HONE_DATA").map_or(beside, PathBuf::from);
+    match Suite::load(&dir) {
+        Ok(suite) => Some(suite),
+        Err(error) if std::env::var_os("CI").is_some() => panic!("{error}"),
+        Err(error) => {
+            eprintln!("skipped: this test scores the real records, and {error}");
+            None
+        }
+    }
+}
+
+/// A record of functions `{name: [properties, required]}` and gold calls `[{name: {parameter: values}}]`, both as JSON.
+pub fn record(category: &str, functions: &str, gold: &str) -> Record {
+    let entries = |value: &Value| {
+        value
+            .as_dict()
+            .expect("an object")
+            .iter()
+            .map(|(k, v)| (k.to_string(), v.clone()))
+            .collect::<Vec<_>>()
+    };
+    let functions = entries(&loads(functions).expect("JSON"))
+        .into_iter()
+        .map(|(name, parts)| {
+            let parts = parts.as_list().expect("a pair").to_vec();
+            Function {
+                name,
+                description: String::new(),
+                properties: parts[0].as_dict().expect("properties").clone(),
+                required: parts[1]
+                    .as_list()
+                    .expect("names")
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect(),
+                raw: Value::None,
+            }
+        });
+    let calls = loads(gold).expect("JSON");
+    let calls = calls.as_list().expect("a list").iter().flat_map(entries);
+    Record {
+        id: "own".into(),
+        category: Category::of(category).expect("a category"),
+        messages: vec![],
+        functions: functions.collect(),
+        gold: calls
+            .map(|(name, p)| Gold {
+                name,
+                parameters: p.as_dict().expect("parameters").clone(),
+            })
+            .collect(),
+    }
+}
