@@ -251,7 +251,10 @@ fn cancelling_stops_at_once_and_records_nothing_half_done() {
     };
     let start = Instant::now();
     let episodes = rollout(true, player, 8).run(&jobs(1..20, 1), hooks).unwrap();
-    assert!(start.elapsed() < Duration::from_secs(5));
+    assert!(
+        start.elapsed() < Duration::from_secs(60),
+        "it did not wait for the model"
+    );
     assert_eq!((episodes.len(), seen), (3, 3));
     assert!(episodes.iter().all(Episode::succeeded));
 }

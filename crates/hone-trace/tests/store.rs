@@ -2,7 +2,6 @@
 //! refused with a word on how to mend it.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use hone_trace::{
     Episode, Filter, OutcomeKind, Score, Store, StoreError, Stream, Turn, export_jsonl, import_jsonl, run_digest,
@@ -488,31 +487,6 @@ fn a_hostile_row_names_its_episode() {
             Err(StoreError::Corrupt { .. })
         ));
     }
-}
-
-#[test]
-fn a_batch_of_small_episodes_takes_milliseconds() {
-    let (_directory, path) = directory();
-    let store = Store::create(&path).unwrap();
-    let mut best = f64::INFINITY;
-    for batch in 0..5 {
-        let stream = Stream::new(batch);
-        let episodes: Vec<Episode> = (0..128)
-            .map(|i| sample::episode(&stream, &format!("rl/{batch}/{i}/0"), 5))
-            .collect();
-        let start = Instant::now();
-        store.append(&episodes).unwrap();
-        best = best.min(start.elapsed().as_secs_f64());
-    }
-    let start = Instant::now();
-    store.digest(&Filter::default()).unwrap();
-    eprintln!(
-        "append of 128: {:.1} ms; read and digest of 640: {:.1} ms",
-        best * 1e3,
-        start.elapsed().as_secs_f64() * 1e3
-    );
-    // Far above what it takes, for a machine that is busy.
-    assert!(best < 0.25, "{best} s");
 }
 
 #[test]

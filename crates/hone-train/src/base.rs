@@ -68,6 +68,14 @@ pub(crate) fn is_plain(name: &str) -> bool {
     (1..=100).contains(&name.len()) && name.bytes().all(allowed) && !name.starts_with('.')
 }
 
+/// A base model.
+pub struct Made {
+    /// The model.
+    pub learner: Learner,
+    /// Wall-clock seconds that its training took, those before it was stopped and resumed included.
+    pub seconds: f64,
+}
+
 /// Train a base model as the recipe says. Starts from induction heads, not from noise.
 ///
 /// Keeps a checkpoint in `dir` and continues from the one that it finds there.
@@ -82,7 +90,7 @@ pub fn make_base(
     threads: usize,
     observer: &mut dyn Observer,
     cancel: &AtomicBool,
-) -> Result<Learner, BaseError> {
+) -> Result<Made, BaseError> {
     let config = hone_engine::Config {
         vocab_size: codec.vocab_size(),
         ..recipe.model.clone()
@@ -110,6 +118,7 @@ pub fn make_base(
     let from = learner.steps() as u32;
     let mut tokens = 0;
     let start = Instant::now();
+    let before = kept.as_ref().map_or(0.0, |place| place.seconds);
     let steps = recipe.pretrain.steps;
     observer.phase("pretrain");
     let index = Cell::new(index);
@@ -142,6 +151,7 @@ pub fn make_base(
                 let place = Place {
                     checkpoint: format!("step-{:06}", learner.steps()),
                     documents: index.get(),
+                    seconds: before + start.elapsed().as_secs_f64(),
                 };
                 let (at, weights) = (dir.join(&place.checkpoint), learner.weights());
                 checkpoint::save(&at, &weights)?;
@@ -169,7 +179,10 @@ pub fn make_base(
     if cancel.load(Ordering::Relaxed) {
         return Err(BaseError::Stopped);
     }
-    Ok(learner)
+    Ok(Made {
+        learner,
+        seconds: before + start.elapsed().as_secs_f64(),
+    })
 }
 
 /// Where to continue from: `place.json`.
@@ -179,6 +192,9 @@ struct Place {
     checkpoint: String,
     /// Documents that it has seen.
     documents: u64,
+    /// Wall-clock seconds so far.
+    #[serde(default)]
+    seconds: f64,
 }
 
 impl Place {

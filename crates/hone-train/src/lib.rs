@@ -9,7 +9,7 @@ mod supervised;
 mod update;
 
 pub use agent::{Evaluation, Run, RunError, State, TIMED, update_key};
-pub use base::{BaseError, Corpus, make_base, probe};
+pub use base::{BaseError, Corpus, Made, make_base, probe};
 pub use observe::{Observer, Step};
 pub use rows::{demonstration, document, rollout};
 pub use supervised::{Breakdown, Example, Supervised, SupervisedStep, supervised};

@@ -137,9 +137,9 @@ pub fn own_folder() -> PathBuf {
     folders().swap_remove(0)
 }
 
-/// The first folder that has this file.
+/// The first folder that has this file or folder.
 pub fn folder_with(file: &str) -> Option<PathBuf> {
-    folders().into_iter().find(|folder| folder.join(file).is_file())
+    folders().into_iter().find(|folder| folder.join(file).exists())
 }
 
 /// SHA-256 in hex.

@@ -147,21 +147,3 @@ fn an_order_is_compared_with_the_item_it_is_asked_for() {
         .unwrap_err();
     assert_eq!(wrong.message, format!("{id} is for {item}"));
 }
-
-#[test]
-fn forks_and_hashes_take_microseconds() {
-    let (_, world) = world(1);
-    let start = std::time::Instant::now();
-    let n = 2000;
-    let mut total = 0;
-    for _ in 0..n {
-        total += world
-            .fork()
-            .and_then(|fork| fork.state_hash())
-            .map_or(0, |hash| hash.len());
-    }
-    assert_eq!(total, n * 64);
-    let each = start.elapsed().as_secs_f64() * 1e6 / n as f64;
-    println!("fork + hash: {each:.1} µs");
-    assert!(each < 500.0, "{each} µs");
-}

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// How long the tool `hang` takes.
-pub const HANG: Duration = Duration::from_millis(600);
+pub const HANG: Duration = Duration::from_secs(5);
 
 /// The world.
 pub struct Counter {

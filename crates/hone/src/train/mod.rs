@@ -13,12 +13,12 @@ use crate::models::Loaded;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use corpus::Generated;
-use hone_engine::{Learner, Weights, checkpoint};
+use hone_engine::{Weights, checkpoint};
 use hone_model::{Codec, train_tokenizer};
 use hone_primer::{Primer, tokenizer_texts};
 use hone_trace::Store;
 use hone_train::recipe::{AgentRecipe, BaseRecipe, Recipe};
-use hone_train::{BaseError, Run, RunError, State, make_base, probe};
+use hone_train::{BaseError, Made, Run, RunError, State, make_base, probe};
 use hone_view::{Look, MetricLog, chart, printable};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -337,7 +337,7 @@ fn stopped(dir: &Path) -> anyhow::Error {
     interrupt::Interrupted(format!("stopped; go on with: hone train --resume {}", dir.display())).into()
 }
 
-fn pretrained(made: Result<Learner, BaseError>, dir: &Path) -> Result<Learner> {
+fn pretrained(made: Result<Made, BaseError>, dir: &Path) -> Result<Made> {
     match made {
         Err(BaseError::Stopped) => Err(stopped(dir)),
         made => made.with_context(|| unfinished(dir)),
@@ -347,14 +347,13 @@ fn pretrained(made: Result<Learner, BaseError>, dir: &Path) -> Result<Learner> {
 fn base(recipe: &BaseRecipe, dir: &Path, threads: usize, as_json: bool) -> Result<()> {
     let _lock = RunLock::take(dir)?;
     let cancel = interrupt::flag();
-    let start = Instant::now();
     let codec = train_tokenizer(tokenizer_texts(), recipe.model.vocab_size)?;
     let corpus = Generated(Primer::new(recipe.seed));
     let mut watch = Watch::new(MetricLog::open(dir)?);
     let work = dir.join("checkpoint");
     let made = make_base(recipe, &codec, &corpus, &work, threads, &mut watch, cancel);
     watch.finish();
-    let mut learner = pretrained(made, dir)?;
+    let Made { mut learner, seconds } = pretrained(made, dir)?;
     let output = PathBuf::from(&recipe.output);
     store_model(&output, &learner.weights(), &codec).with_context(|| unfinished(dir))?;
     let probes = probe(&mut learner, &codec, &corpus, recipe.probes);
@@ -366,7 +365,7 @@ fn base(recipe: &BaseRecipe, dir: &Path, threads: usize, as_json: bool) -> Resul
         "parameters": parameters,
         "sha256": digest,
         "probes": probes,
-        "seconds": start.elapsed().as_secs_f64(),
+        "seconds": seconds,
     });
     checkpoint::write(&output.join("made.json"), format!("{result:#}\n").as_bytes())?;
     // Where things lie is of interest now, not beside the weights.
@@ -446,7 +445,7 @@ fn teach(recipe: AgentRecipe, dir: &Path, threads: usize, as_json: bool, resume:
                 &mut watch,
                 cancel,
             );
-            let weights = Weights::clone(&pretrained(made_base, dir)?.weights());
+            let weights = Weights::clone(&pretrained(made_base, dir)?.learner.weights());
             store_model(&made, &weights, &codec).with_context(unfinished)?;
             made
         }

@@ -1,6 +1,7 @@
 //! `hone eval`: many episodes, recorded, and what they add up to.
 
 mod compare;
+mod conformance;
 
 use super::run::greedy_or;
 use crate::console::{print_json, say, table};
@@ -40,7 +41,7 @@ const SECONDS: &str = "seconds";
 #[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Args {
     #[command(subcommand)]
-    of_runs: Option<OfRuns>,
+    other: Option<Other>,
     /// Taskset: shop, shop-guided, textcraft, textcraft:2-3
     #[arg(required_unless_present = "resume")]
     taskset: Option<String>,
@@ -77,11 +78,13 @@ pub struct Args {
     resume: Option<PathBuf>,
 }
 
-/// What to do with runs that are there.
+/// What else there is to do than to play.
 #[derive(Debug, clap::Subcommand)]
-enum OfRuns {
+enum Other {
     /// Compare two runs over the tasks that both tried
     Compare(compare::Args),
+    /// Check our scorers of published suites against the originals
+    Conformance(conformance::Args),
 }
 
 const EXAMPLES: &str = "\
@@ -108,8 +111,10 @@ struct Settings {
 impl Args {
     /// Measure.
     pub fn run(self, json: bool) -> anyhow::Result<()> {
-        if let Some(OfRuns::Compare(args)) = self.of_runs {
-            return args.run(json);
+        match self.other {
+            Some(Other::Compare(args)) => return args.run(json),
+            Some(Other::Conformance(args)) => return args.run(json),
+            None => {}
         }
         let started = Instant::now();
         let concurrency = usize::from(self.concurrency);
