@@ -123,6 +123,7 @@ fn the_suites_score_as_their_originals_do() {
         ("bfcl/irrelevance/do_nothing", 240, 240),
         ("bfcl/live_relevance/do_nothing", 16, 0),
         ("tau2/retail/database_hash", 1, 1),
+        ("tau2/mock/gold", 10, 7),
         ("tau2/telecom/generated/gold", 3405, 3405),
         ("tau2/airline/do_nothing", 50, 23),
     ] {

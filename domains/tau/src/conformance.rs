@@ -133,7 +133,12 @@ fn passed(fresh: &dyn World, tasks: &[Task], gold: bool) -> Result<usize, Confor
             true => gold_messages(fresh, &task).map_err(EvaluateError::from)?,
             false => idle_messages(&task),
         };
-        passed += usize::from(evaluate(fresh, &task, &Run::ended(&messages), None)?.reward == 1.0);
+        passed += match evaluate(fresh, &task, &Run::ended(&messages), None) {
+            Ok(found) => usize::from(found.reward == 1.0),
+            // It asserts over something that only a conversation makes.
+            Err(EvaluateError::Assertion { .. }) => 0,
+            Err(error) => return Err(error.into()),
+        };
     }
     Ok(passed)
 }
