@@ -105,7 +105,7 @@ fn a_model_whose_weights_overflow_is_no_failure_of_the_policy_and_the_cause_is_s
 #[test]
 #[cfg(feature = "suites")]
 fn the_suites_score_as_their_originals_do() {
-    let Some(data) = data_with("tau2/retail/db.json") else {
+    let Some(data) = data_with("tau2") else {
         return;
     };
     let place = Place::new();

@@ -107,6 +107,11 @@ pub fn data_with(suite: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("HONE_DATA").map_or(beside, PathBuf::from);
     let found = folder.join(suite).is_dir();
     if !found {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "{} is missing",
+            folder.join(suite).display()
+        );
         eprintln!("skipped: no data suite {suite}; get it with `hone data get {suite}` and set HONE_DATA");
     }
     found.then_some(folder)

@@ -61,6 +61,9 @@ impl Args {
             .filter(|line| !line.ok)
             .map(|line| line.set.as_str())
             .collect();
+        if lines.is_empty() {
+            bail!("{} holds none of the suites", data.display());
+        }
         if json {
             lines.iter().try_for_each(print_json)?;
         } else {
@@ -83,9 +86,6 @@ impl Args {
         }
         for what in absent {
             say(format!("not checked: {what}"));
-        }
-        if lines.is_empty() {
-            bail!("{} holds none of the suites", data.display());
         }
         if !wrong.is_empty() {
             bail!("these differ from the original: {}", wrong.join(", "));
