@@ -72,6 +72,13 @@ impl Category {
         self <= Self::LiveRelevance
     }
 
+    /// Whether it has tasks of several turns on tools with state: what [`judge`] scores.
+    ///
+    /// [`judge`]: crate::multi_turn::judge
+    pub fn multi_turn(self) -> bool {
+        (Self::MultiTurnBase..=Self::MultiTurnLongContext).contains(&self)
+    }
+
     /// Whether a call is right or wrong as such, without gold.
     pub fn relevance(self) -> bool {
         matches!(self, Self::Irrelevance | Self::LiveIrrelevance | Self::LiveRelevance)

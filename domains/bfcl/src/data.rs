@@ -133,16 +133,16 @@ impl Suite {
     }
 }
 
-const FETCH: &str = "take the file from the package bfcl-eval unchanged";
+pub(crate) const FETCH: &str = "take the file from the package bfcl-eval unchanged";
 
 /// Where a line stands.
-struct Place {
+pub(crate) struct Place {
     file: String,
     line: usize,
 }
 
 impl Place {
-    fn error(&self, field: &str, what: impl Into<String>, remedy: &'static str) -> DataError {
+    pub(crate) fn error(&self, field: &str, what: impl Into<String>, remedy: &'static str) -> DataError {
         let field = if field.is_empty() {
             String::new()
         } else {
@@ -156,24 +156,24 @@ impl Place {
         }
     }
 
-    fn field<'a>(&self, value: &'a Value, field: &str) -> Result<&'a Value, DataError> {
+    pub(crate) fn field<'a>(&self, value: &'a Value, field: &str) -> Result<&'a Value, DataError> {
         let name = field.rsplit('.').next().unwrap_or(field);
         value.get(name).ok_or_else(|| self.error(field, "is missing", FETCH))
     }
 
-    fn text<'a>(&self, value: &'a Value, field: &str) -> Result<&'a str, DataError> {
+    pub(crate) fn text<'a>(&self, value: &'a Value, field: &str) -> Result<&'a str, DataError> {
         self.field(value, field)?
             .as_str()
             .ok_or_else(|| self.error(field, "must be a text", FETCH))
     }
 
-    fn list<'a>(&self, value: &'a Value, field: &str) -> Result<&'a [Value], DataError> {
+    pub(crate) fn list<'a>(&self, value: &'a Value, field: &str) -> Result<&'a [Value], DataError> {
         self.field(value, field)?
             .as_list()
             .ok_or_else(|| self.error(field, "must be a list", FETCH))
     }
 
-    fn dict<'a>(&self, value: &'a Value, field: &str) -> Result<&'a Dict, DataError> {
+    pub(crate) fn dict<'a>(&self, value: &'a Value, field: &str) -> Result<&'a Dict, DataError> {
         self.field(value, field)?
             .as_dict()
             .ok_or_else(|| self.error(field, "must be an object", FETCH))
@@ -181,13 +181,13 @@ impl Place {
 }
 
 /// JSON Lines.
-struct Lines {
+pub(crate) struct Lines {
     file: String,
     lines: std::vec::IntoIter<(usize, String)>,
 }
 
 impl Lines {
-    fn read(path: &Path, hash: &mut Sha256) -> Result<Self, DataError> {
+    pub(crate) fn read(path: &Path, hash: &mut Sha256) -> Result<Self, DataError> {
         let file = path
             .file_name()
             .map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());

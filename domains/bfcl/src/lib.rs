@@ -10,6 +10,7 @@
 //! * [`overall`] puts accuracies together as the leaderboard does, naming the parts that were not run.
 //! * [`gold`] and [`do_nothing`] are the baselines; [`DEFECTS`] lists the records whose gold no answer can meet.
 //! * [`tools`] gives a record's functions as JSON Schema, for function-calling APIs.
+//! * [`multi_turn`] has the tasks of several turns, with the tools that they act on.
 //! * [`mutate`] makes wrong answers out of gold ones, for tests against the original.
 //!
 //! Invariants:
@@ -18,7 +19,7 @@
 //!   undecodable. Where the original would crash, the verdict is the error type [`CRASH`].
 //! * Answers and data files are untrusted: bounded in size and nesting, never executed.
 //!
-//! Deliberately not here: the data, the multi-turn and memory worlds, prompt formats.
+//! Deliberately not here: the data, the memory and web-search worlds, prompt formats.
 
 mod aggregate;
 mod baseline;
@@ -29,6 +30,7 @@ mod convert;
 mod data;
 mod decode;
 mod defects;
+pub mod multi_turn;
 mod mutate;
 mod schema;
 mod verdict;

@@ -6,11 +6,15 @@ use hone_bfcl::{Category, Function, Gold, Record, Suite};
 use hone_python::{Value, loads};
 use std::path::PathBuf;
 
+/// The folder of the public data.
+pub fn data_dir() -> PathBuf {
+    let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
+    std::env::var_os("HONE_DATA").map_or(beside, PathBuf::from)
+}
+
 /// The suite in the public data. Without it: fails where `CI` is set, else says so and gives `None`.
 pub fn suite() -> Option<Suite> {
-    let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
-    let dir = std::env::var_os("HONE_DATA").map_or(beside, PathBuf::from);
-    match Suite::load(&dir) {
+    match Suite::load(&data_dir()) {
         Ok(suite) => Some(suite),
         Err(error) if std::env::var_os("CI").is_some() => panic!("{error}"),
         Err(error) => {
