@@ -13,6 +13,7 @@
 //! Not here: what success means (a domain's scorer says so), and how numbers look (`hone-view`).
 
 mod calibration;
+mod conformance;
 mod dictionary;
 mod estimate;
 mod measures;
@@ -21,6 +22,7 @@ mod summary;
 pub mod trajectory;
 
 pub use calibration::{Bin, Calibration, Stated};
+pub use conformance::Conformance;
 pub use dictionary::{Better, DICTIONARY, Metric, define};
 pub use estimate::{
     MeanSd, Rate, bootstrap, clustered_error, cost_per_success, pass_at, pass_hat, percentile, sign_test, wilson,

@@ -122,6 +122,8 @@ fn the_suites_score_as_their_originals_do() {
         ("bfcl/simple_java/gold", 100, 98),
         ("bfcl/irrelevance/do_nothing", 240, 240),
         ("bfcl/live_relevance/do_nothing", 16, 0),
+        ("bfcl/multi_turn_base/gold", 200, 200),
+        ("bfcl/multi_turn_miss_func/do_nothing", 200, 0),
         ("tau2/retail/database_hash", 1, 1),
         ("tau2/mock/gold", 10, 7),
         ("tau2/telecom/generated/gold", 3405, 3405),

@@ -1,48 +1,63 @@
 //! What the baselines must score on the published records.
 
-use crate::{Accuracy, Answer, Category, DEFECTS, Harm, Names, Record, Settings, Suite, do_nothing, evaluate, gold};
+use crate::multi_turn::{Settings as Worlds, Task, Tasks, WorldError, gold_turns, idle_turns, judge};
+use crate::{Answer, Category, DEFECTS, Harm, Names, Record, Settings, Suite, do_nothing, evaluate, gold};
+use hone_score::Conformance;
+use std::convert::Infallible;
 
-/// A baseline over a category.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Conformance {
-    /// `bfcl/CATEGORY/BASELINE`.
-    pub set: String,
-    /// Records.
-    pub records: usize,
-    /// Those that pass.
-    pub passed: usize,
-    /// How many pass in the original.
-    pub expected: usize,
-}
-
-/// Gold (where there is gold), nothing, and for the relevance categories any call, over each category of the suite, in
-/// faithful mode.
-pub fn conformance(suite: &Suite) -> impl Iterator<Item = Conformance> {
-    suite.categories.iter().flat_map(|(category, records)| {
-        let impossible = |record: &Record| DEFECTS.iter().any(|d| d.harm == Harm::Impossible && d.id == record.id);
-        let line = |baseline: &str, expected: usize, answer: &dyn Fn(&Record) -> Answer| {
-            let verdicts = records
-                .iter()
-                .map(|record| evaluate(record, &answer(record), Settings::default()));
-            let verdicts: Vec<_> = verdicts.collect();
-            let Accuracy { correct, .. } = verdicts.iter().collect();
-            Conformance {
-                set: format!("bfcl/{}/{baseline}", category.name()),
-                records: records.len(),
-                passed: correct,
-                expected,
-            }
+/// Over each single-turn category in faithful mode: gold where there is gold, nothing, and for the relevance categories any
+/// call.
+pub fn conformance(suite: &Suite) -> Vec<Conformance> {
+    let mut lines = vec![];
+    for (category, records) in &suite.categories {
+        let mut line = |baseline: &str, expected: usize, answer: &dyn Fn(&Record) -> Answer| {
+            let passes = |record: &&Record| evaluate(record, &answer(record), Settings::default()).valid;
+            let set = format!("bfcl/{}/{baseline}", category.name());
+            let count = || Ok::<_, Infallible>(records.iter().filter(passes).count());
+            let Ok(line) = Conformance::measure(set, records.len(), expected, count);
+            lines.push(line);
         };
         let all = records.len();
-        let possible = records.iter().filter(|record| !impossible(record)).count();
-        let (nothing, call) = match category {
-            Category::LiveRelevance => (0, Some(all)),
-            category if category.relevance() => (all, Some(0)),
-            _ => (0, None),
+        let impossible = |id: &str| DEFECTS.iter().any(|d| d.harm == Harm::Impossible && d.id == id);
+        if !category.relevance() {
+            let possible = records.iter().filter(|record| !impossible(&record.id)).count();
+            line("gold", possible, &|record| gold(record, Names::Dotted));
+            line("do_nothing", 0, &|_| do_nothing());
+        } else {
+            let wanted = *category == Category::LiveRelevance;
+            line("do_nothing", if wanted { 0 } else { all }, &|_| do_nothing());
+            line("any_call", if wanted { all } else { 0 }, &|_| Answer::Text("[f(x=1)]".into()));
+        }
+    }
+    lines
+}
+
+/// Gold, of which all passes, and nothing, which never does, over each multi-turn category. Long context is left out: its
+/// worlds hold data that are not among the records.
+///
+/// # Errors
+/// When a record's world cannot be made.
+pub fn multi_turn_conformance(tasks: &Tasks) -> Result<Vec<Conformance>, WorldError> {
+    let worlds = Worlds::default();
+    let mut lines = vec![];
+    for (category, tasks) in &tasks.categories {
+        if *category == Category::MultiTurnLongContext {
+            continue;
+        }
+        let mut line = |baseline: &str, expected: usize, calls: &dyn Fn(&Task) -> Vec<Vec<Vec<String>>>| {
+            let set = format!("bfcl/{}/{baseline}", category.name());
+            let count = || {
+                let mut passed = 0;
+                for task in tasks {
+                    passed += usize::from(judge(task, &calls(task), &worlds)?.verdict.valid);
+                }
+                Ok::<_, WorldError>(passed)
+            };
+            lines.push(Conformance::measure(set, tasks.len(), expected, count)?);
+            Ok::<_, WorldError>(())
         };
-        let idle = Some(line("do_nothing", nothing, &|_| do_nothing()));
-        let gold = (!category.relevance()).then(|| line("gold", possible, &|record| gold(record, Names::Dotted)));
-        let call = call.map(|expected| line("any_call", expected, &|_| Answer::Text("[f(x=1)]".into())));
-        [gold, idle, call].into_iter().flatten()
-    })
+        line("gold", tasks.len(), &gold_turns)?;
+        line("do_nothing", 0, &idle_turns)?;
+    }
+    Ok(lines)
 }

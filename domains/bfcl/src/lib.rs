@@ -39,7 +39,7 @@ pub use aggregate::{Accuracy, Group, Overall, overall};
 pub use baseline::{do_nothing, gold};
 pub use category::{Category, Language};
 pub use check::Crash;
-pub use conformance::{Conformance, conformance};
+pub use conformance::{conformance, multi_turn_conformance};
 pub use convert::{java_value, javascript_value};
 pub use data::{DataError, Function, Gold, Record, Suite};
 pub use decode::{Answer, DecodeError, Decoded, MAX_ANSWER, decode};

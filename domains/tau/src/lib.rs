@@ -30,7 +30,6 @@ mod domains;
 mod environment;
 pub mod evaluate;
 pub mod message;
-pub mod metrics;
 pub mod mock;
 pub mod model;
 pub mod py;
@@ -43,6 +42,6 @@ mod toml_file;
 pub mod toolkit;
 pub mod world;
 
-pub use conformance::{Conformance, ConformanceError, conformance};
+pub use conformance::{ConformanceError, conformance};
 pub use domains::{DOMAINS, Domains};
 pub use environment::{AgentSide, spec};

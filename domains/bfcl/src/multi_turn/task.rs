@@ -12,8 +12,8 @@ use std::path::Path;
 /// Steps of a turn after which the original ends a task as failed.
 pub const STEP_LIMIT: usize = 20;
 
-/// What the user says where a withheld function is handed out.
-pub const MORE_FUNCTIONS: &str = "I have updated some more functions you can choose from. What about now?";
+/// What the user says where a withheld function is handed out. The words are ours; the original's differ.
+pub const MORE_FUNCTIONS: &str = "Here are further functions that you may use. Can you do it with them?";
 
 /// The file that describes the tools of each class.
 const DOCUMENTS: [(&str, &str); 8] = [

@@ -3,10 +3,8 @@
 use crate::console::{print, print_json, say, table};
 use crate::data;
 use anyhow::bail;
-use serde::Serialize;
+use hone_score::Conformance;
 use std::path::PathBuf;
-#[cfg(any(feature = "bfcl", feature = "tau"))]
-use std::time::Instant;
 
 /// Check our scorers against the originals: reference solutions, inaction and database hashes.
 ///
@@ -26,17 +24,6 @@ Examples:
   hone eval conformance --data DIR
   hone eval conformance --data DIR --json              JSON Lines: set, records, passed, expected, ok, seconds";
 
-/// A line of the table.
-#[derive(Serialize)]
-struct Line {
-    set: String,
-    records: usize,
-    passed: usize,
-    expected: usize,
-    ok: bool,
-    seconds: f64,
-}
-
 impl Args {
     /// Check.
     pub fn run(self, json: bool) -> anyhow::Result<()> {
@@ -50,8 +37,8 @@ impl Args {
         let Some(data) = data.filter(|data| data.is_dir()) else {
             bail!("there is no folder of the suites' data; name one with --data");
         };
-        let mut lines = Vec::new();
-        let mut absent = Vec::new();
+        #[allow(unused_mut)] // without a suite
+        let (mut lines, mut absent) = (Vec::<Conformance>::new(), Vec::<String>::new());
         #[cfg(feature = "bfcl")]
         bfcl(&data, &mut lines, &mut absent)?;
         #[cfg(feature = "tau")]
@@ -94,69 +81,31 @@ impl Args {
     }
 }
 
-/// A line with its time since `from`, which then starts anew.
-#[cfg(any(feature = "bfcl", feature = "tau"))]
-fn line(set: String, [records, passed, expected]: [usize; 3], from: &mut Instant) -> Line {
-    let seconds = from.elapsed().as_secs_f64();
-    *from = Instant::now();
-    Line {
-        set,
-        records,
-        passed,
-        expected,
-        ok: passed == expected,
-        seconds,
-    }
-}
-
 #[cfg(feature = "bfcl")]
-fn bfcl(data: &std::path::Path, lines: &mut Vec<Line>, absent: &mut Vec<String>) -> anyhow::Result<()> {
+fn bfcl(data: &std::path::Path, lines: &mut Vec<Conformance>, absent: &mut Vec<String>) -> anyhow::Result<()> {
     if !data.join("bfcl").is_dir() {
         absent.push("bfcl (no folder bfcl)".into());
         return Ok(());
     }
     let suite = hone_bfcl::Suite::load(data)?;
-    absent.extend(
-        suite
-            .absent
-            .iter()
-            .map(|category| format!("bfcl/{} (no file)", category.name())),
-    );
-    let mut from = Instant::now();
-    for found in hone_bfcl::conformance(&suite) {
-        lines.push(line(
-            found.set,
-            [found.records, found.passed, found.expected],
-            &mut from,
-        ));
-    }
+    lines.extend(hone_bfcl::conformance(&suite));
+    let tasks = hone_bfcl::multi_turn::Tasks::load(data)?;
+    lines.extend(hone_bfcl::multi_turn_conformance(&tasks)?);
+    let missing = suite.absent.iter().chain(&tasks.absent);
+    absent.extend(missing.map(|category| format!("bfcl/{} (no file)", category.name())));
     Ok(())
 }
 
 #[cfg(feature = "tau")]
-fn tau(data: &std::path::Path, lines: &mut Vec<Line>, absent: &mut Vec<String>) {
+fn tau(data: &std::path::Path, lines: &mut Vec<Conformance>, absent: &mut Vec<String>) {
     if !data.join("tau2").is_dir() {
         absent.push("tau2 (no folder tau2)".into());
         return;
     }
     let domains = hone_tau::Domains::load(&data.join("tau2"), &data.join("tau-bench").join("airline"));
-    let mut from = Instant::now();
     for (domain, found) in hone_tau::conformance(&domains) {
         match found {
-            Ok(found) => {
-                // One clock for a domain: its lines share the work.
-                let share = found.len().max(1) as f64;
-                let seconds = from.elapsed().as_secs_f64() / share;
-                from = Instant::now();
-                lines.extend(found.into_iter().map(|found| Line {
-                    seconds,
-                    ..line(
-                        found.set,
-                        [found.records, found.passed, found.expected],
-                        &mut Instant::now(),
-                    )
-                }));
-            }
+            Ok(found) => lines.extend(found),
             Err(error) => absent.push(format!("tau2/{domain} ({error})")),
         }
     }
