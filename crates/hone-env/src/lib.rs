@@ -101,6 +101,14 @@ pub trait Environment: ToolHost {
     /// The whole state as canonical JSON (for scoring and for people).
     fn state(&self) -> Value;
 
+    /// What the user says to the agent's answer, in tasks of several turns. `None` ends the episode.
+    ///
+    /// Afterwards [`ToolHost::specs`] may be others.
+    fn user(&mut self, answer: &str) -> Option<String> {
+        let _ = answer;
+        None
+    }
+
     /// Whether and how it can branch.
     fn fork_kind(&self) -> Fork {
         Fork::None
@@ -141,11 +149,25 @@ pub enum OnMalformed {
     /// The agent sees an error and goes on.
     #[default]
     Observe,
+    /// It counts as the agent's answer: its turn ends, and the user goes on if there is one.
+    EndTurn,
     /// The episode ends.
     EndEpisode,
 }
 
-/// Bounds of an episode. A taskset suggests them, a recipe may change them.
+/// What happens when a conversation no longer fits the model's context.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnOverflow {
+    /// The episode ends.
+    #[default]
+    End,
+    /// The oldest half of the tools' answers makes room, again and again while that helps. The conversation is rendered
+    /// anew, so that its tokens begin a new training sequence.
+    DropObservations,
+}
+
+/// Bounds and turn rules of an episode. A taskset suggests them, a recipe may change them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Budget {
     /// Agent turns.
@@ -164,6 +186,34 @@ pub struct Budget {
     pub episode_timeout_ms: u64,
     /// What a malformed turn does.
     pub on_malformed: OnMalformed,
+    /// Agent turns from one message of the user to the next; 0 is no bound.
+    #[serde(default)]
+    pub max_steps: u32,
+    /// Of a turn's calls, only the first is run and kept.
+    #[serde(default)]
+    pub first_call_only: bool,
+    /// What a full context does.
+    #[serde(default)]
+    pub on_overflow: OnOverflow,
+}
+
+impl Default for Budget {
+    /// Wide bounds, for a taskset to narrow.
+    fn default() -> Self {
+        Self {
+            max_turns: 30,
+            max_calls: 100,
+            max_turn_tokens: 4_096,
+            max_tokens: 128_000,
+            max_observation_chars: 20_000,
+            tool_timeout_ms: 30_000,
+            episode_timeout_ms: 600_000,
+            on_malformed: OnMalformed::default(),
+            max_steps: 0,
+            first_call_only: false,
+            on_overflow: OnOverflow::default(),
+        }
+    }
 }
 
 /// A loadable, possibly infinite, collection of tasks with the world they are played in.
@@ -183,8 +233,8 @@ pub trait Taskset: Send + Sync {
     /// When there is none.
     fn task(&self, split: Split, index: u64) -> Result<Task, EnvError>;
 
-    /// A fresh environment, to be reset with a task of this taskset.
-    fn environment(&self) -> Box<dyn Environment>;
+    /// A fresh environment with the tools of this task, to be reset with it (or another of the same tools).
+    fn environment(&self, task: &Task) -> Box<dyn Environment>;
 
     /// Default bounds.
     fn budget(&self) -> Budget;

@@ -2,8 +2,8 @@
 
 use crate::{EpisodeSetup, Finished, Harness};
 use async_trait::async_trait;
-use hone_env::{Budget, Environment, OnMalformed, Task};
-use hone_model::{AgentTurn, Completion, Conversation, Message, Model, ModelError, Request};
+use hone_env::{Budget, Environment, OnMalformed, OnOverflow, Task};
+use hone_model::{AgentTurn, CallRequest, Completion, Conversation, Message, Model, ModelError, Request};
 use hone_tool::{ApprovalPolicy, Asked, Recording, Rules, ToolRequest, Toolset, caught, dispatch, guarded};
 use hone_trace::{EndReason, Episode, Event, FinishReason, Outcome, SamplingSettings, Stream, Timing, Turn};
 use hone_trace::{ToolErrorClass, ToolFailure};
@@ -12,10 +12,15 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::{Instant, timeout};
 
-/// ReAct with native tool calls: one call or a final answer per turn.
+/// What stands in place of an observation that made room.
+pub const DROPPED: &str = "[dropped to make room]";
+
+/// ReAct with native tool calls: a turn is calls, run in order, or an answer. What the user says to an answer
+/// ([`Environment::user`]) goes on with the conversation; silence ends it. A call after which the environment says that
+/// the episode is over ends it with the turn's last call.
 ///
 /// Bounds and what they mean:
-/// * turns, calls: no further one starts once the bound is reached (a malformed turn counts as a call);
+/// * turns, calls, steps: no further one starts once the bound is reached (a malformed turn counts as a call);
 /// * tokens: a turn gets what is left of the conversation's bound, at most `max_turn_tokens`; a turn that is cut short
 ///   there ends the episode, because it has no end. Observations are counted as soon as the model has read them;
 /// * time: whoever was being waited for when the episode's bound passed is named in the cause, and the episode does not
@@ -49,6 +54,7 @@ impl Harness for React {
             recording: setup.recording,
             stream: setup.stream.named("call"),
             conversation: Conversation::default(),
+            steps: 0,
             episode,
         };
         let mut end = run.play().await;
@@ -104,6 +110,8 @@ struct Run {
     stream: Stream,
     deadline: Instant,
     conversation: Conversation,
+    /// Agent turns since the user spoke.
+    steps: u32,
     episode: Episode,
 }
 
@@ -124,17 +132,87 @@ impl Run {
                 Ok(turn) => turn,
                 Err(end) => return end,
             };
-            let asked = match turn {
-                AgentTurn::Say(_) => return End::policy(EndReason::Answered),
-                AgentTurn::Call(call) => Asked::Call {
+            let done = match turn {
+                AgentTurn::Say(text) => self.answer(text).await,
+                AgentTurn::Calls { calls, .. } => self.calls(calls).await,
+                AgentTurn::Malformed { raw, error } => self.malformed(raw, error).await,
+            };
+            if let Err(end) = done {
+                return end;
+            }
+        }
+    }
+
+    /// The user's word on an answer, or the end.
+    async fn answer(&mut self, text: String) -> Result<(), End> {
+        let Some(environment) = self.environment.take() else {
+            return Err(End::policy(EndReason::Answered));
+        };
+        let time = Duration::from_millis(self.budget.tool_timeout_ms).min(self.left());
+        let heard = guarded(environment, time, move |environment| {
+            let said = environment.user(&text);
+            let tools = said.as_ref().map(|_| environment.specs().to_vec());
+            (said, tools)
+        });
+        let failed = |cause: String| End::infra(EndReason::EnvironmentFailure, format!("environment user: {cause}"));
+        let (environment, (said, tools)) = heard.await.map_err(|lost| failed(lost.to_string()))?;
+        self.environment = Some(environment);
+        let Some(said) = said else {
+            return Err(End::policy(EndReason::Answered));
+        };
+        if let Some(tools) = tools.filter(|tools| tools != self.toolset.specs()) {
+            let toolset = Toolset::compile(&tools).map_err(|error| failed(error.to_string()))?;
+            self.toolset = Arc::new(toolset);
+        }
+        self.steps = 0;
+        self.episode.turns.push(Turn::User { text: said.clone() });
+        self.conversation.messages.push(Message::User(said));
+        Ok(())
+    }
+
+    /// A turn's calls, in order.
+    async fn calls(&mut self, mut calls: Vec<CallRequest>) -> Result<(), End> {
+        if self.budget.first_call_only {
+            calls.truncate(1);
+        }
+        let unreadable = calls.iter().any(|call| call.malformed.is_some());
+        let ends = unreadable && self.budget.on_malformed == OnMalformed::EndTurn;
+        let single = calls.len() == 1;
+        let mut over = false;
+        for call in calls {
+            // The whole turn then counts as one that cannot be read.
+            if ends && call.malformed.is_none() {
+                continue;
+            }
+            let written = match &call.arguments {
+                serde_json::Value::String(text) if call.malformed.is_some() => format!("{} {text}", call.name),
+                arguments => json!({"name": call.name, "arguments": arguments}).to_string(),
+            };
+            let asked = match call.malformed {
+                Some(error) => Asked::Malformed {
+                    error: format!("{}: {error}", call.name),
+                },
+                None => Asked::Call {
                     tool: call.name,
                     arguments: call.arguments,
                 },
-                AgentTurn::Malformed { error, .. } => Asked::Malformed { error },
             };
-            if let Err(end) = self.call(asked).await {
-                return end;
-            }
+            over |= self.call(asked, (!single).then_some(written)).await?;
+        }
+        if over {
+            return Err(End::policy(EndReason::Terminal));
+        }
+        if ends {
+            return self.answer(String::new()).await;
+        }
+        Ok(())
+    }
+
+    async fn malformed(&mut self, raw: String, error: String) -> Result<(), End> {
+        self.call(Asked::Malformed { error }, None).await?;
+        match self.budget.on_malformed {
+            OnMalformed::EndTurn => self.answer(raw).await,
+            OnMalformed::Observe | OnMalformed::EndEpisode => Ok(()),
         }
     }
 
@@ -161,11 +239,12 @@ impl Run {
     /// One turn of the model, recorded.
     async fn ask(&mut self) -> Result<AgentTurn, End> {
         let id = self.episode.model_calls.len() as u32;
-        let used = u32::try_from(self.conversation.ids.len()).unwrap_or(u32::MAX);
-        let left = self.budget.max_tokens.saturating_sub(used);
-        if id >= self.budget.max_turns {
+        let left = self.budget.max_tokens.saturating_sub(self.tokens());
+        let bound = self.budget.max_steps;
+        if id >= self.budget.max_turns || (bound > 0 && self.steps >= bound) {
             return Err(End::policy(EndReason::MaxTurns));
         }
+        self.steps += 1;
         if left == 0 {
             return Err(End::policy(EndReason::MaxTokens));
         }
@@ -177,9 +256,18 @@ impl Run {
             sampling: self.settings(id, left),
             stream: self.stream.at(u64::from(id)),
             call_id: id,
+            tools: self.toolset.clone(),
         };
-        let answer = caught(self.model.complete(&mut self.conversation, request));
-        let Completion { turn, mut call } = match timeout(time, answer).await {
+        let answer = loop {
+            let time = self.left();
+            let answer = caught(self.model.complete(&mut self.conversation, request.clone()));
+            let answer = timeout(time, answer).await;
+            let full = matches!(&answer, Ok(Ok(Err(ModelError::ContextOverflow { .. }))));
+            if !(full && self.make_room(id)) {
+                break answer;
+            }
+        };
+        let Completion { turn, mut call } = match answer {
             Ok(Ok(Ok(completion))) => completion,
             Ok(Ok(Err(error @ ModelError::ContextOverflow { .. }))) => {
                 self.note(
@@ -216,13 +304,49 @@ impl Run {
         };
         // A turn without an end is neither a call nor an answer; text that is no call either is still kept as one.
         if let AgentTurn::Malformed { error, .. } = turn
-            && let Err(end) = self.call(Asked::Malformed { error }).await
+            && let Err(end) = self.call(Asked::Malformed { error }, None).await
             && end.infra.is_some()
         {
             return Err(end);
         }
         self.note("cut_turn", json!({"model_call": id}));
         Err(End::policy(reason))
+    }
+
+    /// Tokens of the conversation so far, as the engine holds them or the endpoint counts them.
+    fn tokens(&self) -> u32 {
+        let remote = self.episode.model_calls.last().and_then(|call| call.remote.as_ref());
+        let counted = remote
+            .and_then(|remote| remote.usage)
+            .map_or(0, |usage| usage.input.saturating_add(usage.output));
+        u32::try_from(counted.max(self.conversation.ids.len() as u64)).unwrap_or(u32::MAX)
+    }
+
+    /// Where the budget says so, drop the older half of the observations that are left, the last one excepted. Whether
+    /// there was anything to drop.
+    fn make_room(&mut self, call: u32) -> bool {
+        if self.budget.on_overflow != OnOverflow::DropObservations {
+            return false;
+        }
+        let observations = self
+            .conversation
+            .messages
+            .iter_mut()
+            .filter_map(|message| match message {
+                Message::Tool(text) if text.len() > DROPPED.len() => Some(text),
+                _ => None,
+            });
+        let mut observations: Vec<&mut String> = observations.collect();
+        observations.pop();
+        let dropped = observations.len().div_ceil(2);
+        for text in observations.into_iter().take(dropped) {
+            *text = DROPPED.to_owned();
+        }
+        if dropped > 0 {
+            self.conversation.forget();
+            self.note("dropped_observations", json!({"model_call": call, "dropped": dropped}));
+        }
+        dropped > 0
     }
 
     fn settings(&self, call: u32, left: u32) -> SamplingSettings {
@@ -241,8 +365,9 @@ impl Run {
         sampling
     }
 
-    /// One tool call (or malformed turn), recorded and shown.
-    async fn call(&mut self, asked: Asked) -> Result<(), End> {
+    /// One tool call (or malformed turn), recorded and shown; `raw` is its text where the turn holds others too. Whether the
+    /// environment says that the episode is over.
+    async fn call(&mut self, asked: Asked, raw: Option<String>) -> Result<bool, End> {
         let id = self.episode.tool_calls.len() as u32;
         if id >= self.budget.max_calls {
             return Err(End::policy(EndReason::MaxCalls));
@@ -257,7 +382,7 @@ impl Run {
         let request = ToolRequest {
             id,
             model_call: model_call.map(|call| call.id),
-            raw: model_call.map_or_else(String::new, |call| call.text.clone()),
+            raw: raw.unwrap_or_else(|| model_call.map_or_else(String::new, |call| call.text.clone())),
             asked,
         };
         let rules = Rules {
@@ -294,11 +419,7 @@ impl Run {
             _ => {}
         }
         self.conversation.messages.push(Message::Tool(shown));
-        if done.terminal {
-            Err(End::policy(EndReason::Terminal))
-        } else {
-            Ok(())
-        }
+        Ok(done.terminal)
     }
 
     async fn read_final_state(&mut self) -> Result<(), End> {

@@ -43,6 +43,7 @@ impl Label {
             seed: stream.seed(),
             harness: String::new(),
             policy: String::new(),
+            forked_from: None,
             turns: Vec::new(),
             model_calls: Vec::new(),
             tool_calls: Vec::new(),

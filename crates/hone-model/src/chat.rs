@@ -1,6 +1,7 @@
 //! Messages, the model trait, and scripted agents.
 
 use async_trait::async_trait;
+use hone_tool::Toolset;
 use hone_trace::{ModelCall, SamplingSettings, Stream, TokenId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -9,40 +10,52 @@ use std::sync::Arc;
 /// A tool call as the model asked for it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CallRequest {
-    /// What the model wrote before the call: its thought (ReAct, Yao et al. 2022). Usually empty.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub content: String,
     /// Tool name.
     pub name: String,
-    /// Arguments (an object).
+    /// Arguments (an object), or their text where they cannot be read.
     pub arguments: Value,
+    /// Why the arguments cannot be read, for the model. The other calls of the turn are none the worse for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub malformed: Option<String>,
 }
 
 impl CallRequest {
     /// A call from a name and a JSON object.
     pub fn new(name: impl Into<String>, arguments: Value) -> Self {
         Self {
-            content: String::new(),
             name: name.into(),
             arguments,
+            malformed: None,
         }
     }
 
-    /// The same call after a thought.
-    pub fn after(self, thought: impl Into<String>) -> Self {
-        Self {
+    /// The same call after a thought, as a turn.
+    pub fn after(self, thought: impl Into<String>) -> AgentTurn {
+        AgentTurn::Calls {
             content: thought.into(),
-            ..self
+            calls: vec![self],
         }
     }
 }
 
-/// What an agent's turn says: a tool call, a final answer, or text that claims to be a call but cannot be parsed.
+impl From<CallRequest> for AgentTurn {
+    fn from(call: CallRequest) -> Self {
+        call.after("")
+    }
+}
+
+/// What an agent's turn says: tool calls, a final answer, or text that claims to be a call but cannot be parsed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AgentTurn {
-    /// A call.
-    Call(CallRequest),
+    /// Calls, to be run in order.
+    Calls {
+        /// What the model wrote before them: its thought (ReAct, Yao et al. 2022). Usually empty.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        content: String,
+        /// The calls; at least one.
+        calls: Vec<CallRequest>,
+    },
     /// A final answer.
     Say(String),
     /// Not parsable; the raw text and what is wrong with it.
@@ -52,6 +65,32 @@ pub enum AgentTurn {
         /// What is wrong, for the model.
         error: String,
     },
+}
+
+impl AgentTurn {
+    /// A turn that is one call.
+    pub fn call(name: impl Into<String>, arguments: Value) -> Self {
+        CallRequest::new(name, arguments).into()
+    }
+
+    /// The same calls after a thought. An answer has none and stays what it is.
+    pub fn after(self, thought: impl Into<String>) -> Self {
+        match self {
+            Self::Calls { calls, .. } => Self::Calls {
+                content: thought.into(),
+                calls,
+            },
+            other => other,
+        }
+    }
+
+    /// The calls; none for an answer and for what cannot be parsed.
+    pub fn calls(&self) -> &[CallRequest] {
+        match self {
+            Self::Calls { calls, .. } => calls,
+            Self::Say(_) | Self::Malformed { .. } => &[],
+        }
+    }
 }
 
 /// One message of a conversation.
@@ -64,7 +103,7 @@ pub enum Message {
     User(String),
     /// The agent.
     Agent(AgentTurn),
-    /// A tool's answer.
+    /// A tool's answer. Those after an agent's turn answer its calls, in order.
     Tool(String),
 }
 
@@ -83,6 +122,16 @@ pub struct Conversation {
     pub cache: Option<Arc<dyn std::any::Any + Send + Sync>>,
 }
 
+impl Conversation {
+    /// Has the messages rendered anew by the next call, after they were changed.
+    pub fn forget(&mut self) {
+        self.rendered = 0;
+        self.ids.clear();
+        self.last_call = None;
+        self.cache = None;
+    }
+}
+
 /// One request to a model.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -92,6 +141,8 @@ pub struct Request {
     pub stream: Stream,
     /// Id that the recorded call gets.
     pub call_id: u32,
+    /// The tools that may be called, for models that must be told.
+    pub tools: Arc<Toolset>,
 }
 
 /// A model's answer.

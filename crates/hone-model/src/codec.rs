@@ -11,6 +11,9 @@ use tokenizers::Tokenizer;
 /// Longest text of a call that [`Codec::parse`] reads, in bytes.
 pub const MAX_CALL_BYTES: usize = 64 * 1024;
 
+/// Most calls of one turn.
+pub const MAX_CALLS: usize = 128;
+
 /// Deepest nesting of arrays and objects in a call's arguments.
 pub const MAX_CALL_DEPTH: usize = 32;
 
@@ -291,16 +294,16 @@ impl Codec {
 
     /// The ids that an agent samples for a turn: its content and the end token.
     pub fn render_agent(&self, turn: &AgentTurn) -> Vec<TokenId> {
-        let (content, call) = match turn {
-            AgentTurn::Call(call) => (call.content.as_str(), Some(canonical_call(call))),
-            AgentTurn::Say(text) => (text.as_str(), None),
-            AgentTurn::Malformed { raw, .. } => match raw.split_once(&self.format.call) {
-                Some((content, call)) => (content, Some(call.to_string())),
-                None => (raw.as_str(), None),
-            },
+        let (content, calls): (&str, Vec<String>) = match turn {
+            AgentTurn::Calls { content, calls } => (content, calls.iter().map(canonical_call).collect()),
+            AgentTurn::Say(text) => (text, Vec::new()),
+            AgentTurn::Malformed { raw, .. } => {
+                let mut parts = raw.split(&self.format.call);
+                (parts.next().unwrap_or_default(), parts.map(str::to_owned).collect())
+            }
         };
         let mut ids = self.encode(content);
-        if let Some(call) = call {
+        for call in calls {
             ids.extend_from_slice(&self.call);
             ids.extend(self.encode(&call));
         }
@@ -328,8 +331,8 @@ impl Codec {
     /// What an agent's answer says, and its text (with the call marker, without the end token).
     ///
     /// `ids` come from a model and are not trusted. Everything from the first end token on is not part of the answer; a
-    /// missing one is accepted. What stands before the first call marker is the call's thought. Any other special token makes
-    /// the answer malformed.
+    /// missing one is accepted. What stands before the first call marker is the thought; after each marker stands a call. Any
+    /// other special token, or one call that cannot be read, makes the answer malformed.
     pub fn parse(&self, ids: &[TokenId]) -> (AgentTurn, String) {
         let ids = ids.split(|id| *id == self.end).next().unwrap_or_default();
         let text = self.decode(ids);
@@ -337,21 +340,25 @@ impl Codec {
             raw: text.clone(),
             error: error.into(),
         };
-        let marker = ids.windows(self.call.len()).position(|window| window == self.call);
-        let (content, call) = match marker {
-            Some(at) => (&ids[..at], Some(&ids[at + self.call.len()..])),
-            None => (ids, None),
-        };
+        let parts = split(ids, &self.call);
         let control = |ids: &[TokenId]| ids.iter().any(|id| self.special.binary_search(id).is_ok());
-        let turn = if control(content) || call.is_some_and(control) {
-            malformed("the answer holds a control token; write a call or plain text")
-        } else if let Some(call) = call {
-            match parse_call(&self.decode(call)) {
-                Ok(call) => AgentTurn::Call(call.after(self.decode(content))),
-                Err(error) => malformed(&error),
+        let turn = match &parts[..] {
+            parts if parts.len() > 1 + MAX_CALLS => {
+                malformed(&format!("the answer holds more than {MAX_CALLS} calls; write fewer"))
             }
-        } else {
-            AgentTurn::Say(text.clone())
+            parts if parts.iter().any(|part| control(part)) || (parts.len() > 2 && !self.format.several_calls) => {
+                malformed("the answer holds a control token; write a call or plain text")
+            }
+            [content, calls @ ..] if !calls.is_empty() => {
+                match calls.iter().map(|call| parse_call(&self.decode(call))).collect() {
+                    Ok(calls) => AgentTurn::Calls {
+                        content: self.decode(content),
+                        calls,
+                    },
+                    Err(error) => malformed(&error),
+                }
+            }
+            _ => AgentTurn::Say(text.clone()),
         };
         (turn, text)
     }
@@ -384,6 +391,17 @@ impl Codec {
     pub fn hash(&self) -> &str {
         &self.hash
     }
+}
+
+/// The parts of `ids` around each `marker`, which is not empty.
+fn split<'a>(mut ids: &'a [TokenId], marker: &[TokenId]) -> Vec<&'a [TokenId]> {
+    let mut parts = Vec::new();
+    while let Some(at) = ids.windows(marker.len()).position(|window| window == marker) {
+        parts.push(&ids[..at]);
+        ids = &ids[at + marker.len()..];
+    }
+    parts.push(ids);
+    parts
 }
 
 /// A call as compact JSON: name, then arguments with sorted keys.

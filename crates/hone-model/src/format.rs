@@ -23,6 +23,10 @@ pub struct ChatFormat {
     pub end: String,
     /// Fills batches; never part of a conversation.
     pub pad: String,
+    /// Whether a turn may hold several calls, each after its own [`call`](Self::call). Otherwise a second one makes the
+    /// turn malformed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub several_calls: bool,
 }
 
 impl ChatFormat {
@@ -36,6 +40,7 @@ impl ChatFormat {
             call: "<|call|>".into(),
             end: "<|end|>".into(),
             pad: "<|pad|>".into(),
+            several_calls: false,
         }
     }
 
@@ -53,21 +58,30 @@ impl ChatFormat {
     }
 
     /// The same format as a Jinja chat template for Hugging Face `transformers`, which takes messages of roles `system`,
-    /// `user`, `assistant` (with `content`, `tool_calls` of which the first is rendered, or both) and `tool`.
+    /// `user`, `assistant` (with `content`, `tool_calls` of which only the first is rendered where a turn holds one, or both) and `tool`.
     pub fn jinja(&self) -> String {
         let quote = |text: &str| serde_json::Value::from(text).to_string();
         let [system, user, agent, tool, call, end, _] = self.parts().map(quote);
+        let (each, done) = if self.several_calls {
+            (
+                "{%- for c in m['tool_calls'] -%}{%- set f = c['function'] -%}",
+                "{%- endfor -%}",
+            )
+        } else {
+            ("{%- set f = m['tool_calls'][0]['function'] -%}", "")
+        };
         format!(
             "{{%- for m in messages -%}}\
              {{%- if m['role'] == 'assistant' -%}}\
              {{{{- {agent} -}}}}\
              {{%- if m['content'] -%}}{{{{- m['content'] -}}}}{{%- endif -%}}\
              {{%- if m['tool_calls'] -%}}\
-             {{%- set f = m['tool_calls'][0]['function'] -%}}\
+             {each}\
              {{%- set a = f['arguments'] -%}}\
              {{{{- {call} + '{{\"name\":' + f['name'] | tojson + ',\"arguments\":' -}}}}\
              {{{{- a if a is string else a | tojson(separators=(',', ':'), sort_keys=true) -}}}}\
              {{{{- '}}' -}}}}\
+             {done}\
              {{%- endif -%}}\
              {{%- else -%}}\
              {{{{- {{'system': {system}, 'user': {user}, 'tool': {tool}}}[m['role']] + m['content'] -}}}}\

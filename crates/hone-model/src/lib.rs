@@ -16,7 +16,7 @@ mod tokenizer;
 mod turn;
 
 pub use chat::*;
-pub use codec::{Codec, CodecError, MAX_CALL_BYTES, MAX_CALL_DEPTH};
+pub use codec::{Codec, CodecError, MAX_CALL_BYTES, MAX_CALL_DEPTH, MAX_CALLS};
 pub use format::ChatFormat;
 pub use scripted::Scripted;
 pub use tokenizer::{SKELETONS, train_tokenizer};

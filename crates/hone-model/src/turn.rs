@@ -69,6 +69,7 @@ pub fn finish_turn(
         template: codec.hash().into(),
         grammar: None,
         text,
+        remote: None,
         timing: output.timing,
     };
     conversation.messages.push(Message::Agent(turn.clone()));

@@ -19,7 +19,7 @@ fn codec() -> &'static Arc<Codec> {
 }
 
 fn call(name: &str, arguments: Value) -> AgentTurn {
-    AgentTurn::Call(CallRequest::new(name, arguments))
+    AgentTurn::call(name, arguments)
 }
 
 #[test]
@@ -60,9 +60,7 @@ fn messages_render_as_the_format_says() {
         Message::User("open the gate".into()),
         Message::Agent(call("open_gate", json!({"who": "Ann", "at": 5}))),
         Message::Tool("{\"done\":true}".into()),
-        Message::Agent(AgentTurn::Call(
-            CallRequest::new("look", json!({})).after("done. now look"),
-        )),
+        Message::Agent(call("look", json!({})).after("done. now look")),
         Message::Tool("dark".into()),
         Message::Agent(AgentTurn::Say("It is open.".into())),
     ];
@@ -116,8 +114,7 @@ fn broken_answers_are_malformed_and_keep_their_text() {
     let mut twice = codec.encode("well ");
     twice.push(marker);
     twice.extend(codec.encode("{\"name\":\"a\",\"arguments\":{}}"));
-    let thoughtful = CallRequest::new("a", json!({})).after("well ");
-    assert_eq!(codec.parse(&twice).0, AgentTurn::Call(thoughtful));
+    assert_eq!(codec.parse(&twice).0, call("a", json!({})).after("well "));
     twice.push(marker);
     let (turn, text) = codec.parse(&twice);
     assert!(
@@ -201,6 +198,7 @@ fn request(call_id: u32) -> Request {
         sampling,
         stream: Stream::new(1),
         call_id,
+        tools: Arc::new(hone_tool::Toolset::compile(&[]).expect("no tools")),
     }
 }
 
@@ -245,6 +243,7 @@ async fn a_scripted_episode_is_recorded_as_references_that_rebuild_its_tokens() 
         seed: 0,
         harness: "t".into(),
         policy: "expert".into(),
+        forked_from: None,
         turns: Vec::new(),
         model_calls: vec![first.call, second.call],
         tool_calls: Vec::new(),
@@ -311,7 +310,7 @@ proptest! {
     #[test]
     fn parse_undoes_render(name in "[a-z_]{1,20}|\\PC{1,9}", arguments in prop::collection::btree_map(any::<String>(), json_value(), 0..4), say in any::<String>()) {
         let request = CallRequest::new(&name, Value::Object(arguments.into_iter().collect()));
-        let turns = [AgentTurn::Call(request.clone()), AgentTurn::Call(request.after(&say)), AgentTurn::Say(say)];
+        let turns = [AgentTurn::from(request.clone()), request.after(&say), AgentTurn::Say(say)];
         for turn in turns {
             prop_assert_eq!(codec().parse(&codec().render_agent(&turn)).0, turn);
         }

@@ -173,12 +173,12 @@ impl Rollout {
     /// As [`Rollout::run`].
     pub async fn run_async(&self, jobs: &[Job], mut hooks: Hooks<'_>) -> Result<Vec<Episode>, RolloutError> {
         let mut waiting = self.plan(jobs)?;
-        if waiting.is_empty() {
+        let Some(first) = waiting.front() else {
             return Ok(Vec::new());
-        }
+        };
         let stage = Arc::new(Stage {
             rollout: self.clone(),
-            toolset: Mutex::new(self.toolset()?),
+            toolset: Mutex::new(self.toolset(&first.task)?),
         });
         let mut running = JoinSet::new();
         let mut in_flight = BTreeMap::new();
@@ -254,9 +254,9 @@ impl Rollout {
         Ok(planned)
     }
 
-    /// The tools of the taskset's environments, compiled.
-    fn toolset(&self) -> Result<Arc<Toolset>, RolloutError> {
-        let environment = self.contain(|| "an environment".to_owned(), || self.taskset.environment())?;
+    /// The tools of a task's environment, compiled.
+    fn toolset(&self, task: &Task) -> Result<Arc<Toolset>, RolloutError> {
+        let environment = self.contain(|| "an environment".to_owned(), || self.taskset.environment(task))?;
         Ok(Arc::new(Toolset::compile(environment.specs())?))
     }
 
@@ -282,7 +282,7 @@ impl Stage {
         let Planned { label, task, stream } = planned;
         let played = caught(async {
             let rollout = &self.rollout;
-            let environment = rollout.taskset.environment();
+            let environment = rollout.taskset.environment(&task);
             let toolset = self.toolset(environment.specs())?;
             let model = match &rollout.player {
                 Player::Shared(model) => model.clone(),

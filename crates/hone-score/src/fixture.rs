@@ -15,6 +15,7 @@ pub fn episode(task: &str, outcome: Outcome) -> Episode {
         seed: 0,
         harness: "react".into(),
         policy: "p".into(),
+        forked_from: None,
         turns: Vec::new(),
         model_calls: Vec::new(),
         tool_calls: Vec::new(),
@@ -45,6 +46,8 @@ pub fn call(error: Option<ToolErrorClass>) -> ToolCall {
         }),
         state_before: None,
         state_after: None,
+        media: Vec::new(),
+        snapshot: None,
         replayed: false,
         timing: Timing::default(),
     }

@@ -117,6 +117,8 @@ where
         error: None,
         state_before: None,
         state_after: None,
+        media: Vec::new(),
+        snapshot: None,
         replayed: false,
         timing: Timing::default(),
     };

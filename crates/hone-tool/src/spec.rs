@@ -34,6 +34,10 @@ pub struct ToolSpec {
     /// Version, recorded with each call.
     #[serde(default)]
     pub version: String,
+    /// The tool itself judges its arguments: the schema is only shown to the model. For published suites, whose tools
+    /// answer wrong arguments in words of their own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unchecked: bool,
 }
 
 /// A tool's result.
@@ -81,7 +85,7 @@ impl ToolError {
 
 /// A set of tools with shared state.
 pub trait ToolHost: Send {
-    /// The tools. The same slice for the host's whole life.
+    /// The tools. They change, if at all, only between a user's turns.
     fn specs(&self) -> &[ToolSpec];
 
     /// Run a tool. The arguments have been checked against its schema.

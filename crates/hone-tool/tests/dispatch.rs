@@ -22,6 +22,7 @@ impl Counter {
                 ..Annotations::default()
             },
             version: "7".into(),
+            unchecked: false,
         };
         let names = [
             ("add", false),

@@ -136,6 +136,14 @@ fn check_model_call(call: &ModelCall, index: usize, lengths: &[u64]) -> Result<u
     if !call.sampling.temperature.is_finite() || !call.sampling.top_p.is_finite() {
         return Err(Flaw::new("sampling", "holds a number that is not finite"));
     }
+    if call
+        .remote
+        .as_ref()
+        .and_then(|remote| remote.cost_usd)
+        .is_some_and(|cost| !cost.is_finite())
+    {
+        return Err(Flaw::new("remote.cost_usd", "is not finite"));
+    }
     Ok(u64::from(call.prompt.shared) + call.prompt.new.len() as u64 + length as u64)
 }
 
@@ -163,7 +171,7 @@ fn check_spans<T>(field: &str, spans: &[Span<T>], length: usize, contiguous: boo
 #[cfg(test)]
 mod tests {
     use crate::sample::episode;
-    use crate::{Episode, Origin, Span, Stream, Turn};
+    use crate::{Episode, Origin, Remote, Span, Stream, Turn};
 
     fn flaw(spoil: impl FnOnce(&mut Episode)) -> String {
         let mut record = episode(&Stream::new(1), "eval/0/0", 3);
@@ -187,6 +195,10 @@ mod tests {
                 flaw(|e| e.model_calls[0].logprobs = vec![0.0]),
                 flaw(|e| e.model_calls[0].logprobs[2] = f32::NAN),
                 flaw(|e| e.model_calls[0].sampling.temperature = f32::INFINITY),
+                flaw(|e| {
+                    let remote = Remote { cost_usd: Some(f64::NAN), ..Remote::default() };
+                    e.model_calls[0].remote = Some(Box::new(remote));
+                }),
                 flaw(|e| e.tool_calls[0].id = 1),
                 flaw(|e| e.tool_calls[0].model_call = Some(9)),
                 flaw(|e| e.turns.push(Turn::Tool { tool_call: 9 })),
@@ -206,6 +218,7 @@ mod tests {
             `model_calls[0].logprobs` has 1 values for 30 output tokens
             `model_calls[0].logprobs[2]` is not finite
             `model_calls[0].sampling` holds a number that is not finite
+            `model_calls[0].remote.cost_usd` is not finite
             `tool_calls[0].id` is 1, but a call's id is its position
             `tool_calls[0].model_call` refers to no model call
             `turns[7]` refers to no call

@@ -1,7 +1,8 @@
 //! What stays the same when a run is repeated: a hash over everything but the wall clock.
 //!
-//! The wall-clock fields are `timing` of the episode, of each model call and of each tool call, and no others; a field
-//! of that name inside a tool's arguments or results is data. Everything else is hashed in a canonical form: object
+//! The wall-clock fields are `timing` of the episode, of each model call and of each tool call, and what an endpoint says
+//! of its answer (`remote.served` of a model call), and no others; a field of those names inside a tool's arguments or
+//! results is data. Everything else is hashed in a canonical form: object
 //! keys in order, each value with a tag and a length, floats by their bits. Fields that are left out when empty are left
 //! out here too, so that a later schema's new field does not change the digest of old records.
 
@@ -22,6 +23,11 @@ impl Episode {
                 drop_timing(call);
             }
         }
+        for call in tree["model_calls"].as_array_mut().into_iter().flatten() {
+            if let Some(remote) = call.get_mut("remote").and_then(Value::as_object_mut) {
+                remote.remove("served");
+            }
+        }
         let mut hash = Sha256::new();
         hash.update(b"hone/episode/1");
         feed(&mut hash, &tree);
@@ -31,9 +37,12 @@ impl Episode {
     /// Sets the wall-clock fields to zero: what the digest leaves out.
     pub fn clear_timing(&mut self) {
         self.timing = Timing::default();
-        self.model_calls
-            .iter_mut()
-            .for_each(|call| call.timing = Timing::default());
+        for call in &mut self.model_calls {
+            call.timing = Timing::default();
+            if let Some(remote) = &mut call.remote {
+                remote.served = Default::default();
+            }
+        }
         self.tool_calls
             .iter_mut()
             .for_each(|call| call.timing = Timing::default());

@@ -7,7 +7,8 @@
 //! * A model call's prompt is a reference to its parent call plus what is new; the whole history is never stored twice.
 //! * Every token has an [`Origin`]; only [`Origin::Sampled`] tokens carry log-probabilities that RL may train on.
 //! * An episode is on disk before it is counted ([`Store`]); a killed process loses only episodes in flight.
-//! * [`Episode::digest`] covers everything but the wall-clock fields, which all live in [`Timing`] values.
+//! * [`Episode::digest`] covers everything but the wall-clock fields ([`Timing`]) and an endpoint's own ids ([`Served`]).
+//! * [`Secrets`] that a store was told of are taken out before anything is written.
 
 mod check;
 mod digest;
@@ -15,6 +16,7 @@ mod exchange;
 mod join;
 mod record;
 pub mod sample;
+mod secret;
 mod store;
 mod stream;
 #[cfg(feature = "parquet")]
@@ -25,6 +27,7 @@ pub use digest::{RunDigest, run_digest};
 pub use exchange::{ExchangeError, Import, MAX_LINE, export_jsonl, import_jsonl, write_episode};
 pub use join::{Break, BreakReason, CallSpan, JoinReport, Joined, Joining, Segment};
 pub use record::*;
+pub use secret::Secrets;
 pub use store::{EpisodeSummary, Filter, Metric, OutcomeKind, Store, StoreError};
 pub use stream::Stream;
 #[cfg(feature = "parquet")]

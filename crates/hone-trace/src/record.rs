@@ -88,6 +88,84 @@ pub enum FinishReason {
     Error,
 }
 
+/// Tokens that a remote model says it took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Of the whole prompt, cached ones included.
+    pub input: u64,
+    /// Of the answer, reasoning included.
+    pub output: u64,
+    /// Of the prompt, those that the endpoint had cached.
+    #[serde(default)]
+    pub cached: u64,
+    /// Of the answer, those spent on reasoning.
+    #[serde(default)]
+    pub reasoning: u64,
+}
+
+/// Which answer of which model it was, as the endpoint says. Excluded from the digest: a repeated call has others.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Served {
+    /// The model's name as the endpoint gives it.
+    pub model: String,
+    /// The endpoint's id of the answer.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub id: String,
+    /// Tries that it took, the last included.
+    pub attempts: u32,
+}
+
+/// A message of a prompt in words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PromptMessage {
+    /// `system`, `user`, `assistant`, `tool`.
+    pub role: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// What is known of a call whose model hides its tokens: `prompt`, `output` and `origins` are then empty.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Remote {
+    /// What the prompt adds to that of the parent call and its answer; all of it without a parent.
+    pub asked: Vec<PromptMessage>,
+    /// Reasoning that the model showed apart from its answer.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reasoning: String,
+    /// Tokens, where the endpoint says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    /// Price in US dollars, where one is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_usd: Option<f64>,
+    /// Which answer it was.
+    #[serde(default)]
+    pub served: Served,
+}
+
+/// A picture, sound or other file, by its content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Media {
+    /// SHA-256 of the content, in hex.
+    pub hash: String,
+    /// Its media type, such as `image/png`.
+    pub mime: String,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// Where a branched episode comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForkedFrom {
+    /// The episode that it shares its beginning with.
+    pub episode: String,
+    /// The first of its own model calls.
+    pub model_call: u32,
+    /// The environment's snapshot that it went on from; empty where its calls were replayed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub snapshot: String,
+}
+
 /// Wall-clock facts. Excluded from the digest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timing {
@@ -144,6 +222,9 @@ pub struct ModelCall {
     pub grammar: Option<String>,
     /// The decoded answer.
     pub text: String,
+    /// What is known where the model hides its tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<Box<Remote>>,
     /// Wall clock.
     #[serde(default)]
     pub timing: Timing,
@@ -254,6 +335,12 @@ pub struct ToolCall {
     /// See `state_before`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state_after: Option<String>,
+    /// Files of the result.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub media: Vec<Media>,
+    /// Id of a snapshot of the environment that was kept after the call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<String>,
     /// Whether the result came from a recording.
     #[serde(default)]
     pub replayed: bool,
@@ -382,6 +469,9 @@ pub struct Episode {
     pub harness: String,
     /// Policy or script name.
     pub policy: String,
+    /// Where it branched off from another episode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forked_from: Option<ForkedFrom>,
     /// The conversation.
     pub turns: Vec<Turn>,
     /// Model calls.

@@ -24,6 +24,7 @@ pub fn episode(stream: &Stream, id: &str, turns: u32) -> Episode {
         seed: rng.next_u64(),
         harness: "react".into(),
         policy: "nano".into(),
+        forked_from: None,
         turns: vec![
             Turn::System {
                 text: "You keep a store. Use the tools.".into(),
@@ -169,6 +170,7 @@ fn model_call(rng: &mut Stream, id: u32, inherited: u32) -> ModelCall {
         template: "5eed".into(),
         grammar: forced.then(|| "9a".into()),
         text: format!("<call>{{\"tool\": \"orders.get\", \"id\": {id}}}</call>"),
+        remote: None,
         timing: timing(rng),
     }
 }
@@ -196,6 +198,8 @@ fn tool_call(rng: &mut Stream, id: u32) -> ToolCall {
         }),
         state_before: Some(format!("{:016x}", rng.next_u64())),
         state_after: rng.random_bool(0.5).then(|| format!("{:016x}", rng.next_u64())),
+        media: Vec::new(),
+        snapshot: None,
         replayed: rng.random_bool(0.1),
         timing: timing(rng),
     }

@@ -28,13 +28,14 @@ use rows::RowError;
 pub(crate) use rows::name;
 
 use crate::check::check_scores;
-use crate::{EndReason, Episode, Outcome, RunDigest, Score};
+use crate::{EndReason, Episode, Outcome, RunDigest, Score, Secrets};
 
 /// A run's database. Can be shared between threads.
 #[derive(Debug)]
 pub struct Store {
     path: PathBuf,
     connection: Mutex<Connection>,
+    secrets: Secrets,
 }
 
 /// What lists and filters need of an episode, without its calls.
@@ -88,6 +89,7 @@ impl Store {
         Ok(Self {
             connection: Mutex::new(open::create(path)?),
             path: path.into(),
+            secrets: Secrets::default(),
         })
     }
 
@@ -97,7 +99,13 @@ impl Store {
         Ok(Self {
             connection: Mutex::new(open::existing(path, false)?),
             path: path.into(),
+            secrets: Secrets::default(),
         })
+    }
+
+    /// From now on takes these out of every episode before it is written.
+    pub fn hide(&mut self, secrets: Secrets) {
+        self.secrets = secrets;
     }
 
     /// Number of episodes.
@@ -115,6 +123,7 @@ impl Store {
         Ok(Self {
             connection: Mutex::new(open::existing(path, true)?),
             path: path.into(),
+            secrets: Secrets::default(),
         })
     }
 
@@ -135,9 +144,10 @@ impl Store {
             })?;
         }
         self.write(|connection| {
-            episodes
-                .iter()
-                .try_for_each(|episode| rows::insert(connection, episode))
+            episodes.iter().try_for_each(|episode| {
+                let redacted = self.secrets.redacted(episode);
+                rows::insert(connection, redacted.as_ref().unwrap_or(episode))
+            })
         })
     }
 

@@ -26,7 +26,9 @@ pub fn conformance(suite: &Suite) -> Vec<Conformance> {
         } else {
             let wanted = *category == Category::LiveRelevance;
             line("do_nothing", if wanted { 0 } else { all }, &|_| do_nothing());
-            line("any_call", if wanted { all } else { 0 }, &|_| Answer::Text("[f(x=1)]".into()));
+            line("any_call", if wanted { all } else { 0 }, &|_| {
+                Answer::Text("[f(x=1)]".into())
+            });
         }
     }
     lines

@@ -18,7 +18,7 @@ mod words;
 
 use copying::{copy, facts, recall, repeat};
 use following::{choose, look_up, parts, two_hops};
-use hone_model::{AgentTurn, Message};
+use hone_model::{AgentTurn, CallRequest, Message};
 use hone_trace::Stream;
 use judging::{condition, error, short};
 use scene::Scene;
@@ -166,8 +166,9 @@ impl Document {
             .map(|message| {
                 8 + match message {
                     Message::System(text) | Message::User(text) | Message::Tool(text) => text.len(),
-                    Message::Agent(AgentTurn::Call(call)) => {
-                        call.content.len() + call.name.len() + call.arguments.to_string().len()
+                    Message::Agent(AgentTurn::Calls { content, calls }) => {
+                        let length = |call: &CallRequest| call.name.len() + call.arguments.to_string().len();
+                        content.len() + calls.iter().map(length).sum::<usize>()
                     }
                     Message::Agent(AgentTurn::Say(text) | AgentTurn::Malformed { raw: text, .. }) => text.len(),
                 }
@@ -198,9 +199,11 @@ pub fn tokenizer_texts() -> Vec<String> {
             match message {
                 Message::System(text) | Message::User(text) | Message::Tool(text) => texts.push(text),
                 Message::Agent(AgentTurn::Say(text) | AgentTurn::Malformed { raw: text, .. }) => texts.push(text),
-                Message::Agent(AgentTurn::Call(call)) => {
-                    texts.push(call.name);
-                    values(&call.arguments, &mut texts);
+                Message::Agent(AgentTurn::Calls { calls, .. }) => {
+                    for call in calls {
+                        texts.push(call.name);
+                        values(&call.arguments, &mut texts);
+                    }
                 }
             }
         }

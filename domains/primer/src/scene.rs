@@ -319,7 +319,7 @@ impl Scene {
     fn thought_call(&mut self, thought: &str, tool: &Tool, arguments: impl IntoIterator<Item = (String, Value)>) {
         let arguments = Value::Object(arguments.into_iter().collect::<Map<_, _>>());
         let call = CallRequest::new(&tool.name, arguments).after(thought);
-        self.messages.push(Message::Agent(AgentTurn::Call(call)));
+        self.messages.push(Message::Agent(call));
     }
 
     /// The same, as one of the turns that a probe looks at.

@@ -17,9 +17,9 @@ fn documents(n: u64) -> impl Iterator<Item = Document> {
 }
 
 fn calls(document: &Document) -> impl Iterator<Item = &hone_model::CallRequest> {
-    document.messages.iter().filter_map(|message| match message {
-        Message::Agent(AgentTurn::Call(call)) => Some(call),
-        _ => None,
+    document.messages.iter().flat_map(|message| match message {
+        Message::Agent(turn) => turn.calls(),
+        _ => &[],
     })
 }
 
@@ -84,7 +84,8 @@ fn arguments_follow_from_the_context() {
                 Message::System(text) | Message::User(text) | Message::Tool(text) => {
                     before.push_str(&format!("\n{text}"))
                 }
-                Message::Agent(AgentTurn::Call(call)) => {
+                Message::Agent(AgentTurn::Calls { calls, .. }) => {
+                    let [call] = &calls[..] else { panic!("{calls:?}") };
                     let words: Vec<_> = call.name.split('_').collect();
                     assert!(
                         words.iter().all(|word| before.contains(word)),
@@ -169,7 +170,7 @@ fn probes_hold_values_that_no_document_holds() {
         for message in &document.messages {
             match message {
                 Message::Tool(text) => strings(&serde_json::from_str(text).unwrap_or_default(), &mut seen),
-                Message::Agent(AgentTurn::Call(call)) => strings(&call.arguments, &mut seen),
+                Message::Agent(turn) => turn.calls().iter().for_each(|call| strings(&call.arguments, &mut seen)),
                 _ => {}
             }
         }
@@ -178,9 +179,10 @@ fn probes_hold_values_that_no_document_holds() {
         for probe in probes(kind, 300, 5) {
             assert_eq!(probe.targets.last(), Some(&(probe.messages.len() - 1)));
             for target in &probe.targets {
-                let Message::Agent(AgentTurn::Call(call)) = &probe.messages[*target] else {
+                let Message::Agent(turn) = &probe.messages[*target] else {
                     panic!("{probe:?}")
                 };
+                let [call] = turn.calls() else { panic!("{probe:?}") };
                 let mut values = BTreeSet::new();
                 strings(&call.arguments, &mut values);
                 assert!(!values.is_empty(), "nothing to copy: {probe:?}");

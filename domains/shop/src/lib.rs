@@ -150,7 +150,7 @@ impl Taskset for Shop {
         })
     }
 
-    fn environment(&self) -> Box<dyn Environment> {
+    fn environment(&self, _: &Task) -> Box<dyn Environment> {
         Box::new(World::default())
     }
 
@@ -165,6 +165,7 @@ impl Taskset for Shop {
             // Its tools answer at once: only the wait for the model counts, and a slow machine must not change the record.
             episode_timeout_ms: 600_000,
             on_malformed: OnMalformed::Observe,
+            ..Budget::default()
         }
     }
 

@@ -5,7 +5,7 @@
 
 use crate::scenario::{Intent, Request};
 use crate::store::{Reason, Status};
-use hone_model::{AgentTurn, CallRequest, Message};
+use hone_model::{AgentTurn, Message};
 use serde_json::{Value, json};
 use std::fmt;
 
@@ -159,7 +159,9 @@ impl Facts {
         let mut called = "";
         for message in messages {
             match message {
-                Message::Agent(AgentTurn::Call(call)) => called = &call.name,
+                Message::Agent(AgentTurn::Calls { calls, .. }) => {
+                    called = calls.last().map_or("", |call| call.name.as_str());
+                }
                 Message::Tool(text) => facts.learn(called, serde_json::from_str(text).unwrap_or(Value::Null)),
                 _ => {}
             }
@@ -279,7 +281,7 @@ impl Step {
             Self::Escalate => ("escalate", json!({"topic": "unknown"})),
             Self::Say(outcome) => return Some(AgentTurn::Say(outcome.to_string())),
         };
-        Some(AgentTurn::Call(CallRequest::new(tool, arguments)))
+        Some(AgentTurn::call(tool, arguments))
     }
 }
 

@@ -5,7 +5,7 @@ use crate::store::{Customer, Order, Product, Status, Store};
 use crate::wording;
 use crate::words::{COLORS, ITEMS, customer_id, items, order_id, person, street};
 use hone_env::Split;
-use hone_model::{AgentTurn, Message};
+use hone_model::{CallRequest, Message};
 use hone_trace::Stream;
 use rand::RngExt;
 use rand::seq::{IndexedRandom, SliceRandom};
@@ -402,11 +402,13 @@ impl Scenario {
                     };
                 }
                 (_, turn) => {
-                    if let AgentTurn::Call(call) = &turn {
+                    let mut answer = |call: &CallRequest| {
                         let result = store.call(&call.name, &call.arguments);
-                        let text = result.map_or_else(|error| error.to_string(), |data| data.to_string());
-                        messages.extend([Message::Agent(turn), Message::Tool(text)]);
-                    }
+                        Message::Tool(result.map_or_else(|error| error.to_string(), |data| data.to_string()))
+                    };
+                    let answers: Vec<Message> = turn.calls().iter().map(&mut answer).collect();
+                    messages.push(Message::Agent(turn));
+                    messages.extend(answers);
                 }
             }
         }

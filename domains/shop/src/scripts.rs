@@ -135,8 +135,8 @@ impl Script for Agent {
         };
         match turn {
             // Before the first call the agent says what is wished for, in the same words however the customer put it.
-            Some(AgentTurn::Call(call)) if !messages.iter().any(|m| matches!(m, Message::Agent(_))) => {
-                AgentTurn::Call(call.after(request.intent.name().replace('_', " ")))
+            Some(turn @ AgentTurn::Calls { .. }) if !messages.iter().any(|m| matches!(m, Message::Agent(_))) => {
+                turn.after(request.intent.name().replace('_', " "))
             }
             Some(turn) => turn,
             None => AgentTurn::Say(Outcome::Escalated.to_string()),

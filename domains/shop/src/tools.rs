@@ -62,6 +62,7 @@ fn spec_with(
         }),
         annotations,
         version: "1".to_owned(),
+        unchecked: false,
     }
 }
 

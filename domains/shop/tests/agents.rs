@@ -76,7 +76,7 @@ fn no_answer_given_at_once_is_right_often() {
     let mut right: BTreeMap<String, u32> = BTreeMap::new();
     for index in 0..4000 {
         let task = shop.task(Split::Test, index).unwrap();
-        let mut world = shop.environment();
+        let mut world = shop.environment(&task);
         world.reset(&task).unwrap();
         let assignment = hone_shop::Assignment::of(&task).unwrap();
         if world.state_hash() == Some(assignment.state) {
@@ -124,8 +124,8 @@ fn arguments_are_copied_and_most_tasks_need_earlier_results() {
         let mut needs_result = false;
         for message in play(&shop, &task, "expert").messages {
             match message {
-                Message::Agent(AgentTurn::Call(call)) => {
-                    for (key, value) in call.arguments.as_object().unwrap() {
+                Message::Agent(AgentTurn::Calls { calls, .. }) => {
+                    for (key, value) in calls.iter().flat_map(|call| call.arguments.as_object().unwrap()) {
                         let value = value.as_str().unwrap();
                         let known = matches!(key.as_str(), "reason" | "topic") || seen.contains(value);
                         assert!(known, "{} guesses {key}={value}", task.id);
@@ -176,7 +176,7 @@ fn the_readme_shows_real_episodes() {
 #[test]
 fn tools_say_what_they_take() {
     let shop = Shop::new();
-    let world = shop.environment();
+    let world = shop.environment(&shop.task(Split::Test, 0).unwrap());
     assert!(world.specs().len() >= 8);
     for tool in world.specs() {
         assert_eq!(

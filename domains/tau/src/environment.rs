@@ -52,6 +52,7 @@ pub fn spec(info: &Info) -> ToolSpec {
             open_world_hint: false,
         },
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        unchecked: true,
     }
 }
 

@@ -163,7 +163,7 @@ impl Taskset for Textcraft {
         })
     }
 
-    fn environment(&self) -> Box<dyn Environment> {
+    fn environment(&self, _: &Task) -> Box<dyn Environment> {
         Box::new(world::World::new(Arc::clone(&self.book)))
     }
 
@@ -178,6 +178,7 @@ impl Taskset for Textcraft {
             // Its tools answer at once: only the wait for the model counts, and a slow machine must not change the record.
             episode_timeout_ms: 600_000,
             on_malformed: OnMalformed::Observe,
+            ..Budget::default()
         }
     }
 

@@ -52,7 +52,7 @@ impl Script for Recital {
     fn next(&mut self, _: &[Message]) -> AgentTurn {
         self.0
             .next()
-            .map_or_else(|| AgentTurn::Say("done".into()), AgentTurn::Call)
+            .map_or_else(|| AgentTurn::Say("done".into()), AgentTurn::from)
     }
 }
 

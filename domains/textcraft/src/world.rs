@@ -22,6 +22,7 @@ static SPECS: LazyLock<Vec<ToolSpec>> = LazyLock::new(|| {
         }),
         annotations,
         version: "1".into(),
+        unchecked: false,
     };
     let reads = Annotations {
         read_only_hint: true,

@@ -57,7 +57,7 @@ fn task(data: Value) -> Task {
 }
 
 fn world(textcraft: &Textcraft, held: Value) -> Box<dyn Environment> {
-    let mut world = textcraft.environment();
+    let mut world = textcraft.environment(&task(Value::Null));
     world
         .reset(&task(json!({ "goal": "sign", "n": 1, "held": held })))
         .expect("it fits");
@@ -126,7 +126,7 @@ fn tools_answer_in_few_words() {
 #[test]
 fn schemas_and_hints() {
     let textcraft = kitchen();
-    let world = textcraft.environment();
+    let world = textcraft.environment(&task(Value::Null));
     let names: Vec<&str> = world.specs().iter().map(|s| s.name.as_str()).collect();
     assert_eq!(names, ["get", "craft", "inventory", "lookup"]);
     for spec in world.specs() {
@@ -181,7 +181,10 @@ fn tasks_that_do_not_fit_are_refused() {
         json!({ "goal": "sign", "n": 1, "more": 1 }),
         Value::Null,
     ] {
-        let error = textcraft.environment().reset(&task(data.clone())).expect_err("refused");
+        let error = textcraft
+            .environment(&task(Value::Null))
+            .reset(&task(data.clone()))
+            .expect_err("refused");
         assert!(error.to_string().contains("train/0"), "{data}: {error}");
     }
 }
@@ -354,7 +357,7 @@ fn a_missing_file_is_named_with_the_way_to_get_it() {
 #[test]
 fn a_task_may_bring_recipes_and_bad_ones_are_refused() {
     let textcraft = kitchen();
-    let mut world = textcraft.environment();
+    let mut world = textcraft.environment(&task(Value::Null));
     let bring = |recipes: Value| task(json!({ "goal": "green tea", "n": 1, "recipes": recipes }));
     let good = bring(json!({ "green tea": { "makes": 2, "needs": { "sign": 1, "hot water": 8 } } }));
     world.reset(&good).expect("good recipes");

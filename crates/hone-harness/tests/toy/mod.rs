@@ -20,6 +20,8 @@ pub struct Counter {
     pub value: i64,
     pub inline: bool,
     pub calls: Arc<AtomicU32>,
+    /// What the user still says, last first.
+    pub words: Vec<String>,
 }
 
 impl Counter {
@@ -29,6 +31,7 @@ impl Counter {
             value: 0,
             inline,
             calls: Arc::default(),
+            words: Vec::new(),
         }
     }
 }
@@ -41,6 +44,7 @@ pub fn specs() -> Arc<Vec<ToolSpec>> {
         input_schema: schema.clone(),
         annotations: Annotations::default(),
         version: "1".into(),
+        unchecked: false,
     };
     Arc::new(
         ["add", "finish", "fail", "panic", "hang", "talk", "gone"]
@@ -110,6 +114,15 @@ impl Environment for Counter {
     fn state(&self) -> Value {
         json!({"value": self.value})
     }
+
+    fn user(&mut self, answer: &str) -> Option<String> {
+        let words = self.words.pop()?;
+        if words == "take away" {
+            let spec = |spec: &ToolSpec| (spec.name != "add").then(|| spec.clone());
+            self.specs = Arc::new(self.specs.iter().filter_map(spec).collect());
+        }
+        Some(format!("{answer}? {words}"))
+    }
 }
 
 /// Tasks: bring the counter from 0 to the task's index (at least 1).
@@ -145,6 +158,7 @@ pub fn budget() -> Budget {
         tool_timeout_ms: 100,
         episode_timeout_ms: 10_000,
         on_malformed: OnMalformed::Observe,
+        ..Budget::default()
     }
 }
 
@@ -173,7 +187,7 @@ impl Taskset for Toy {
         Ok(task(index))
     }
 
-    fn environment(&self) -> Box<dyn Environment> {
+    fn environment(&self, _: &Task) -> Box<dyn Environment> {
         Box::new(Counter {
             specs: self.specs.clone(),
             ..Counter::new(self.inline)
@@ -220,7 +234,17 @@ pub enum Move {
 }
 
 pub fn call(tool: &str, arguments: Value) -> Move {
-    Move::Turn(AgentTurn::Call(CallRequest::new(tool, arguments)))
+    Move::Turn(AgentTurn::call(tool, arguments))
+}
+
+pub fn calls(calls: &[(&str, Value)]) -> Move {
+    let calls = calls
+        .iter()
+        .map(|(tool, arguments)| CallRequest::new(*tool, arguments.clone()));
+    Move::Turn(AgentTurn::Calls {
+        content: String::new(),
+        calls: calls.collect(),
+    })
 }
 
 pub fn say(text: &str) -> Move {
@@ -246,7 +270,10 @@ pub fn puppet(play: impl Fn(u32, &[Message], Stream) -> Move + Send + Sync + 'st
 fn text(message: &Message) -> String {
     match message {
         Message::System(t) | Message::User(t) | Message::Tool(t) | Message::Agent(AgentTurn::Say(t)) => t.clone(),
-        Message::Agent(AgentTurn::Call(call)) => format!("{}{}", call.name, call.arguments),
+        Message::Agent(AgentTurn::Calls { calls, .. }) => calls
+            .iter()
+            .map(|call| format!("{}{}", call.name, call.arguments))
+            .collect(),
         Message::Agent(AgentTurn::Malformed { raw, .. }) => raw.clone(),
     }
 }
@@ -314,6 +341,7 @@ impl Model for Puppet {
             template: String::new(),
             grammar: None,
             text: said,
+            remote: None,
             timing: Timing::default(),
         };
         chat.ids.extend(new);

@@ -196,6 +196,7 @@ fn without_calls(episode: &Episode) -> Episode {
         seed: episode.seed,
         harness: episode.harness.clone(),
         policy: episode.policy.clone(),
+        forked_from: episode.forked_from.clone(),
         turns: episode.turns.clone(),
         model_calls: Vec::new(),
         tool_calls: Vec::new(),

@@ -346,6 +346,7 @@ impl Recorder {
             seed: 7,
             harness: "react".into(),
             policy: "nano".into(),
+            forked_from: None,
             turns: vec![
                 Turn::System {
                     text: "You serve a shop.".into(),
@@ -391,6 +392,7 @@ impl Recorder {
             template: String::new(),
             grammar: None,
             text: text.into(),
+            remote: None,
             timing: Timing::default(),
         });
         self.0.turns.push(Turn::Agent { model_call: id });
@@ -416,6 +418,8 @@ impl Recorder {
             }),
             state_before: None,
             state_after: None,
+            media: Vec::new(),
+            snapshot: None,
             replayed: false,
             timing: Timing::default(),
         });

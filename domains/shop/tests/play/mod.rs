@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 
 use hone_env::{Split, Task, Taskset};
-use hone_model::{AgentTurn, Message};
+use hone_model::{AgentTurn, CallRequest, Message};
 use hone_trace::{
     Approval, EndReason, Episode, FinishReason, ModelCall, Outcome, Prompt, SCHEMA, SamplingSettings, Score, Stream,
     ToolCall, ToolFailure, Turn,
@@ -56,13 +56,14 @@ fn model_call(id: u32, text: String) -> ModelCall {
         template: String::new(),
         grammar: None,
         text,
+        remote: None,
         timing: Default::default(),
     }
 }
 
 /// Let a script play a task, and score the episode.
 pub fn play(shop: &dyn Taskset, task: &Task, script: &str) -> Played {
-    let mut world = shop.environment();
+    let mut world = shop.environment(task);
     world.reset(task).expect("the shop's own task fits its environment");
     let stream = Stream::new(5).named(&task.id);
     let mut script = shop.script(script, task, &stream).expect("the script is on offer");
@@ -79,6 +80,7 @@ pub fn play(shop: &dyn Taskset, task: &Task, script: &str) -> Played {
         seed: 0,
         harness: "test".into(),
         policy: "script".into(),
+        forked_from: None,
         turns: vec![Turn::User {
             text: task.instruction.clone(),
         }],
@@ -96,13 +98,14 @@ pub fn play(shop: &dyn Taskset, task: &Task, script: &str) -> Played {
         let turn = script.next(&messages);
         messages.push(Message::Agent(turn.clone()));
         episode.turns.push(Turn::Agent { model_call: id });
-        let AgentTurn::Call(call) = turn else {
-            let AgentTurn::Say(text) = turn else {
-                panic!("scripts write well-formed turns")
-            };
-            episode.model_calls.push(model_call(id, text));
-            episode.end = EndReason::Answered;
-            break;
+        let call = match turn {
+            AgentTurn::Calls { mut calls, .. } if calls.len() == 1 => calls.remove(0),
+            AgentTurn::Say(text) => {
+                episode.model_calls.push(model_call(id, text));
+                episode.end = EndReason::Answered;
+                break;
+            }
+            other => panic!("scripts write well-formed turns of one call, not {other:?}"),
         };
         episode
             .model_calls
@@ -133,6 +136,8 @@ pub fn play(shop: &dyn Taskset, task: &Task, script: &str) -> Played {
             }),
             state_before: before,
             state_after: world.state_hash(),
+            media: Vec::new(),
+            snapshot: None,
             replayed: false,
             timing: Default::default(),
         });
@@ -164,12 +169,13 @@ pub fn transcript(played: &Played) -> String {
     let line = |message: &Message| match message {
         Message::System(text) => format!("system  {text}\n"),
         Message::User(text) => format!("user    {text}\n"),
-        Message::Agent(AgentTurn::Call(call)) => {
-            let thought = match call.content.as_str() {
+        Message::Agent(AgentTurn::Calls { content, calls }) => {
+            let thought = match content.as_str() {
                 "" => String::new(),
                 text => format!("({text}) "),
             };
-            format!("agent   {thought}{}{}\n", call.name, call.arguments)
+            let line = |call: &CallRequest| format!("agent   {thought}{}{}\n", call.name, call.arguments);
+            calls.iter().map(line).collect()
         }
         Message::Agent(AgentTurn::Say(text)) => format!("agent   {text}\n"),
         Message::Agent(AgentTurn::Malformed { raw, .. }) => format!("agent   {raw}\n"),

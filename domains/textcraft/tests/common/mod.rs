@@ -36,7 +36,7 @@ pub struct Played {
 }
 
 pub fn play(textcraft: &Textcraft, task: &Task, script: &str, stream: &Stream) -> Played {
-    let mut environment = textcraft.environment();
+    let mut environment = textcraft.environment(task);
     environment.reset(task).expect("the taskset's own task");
     let mut script = textcraft.script(script, task, stream).expect("a script on offer");
     let mut messages = vec![Message::User(task.instruction.clone())];
@@ -47,9 +47,10 @@ pub fn play(textcraft: &Textcraft, task: &Task, script: &str, stream: &Stream) -
         }
         let turn = script.next(&messages);
         messages.push(Message::Agent(turn.clone()));
-        let AgentTurn::Call(call) = turn else {
+        let [call] = turn.calls() else {
             break EndReason::Answered;
         };
+        let call = call.clone();
         let before = environment.state_hash();
         let result = environment.call(&call.name, &call.arguments);
         let shown = result.as_ref().map_or_else(|e| e.message.clone(), |o| o.text.clone());
@@ -69,6 +70,8 @@ pub fn play(textcraft: &Textcraft, task: &Task, script: &str, stream: &Stream) -
             }),
             state_before: before,
             state_after: environment.state_hash(),
+            media: Vec::new(),
+            snapshot: None,
             replayed: false,
             timing: Timing::default(),
         });
@@ -86,6 +89,7 @@ pub fn play(textcraft: &Textcraft, task: &Task, script: &str, stream: &Stream) -
         seed: task.seed,
         harness: "test".into(),
         policy: "script".into(),
+        forked_from: None,
         turns: vec![],
         model_calls: vec![],
         tool_calls,
@@ -111,9 +115,9 @@ pub fn transcript(messages: &[Message]) -> String {
         let _ = match message {
             Message::System(words) => writeln!(text, "system: {words}"),
             Message::User(words) => writeln!(text, "user:   {words}"),
-            Message::Agent(AgentTurn::Call(call)) => {
-                writeln!(text, "agent:  {} {}", call.name, call.arguments)
-            }
+            Message::Agent(AgentTurn::Calls { calls, .. }) => calls
+                .iter()
+                .try_for_each(|call| writeln!(text, "agent:  {} {}", call.name, call.arguments)),
             Message::Agent(AgentTurn::Say(words)) => writeln!(text, "agent:  {words}"),
             Message::Agent(AgentTurn::Malformed { raw, .. }) => writeln!(text, "agent:  ?{raw}"),
             Message::Tool(words) => writeln!(text, "tool:   {words}"),

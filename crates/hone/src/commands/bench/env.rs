@@ -5,7 +5,7 @@ use crate::console::say;
 use crate::tasksets;
 use anyhow::{Context, bail};
 use hone_env::{Environment, Fork, ScriptRole, Split, Task, Taskset};
-use hone_model::{AgentTurn, CallRequest, Message};
+use hone_model::{CallRequest, Message};
 use hone_tool::{ApprovalPolicy, Asked, ERROR, Rules, ToolRequest, Toolset, dispatch};
 use hone_trace::Stream;
 use serde_json::json;
@@ -51,7 +51,7 @@ impl Args {
             .enable_all()
             .build()
             .context("no async runtime")?;
-        let toolset = Toolset::compile(taskset.environment().specs())?;
+        let toolset = Toolset::compile(taskset.environment(&taskset.task(Split::Train, 0)?).specs())?;
         let budget = taskset.budget();
         let rules = Rules {
             toolset: &toolset,
@@ -65,7 +65,7 @@ impl Args {
             let calls = play(taskset, &task)?;
             let mut spent = [Duration::ZERO; 5];
             for _ in 0..self.repeats {
-                let mut world = taskset.environment();
+                let mut world = taskset.environment(&task);
                 spent[0] += timed(|| world.reset(&task))?;
                 let clock = Instant::now();
                 for call in &calls {
@@ -73,10 +73,10 @@ impl Args {
                     let _ = black_box(world.call(&call.name, &call.arguments));
                 }
                 spent[1] += clock.elapsed();
-                let mut world = taskset.environment();
+                let mut world = taskset.environment(&task);
                 world.reset(&task)?;
                 spent[2] += runtime.block_on(dispatched(world, &calls, &rules))?;
-                let mut world = taskset.environment();
+                let mut world = taskset.environment(&task);
                 world.reset(&task)?;
                 spent[3] += timed(|| Ok::<_, anyhow::Error>(black_box(world.state_hash())))?;
                 spent[4] += timed(|| Ok::<_, anyhow::Error>(black_box(world.fork())))?;
@@ -89,7 +89,7 @@ impl Args {
                 }
             }
         }
-        let world = taskset.environment();
+        let world = taskset.environment(&taskset.task(Split::Train, 0)?);
         let settings = json!({
             "taskset": taskset.name(), "tasks": self.tasks, "repeats": self.repeats,
             "inline": world.inline(),
@@ -139,20 +139,24 @@ fn play(taskset: &dyn Taskset, task: &Task) -> anyhow::Result<Vec<CallRequest>> 
             taskset.name()
         );
     };
-    let mut world = taskset.environment();
+    let mut world = taskset.environment(task);
     world.reset(task)?;
     let mut messages: Vec<Message> = task.system.clone().map(Message::System).into_iter().collect();
     messages.push(Message::User(task.instruction.clone()));
     let mut calls = Vec::new();
     for _ in 0..taskset.budget().max_turns {
         let turn = expert.next(&messages);
-        let AgentTurn::Call(call) = turn.clone() else { break };
-        let shown = match world.call(&call.name, &call.arguments) {
-            Ok(output) => output.text,
-            Err(error) => format!("{ERROR}{error}"),
-        };
-        messages.extend([Message::Agent(turn), Message::Tool(shown)]);
-        calls.push(call);
+        if turn.calls().is_empty() {
+            break;
+        }
+        messages.push(Message::Agent(turn.clone()));
+        for call in turn.calls() {
+            messages.push(Message::Tool(match world.call(&call.name, &call.arguments) {
+                Ok(output) => output.text,
+                Err(error) => format!("{ERROR}{error}"),
+            }));
+        }
+        calls.extend_from_slice(turn.calls());
     }
     Ok(calls)
 }
