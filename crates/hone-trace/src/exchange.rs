@@ -243,7 +243,7 @@ mod tests {
             .join("\n"),
             @r##"
             Line 1: EOF while parsing an object at column 1. Mend or remove the line; docs/trace-schema.md describes the fields.
-            Line 1: invalid length 1, expected struct Episode with 21 elements at column 3. Mend or remove the line; docs/trace-schema.md describes the fields.
+            Line 1: invalid length 1, expected struct Episode with 22 elements at column 3. Mend or remove the line; docs/trace-schema.md describes the fields.
             Line 3: trailing characters at column 5274. Mend or remove the line; docs/trace-schema.md describes the fields.
             Line 2, `model_calls[1].output[3]`: invalid type: string "x", expected u32 at column 3254. Mend or remove the line; docs/trace-schema.md describes the fields.
             Line 1, `model_calls[1].origins[0].value`: unknown variant `dreamt`, expected one of `sampled`, `rendered`, `teacher`, `forced` at column 3224. Mend or remove the line; docs/trace-schema.md describes the fields.

@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use hone_trace::{
-    Episode, Filter, OutcomeKind, Score, Store, StoreError, Stream, Turn, export_jsonl, import_jsonl, run_digest,
-    sample,
+    Episode, Filter, ForkedFrom, Media, OutcomeKind, PromptMessage, Remote, Score, Secrets, Served, Store, StoreError,
+    Stream, Turn, Usage, export_jsonl, import_jsonl, run_digest, sample,
 };
 use proptest::prelude::*;
 use rusqlite::Connection;
@@ -51,6 +51,19 @@ fn odd() -> impl Strategy<Value = Episode> {
             episode.events[0].detail =
                 json!({text.clone(): [float, whole, signed, f64::from(small), null, {"": text}]});
             episode.seed = whole;
+            episode.forked_from = Some(ForkedFrom {
+                episode: text.clone(),
+                model_call: 1,
+                snapshot: text.clone(),
+            });
+            if let Some(call) = episode.tool_calls.first_mut() {
+                call.media = vec![Media {
+                    hash: text.clone(),
+                    mime: "image/png".into(),
+                    bytes: whole,
+                }];
+                call.snapshot = Some(text.clone());
+            }
             episode.reward = Some(float);
             episode.scores[0].value = -float;
             if let Some(call) = episode.model_calls.first_mut() {
@@ -58,6 +71,25 @@ fn odd() -> impl Strategy<Value = Episode> {
                 call.entropies[1] = -small;
                 call.sampling.temperature = small;
                 call.output[0] = whole as u32;
+                call.remote = Some(Box::new(Remote {
+                    asked: vec![PromptMessage {
+                        role: "user".into(),
+                        text: text.clone(),
+                    }],
+                    reasoning: text.clone(),
+                    usage: Some(Usage {
+                        input: whole,
+                        output: 1,
+                        cached: 0,
+                        reasoning: whole,
+                    }),
+                    cost_usd: Some(float),
+                    served: Served {
+                        model: text.clone(),
+                        id: text.clone(),
+                        attempts: whole as u32,
+                    },
+                }));
                 call.text = text;
             }
             episode
@@ -517,4 +549,50 @@ fn the_schema_page_names_every_field() {
             "docs/trace-schema.md does not name `{field}`"
         );
     }
+}
+
+#[test]
+fn secrets_never_reach_the_file() {
+    let (_directory, path) = directory();
+    let mut store = Store::create(&path).unwrap();
+    let mut secrets = Secrets::default();
+    secrets.add("API_KEY", "sk-0123456789");
+    store.hide(secrets);
+    let mut leaky = made("eval/0/0");
+    leaky.tool_calls[0].shown = "the header was `Bearer sk-0123456789`".into();
+    store.append(&[leaky, made("eval/1/0")]).unwrap();
+    assert_eq!(
+        store.episode("eval/0/0").unwrap().unwrap().tool_calls[0].shown,
+        "the header was `Bearer [API_KEY]`"
+    );
+    assert_eq!(store.episode("eval/1/0").unwrap(), Some(made("eval/1/0")));
+    drop(store);
+    let holds = |path: &Path| {
+        std::fs::read(path)
+            .unwrap()
+            .windows(13)
+            .any(|bytes| bytes == b"sk-0123456789")
+    };
+    let files = std::fs::read_dir(path.parent().unwrap()).unwrap();
+    assert!(files.into_iter().all(|file| !holds(&file.unwrap().path())));
+}
+
+#[test]
+fn the_digest_leaves_out_what_an_endpoint_calls_its_answer() {
+    let mut first = made("eval/0/0");
+    first.model_calls[0].remote = Some(Box::default());
+    let mut again = first.clone();
+    again.model_calls[0].remote = Some(Box::new(Remote {
+        served: Served {
+            model: "m-2026".into(),
+            id: "chatcmpl-7".into(),
+            attempts: 3,
+        },
+        ..Remote::default()
+    }));
+    assert_eq!(first.digest(), again.digest());
+    assert_ne!(first.digest(), made("eval/0/0").digest());
+    first.clear_timing();
+    again.clear_timing();
+    assert_eq!(first, again);
 }
