@@ -38,6 +38,8 @@ pub struct Metric {
 const EPISODES: &str = "episodes that count: all but those that the infrastructure failed";
 const NO_EPISODE: &str = "no episode counts";
 const CALLS: &str = "tool calls of the episodes that count";
+const FAILED: &str = "episodes that failed by the policy's own fault";
+const BESIDE: &str = "episodes that count, of tasks that the expert script solves";
 const ANSWERS: &str = "answers with a confidence from 0 to 1";
 
 macro_rules! metrics {
@@ -84,6 +86,14 @@ metrics! {
         "tool calls, failed and unreadable ones too / episodes";
     "sampled_tokens", Lower, "tokens", over EPISODES, absent NO_EPISODE, "the trace",
         "tokens that the policy sampled / episodes";
+    "input_tokens", Lower, "tokens", over EPISODES, absent "no tokens are recorded", "the trace, or the endpoint's count",
+        "tokens of all prompts, each in full / episodes";
+    "output_tokens", Lower, "tokens", over EPISODES, absent "no tokens are recorded", "the trace, or the endpoint's count",
+        "tokens of all answers / episodes";
+    "cost_usd", Lower, "US dollars", over "all episodes, those that do not count too", absent "no price is recorded", "the trace",
+        "sum of the prices of all model calls";
+    "cost_per_success", Lower, "US dollars", over "episodes that succeeded", absent "no price is recorded, or no success", "cost per successful task",
+        "all that was spent, on failed tries, retries and escalations too / successes";
     "seconds_p50", Lower, "seconds", over EPISODES, absent NO_EPISODE, "nearest rank",
         "wall clock of episode number ceil(0.50 n) in order of wall clock";
     "seconds_p95", Lower, "seconds", over EPISODES, absent NO_EPISODE, "nearest rank",
@@ -92,6 +102,42 @@ metrics! {
         "sum of rewards / episodes";
     "score/SCORER/PART", Neither, "the scorer's", over "episodes that count and have the part", absent "no such episode", "the scorer",
         "sum of the part's values / episodes";
+    "baselines/SCRIPT", Neither, "share", over "the same tasks, one try each", absent "the taskset has no such script, or --no-baselines", "the taskset's scorer",
+        "episodes of the script that succeeded / episodes";
+
+    ["hone eval, beside the expert's calls"]
+    "trajectory/precision", Higher, "share", over BESIDE, absent "no such episode made a call", "multisets of tool names; mean over episodes",
+        "calls made that were expected / calls made";
+    "trajectory/recall", Higher, "share", over BESIDE, absent "no such episode expects a call", "multisets of tool names; mean over episodes",
+        "expected calls that were made / calls expected";
+    "trajectory/f1", Higher, "share", over BESIDE, absent "no call on either side", "multisets of tool names; mean over episodes",
+        "2 common / (made + expected)";
+    "trajectory/argument_accuracy", Higher, "share", over BESIDE, absent "no pair of calls with the same name", "maximum bipartite matching; mean over episodes",
+        "pairs of a maximum matching by name and arguments / pairs by name";
+    "trajectory/edit_similarity", Higher, "share", over BESIDE, absent "no call on either side", "Levenshtein 1966; mean over episodes",
+        "1 - edit distance of the tool names / longer length";
+    "trajectory/redundancy", Lower, "share", over BESIDE, absent "no such episode made a call", "calls beyond the reference's number; mean over episodes",
+        "max(0, calls made - calls expected) / calls made";
+
+    ["hone eval, why it failed"]
+    "failure/invalid_call", Neither, "share", over FAILED, absent "none failed so", "RadAgentBench: malformed call",
+        "1. the last call could not be read, names no tool or does not fit its schema, or a malformed turn ended the episode";
+    "failure/limit", Neither, "share", over FAILED, absent "none failed so", "the trace",
+        "2. turns, calls, tokens, context or time ran out";
+    "failure/policy_violation", Neither, "share", over FAILED, absent "none failed so", "FAMA's DCV, arXiv:2604.25135; tau-bench: called wrong tool",
+        "3. a call changed the state by a tool with which the expert's run makes no change that is left, and the final states differ";
+    "failure/hallucination", Neither, "share", over FAILED, absent "none failed so", "FAMA's CM; tau-bench: used wrong tool argument",
+        "4. a call differs from the expert's to the same tool in an argument that nothing shown before contains";
+    "failure/wrong_retrieval", Neither, "share", over FAILED, absent "none failed so", "FAMA's IR; tau-bench: used wrong tool argument",
+        "5. the same, and the argument stands in an earlier result of a tool only";
+    "failure/misread", Neither, "share", over FAILED, absent "none failed so", "FAMA's CM; tau-bench: used wrong tool argument",
+        "6. the same, and the argument stands in what user or system said, is a truth value or a structure, or is left out";
+    "failure/incomplete", Neither, "share", over FAILED, absent "none failed so", "FAMA's IFU; tau-bench: goal partially completed",
+        "7. a call of the expert's was not made, and none of the above";
+    "failure/wrong_answer", Neither, "share", over FAILED, absent "none failed so", "tau-bench: output-graded failures",
+        "8. all calls of the expert's were made, the states do not differ, and the last words do";
+    "failure/other", Neither, "share", over FAILED, absent "none failed so", "what the rules leave",
+        "9. no rule applies: no expert's run to compare with, or another order of the same calls";
 
     ["hone eval compare"]
     "difference", Neither, "share", over "tasks that both tried", absent "no such task", "paired by task",
@@ -132,8 +178,6 @@ metrics! {
         "mean confidence";
 
     ["library, estimates"]
-    "cost_per_success", Lower, "money", over "successful tasks", absent "no success", "cost per successful task",
-        "all that was spent, on failed tries, retries and escalations too / successes";
     "clustered_error", Lower, "the value's", over "all values", absent "no value", "Liang & Zeger 1986; Miller 2024, arXiv:2411.00640",
         "sqrt(sum over tasks of (sum over tries of (x - mean))^2) / n";
 }
@@ -174,6 +218,8 @@ mod tests {
             ("score/shop/state", "score/SCORER/PART"),
             ("pass_at/4", "pass_at/K"),
             ("end/answered", "end/REASON"),
+            ("failure/misread", "failure/misread"),
+            ("baselines/do_nothing", "baselines/SCRIPT"),
             ("difference/ci95", "difference/ci95"),
         ] {
             assert_eq!(define(name).map(|m| m.name), Some(found), "{name}");

@@ -1,5 +1,5 @@
 //! Metrics over scored traces: success with intervals, pass@k, pass^k, call validity, comparisons of two policies,
-//! trajectories beside a reference, calibration. [`DICTIONARY`] says what each number means.
+//! trajectories beside a reference, reasons of failures, calibration. [`DICTIONARY`] says what each number means.
 //!
 //! Feed finished [`hone_trace::Episode`]s to [`Measures`]; read numbers from it; turn it into the [`EvalSummary`] that
 //! `hone eval --json` prints; compare two of them with [`Paired`]. Everything here is a pure function of the episodes
@@ -16,6 +16,7 @@ mod calibration;
 mod conformance;
 mod dictionary;
 mod estimate;
+mod failure;
 mod measures;
 mod paired;
 mod summary;
@@ -27,9 +28,10 @@ pub use dictionary::{Better, DICTIONARY, Metric, define};
 pub use estimate::{
     MeanSd, Rate, bootstrap, clustered_error, cost_per_success, pass_at, pass_hat, percentile, sign_test, wilson,
 };
+pub use failure::{Failure, FailureClass, Reference, Unpaired, answer, as_call, classify, first_difference, shown};
 pub use measures::{Measures, Outcomes, Tally};
 pub use paired::Paired;
-pub use summary::EvalSummary;
+pub use summary::{Baseline, Bound, EvalSummary, alarms};
 
 #[cfg(test)]
 mod fixture;

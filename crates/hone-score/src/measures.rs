@@ -1,7 +1,9 @@
 //! What a set of episodes adds up to.
 
 use crate::estimate::{Rate, pass_at, pass_hat, percentile, wilson};
-use hone_trace::{EndReason, Episode, Outcome, ToolCall, ToolErrorClass, Turn};
+use crate::failure::{FailureClass, Reference, as_call, classify};
+use crate::trajectory::Trajectory;
+use hone_trace::{EndReason, Episode, EpisodeSummary, Outcome, ToolCall, ToolErrorClass, Turn};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -34,6 +36,11 @@ impl Tally {
         self.ok += u64::from(succeeded);
     }
 
+    fn merge(&mut self, other: Self) {
+        self.n += other.n;
+        self.ok += other.ok;
+    }
+
     /// Success rate with its interval; `None` without episodes.
     pub fn rate(self) -> Option<Rate> {
         Rate::of(self.ok, self.n)
@@ -60,6 +67,8 @@ pub struct Measures {
     pub ends: BTreeMap<&'static str, u64>,
     /// Sum and number of each score part, by `scorer/part`.
     parts: BTreeMap<String, (f64, u64)>,
+    /// Counted episodes whose calls were seen, not only their summary.
+    seen: u64,
     turns: u64,
     tool_calls: u64,
     valid_calls: u64,
@@ -71,7 +80,15 @@ pub struct Measures {
     /// Wall clock of each counted episode.
     seconds: Vec<f64>,
     sampled_tokens: u64,
+    /// Tokens of prompts and of answers.
+    tokens: (u64, u64),
+    /// What model calls cost, of episodes that count and of the others, as far as the record has prices.
+    cost_usd: Option<f64>,
     reward: (f64, u64),
+    /// Number of failed episodes by class.
+    failures: BTreeMap<FailureClass, u64>,
+    /// Sum and number of each measure of calls beside the reference's.
+    trajectory: BTreeMap<&'static str, (f64, u64)>,
 }
 
 impl Measures {
@@ -86,24 +103,35 @@ impl Measures {
 
     /// Count one more episode.
     pub fn add(&mut self, episode: &Episode) {
-        match &episode.outcome {
-            Outcome::Ok => self.outcomes.ok += 1,
-            Outcome::PolicyFailed => self.outcomes.policy_failed += 1,
-            Outcome::InfraFailed { cause } => {
-                self.outcomes.infra_failed += 1;
-                if self.causes.len() < CAUSES || self.causes.contains_key(cause) {
-                    *self.causes.entry(cause.clone()).or_default() += 1;
-                }
-                return;
-            }
+        self.add_beside(episode, None);
+    }
+
+    /// Count one more episode, beside what a run did that solves the same task, if one is known.
+    pub fn add_beside(&mut self, episode: &Episode, reference: Option<&Reference>) {
+        let Episode {
+            taskset,
+            task,
+            task_kind,
+            end,
+            ..
+        } = episode;
+        let prices = episode
+            .model_calls
+            .iter()
+            .filter_map(|call| call.remote.as_ref()?.cost_usd);
+        self.cost_usd = prices.fold(self.cost_usd, |sum, cost| Some(sum.unwrap_or(0.0) + cost));
+        if !self.add_outcome(taskset, task, task_kind, *end, &episode.outcome) {
+            return;
         }
-        let succeeded = episode.succeeded();
-        self.tasks
-            .entry((episode.taskset.clone(), episode.task.clone()))
-            .or_default()
-            .add(succeeded);
-        self.kinds.entry(episode.task_kind.clone()).or_default().add(succeeded);
-        *self.ends.entry(end_name(episode.end)).or_default() += 1;
+        let tokens = episode.model_calls.iter().map(hone_trace::ModelCall::tokens);
+        self.tokens = tokens.fold(self.tokens, |sum, call| (sum.0 + call.0, sum.1 + call.1));
+        if let Some(failure) = classify(episode, reference) {
+            *self.failures.entry(failure.class).or_default() += 1;
+        }
+        if let Some(reference) = reference {
+            self.add_trajectory(episode, reference);
+        }
+        self.seen += 1;
         self.turns += episode.turns.iter().filter(|t| matches!(t, Turn::Agent { .. })).count() as u64;
         self.tool_calls += episode.tool_calls.len() as u64;
         self.valid_calls += episode
@@ -122,6 +150,127 @@ impl Measures {
             for part in &score.parts {
                 let sum = self.parts.entry(format!("{}/{}", score.scorer, part.name)).or_default();
                 sum.0 += part.value;
+                sum.1 += 1;
+            }
+        }
+    }
+
+    /// Count what another has counted.
+    pub fn merge(&mut self, other: Self) {
+        let add = |sum: &mut (f64, u64), more: (f64, u64)| *sum = (sum.0 + more.0, sum.1 + more.1);
+        self.outcomes.ok += other.outcomes.ok;
+        self.outcomes.policy_failed += other.outcomes.policy_failed;
+        self.outcomes.infra_failed += other.outcomes.infra_failed;
+        for (cause, n) in other.causes {
+            if self.causes.len() < CAUSES || self.causes.contains_key(&cause) {
+                *self.causes.entry(cause).or_default() += n;
+            }
+        }
+        for (task, tally) in other.tasks {
+            self.tasks.entry(task).or_default().merge(tally);
+        }
+        for (kind, tally) in other.kinds {
+            self.kinds.entry(kind).or_default().merge(tally);
+        }
+        for (end, n) in other.ends {
+            *self.ends.entry(end).or_default() += n;
+        }
+        for (class, n) in other.failures {
+            *self.failures.entry(class).or_default() += n;
+        }
+        for (name, sum) in other.parts {
+            add(self.parts.entry(name).or_default(), sum);
+        }
+        for (name, sum) in other.trajectory {
+            add(self.trajectory.entry(name).or_default(), sum);
+        }
+        for (sum, more) in [
+            (&mut self.executable_calls, other.executable_calls),
+            (&mut self.recovered_calls, other.recovered_calls),
+            (&mut self.tokens, other.tokens),
+        ] {
+            *sum = (sum.0 + more.0, sum.1 + more.1);
+        }
+        for (sum, more) in [
+            (&mut self.seen, other.seen),
+            (&mut self.turns, other.turns),
+            (&mut self.tool_calls, other.tool_calls),
+            (&mut self.valid_calls, other.valid_calls),
+            (&mut self.repeated_calls, other.repeated_calls),
+            (&mut self.sampled_tokens, other.sampled_tokens),
+        ] {
+            *sum += more;
+        }
+        self.seconds.extend(other.seconds);
+        self.cost_usd = match (self.cost_usd, other.cost_usd) {
+            (Some(a), Some(b)) => Some(a + b),
+            (a, b) => a.or(b),
+        };
+        add(&mut self.reward, other.reward);
+    }
+
+    /// Count what a summary says of an episode: success, kinds, ends, time and reward. What needs the calls themselves then
+    /// has nothing to go by, and is absent.
+    pub fn add_summary(&mut self, episode: &EpisodeSummary) {
+        let EpisodeSummary {
+            taskset,
+            task,
+            task_kind,
+            end,
+            ..
+        } = episode;
+        if !self.add_outcome(taskset, task, task_kind, *end, &episode.outcome) {
+            return;
+        }
+        self.seconds.push(episode.duration_us as f64 / 1e6);
+        if let Some(reward) = episode.reward {
+            self.reward.0 += reward;
+            self.reward.1 += 1;
+        }
+    }
+
+    /// Whether the episode counts.
+    fn add_outcome(&mut self, taskset: &str, task: &str, kind: &str, end: EndReason, outcome: &Outcome) -> bool {
+        match outcome {
+            Outcome::Ok => self.outcomes.ok += 1,
+            Outcome::PolicyFailed => self.outcomes.policy_failed += 1,
+            Outcome::InfraFailed { cause } => {
+                self.outcomes.infra_failed += 1;
+                if self.causes.len() < CAUSES || self.causes.contains_key(cause) {
+                    *self.causes.entry(cause.clone()).or_default() += 1;
+                }
+                return false;
+            }
+        }
+        let succeeded = *outcome == Outcome::Ok;
+        self.tasks
+            .entry((taskset.to_owned(), task.to_owned()))
+            .or_default()
+            .add(succeeded);
+        match self.kinds.get_mut(kind) {
+            Some(tally) => tally.add(succeeded),
+            None => self.kinds.entry(kind.to_owned()).or_default().add(succeeded),
+        }
+        *self.ends.entry(end_name(end)).or_default() += 1;
+        true
+    }
+
+    fn add_trajectory(&mut self, episode: &Episode, reference: &Reference) {
+        let made: Vec<_> = episode.tool_calls.iter().map(as_call).collect();
+        let t = Trajectory::of(&reference.calls, &made);
+        let extra = made.len().saturating_sub(reference.calls.len());
+        let redundancy = (!made.is_empty()).then(|| extra as f64 / made.len() as f64);
+        for (name, value) in [
+            ("precision", t.precision),
+            ("recall", t.recall),
+            ("f1", t.f1),
+            ("argument_accuracy", t.argument_accuracy),
+            ("edit_similarity", t.edit_similarity),
+            ("redundancy", redundancy),
+        ] {
+            if let Some(value) = value {
+                let sum = self.trajectory.entry(name).or_default();
+                sum.0 += value;
                 sum.1 += 1;
             }
         }
@@ -208,17 +357,29 @@ impl Measures {
 
     /// Mean number of agent turns; `None` without episodes.
     pub fn mean_turns(&self) -> Option<f64> {
-        mean(self.turns as f64, self.n())
+        mean(self.turns as f64, self.seen)
     }
 
     /// Mean number of tool calls; `None` without episodes.
     pub fn mean_tool_calls(&self) -> Option<f64> {
-        mean(self.tool_calls as f64, self.n())
+        mean(self.tool_calls as f64, self.seen)
     }
 
     /// Mean number of tokens that the policy sampled in an episode; `None` without episodes.
     pub fn mean_sampled_tokens(&self) -> Option<f64> {
-        mean(self.sampled_tokens as f64, self.n())
+        mean(self.sampled_tokens as f64, self.seen)
+    }
+
+    /// Mean number of tokens of an episode's prompts and of its answers, the endpoint's own count where the model hides
+    /// them; `None` without any.
+    pub fn mean_tokens(&self) -> Option<(f64, f64)> {
+        let (input, output) = self.tokens;
+        (input + output > 0).then(|| (input as f64 / self.seen as f64, output as f64 / self.seen as f64))
+    }
+
+    /// What all model calls cost, in US dollars, of episodes that do not count too; `None` where no price is recorded.
+    pub fn cost_usd(&self) -> Option<f64> {
+        self.cost_usd
     }
 
     /// Mean reward over the counted episodes that have one.
@@ -231,6 +392,21 @@ impl Measures {
         self.parts
             .iter()
             .map(|(name, (sum, n))| (name.as_str(), sum / *n as f64))
+            .collect()
+    }
+
+    /// Number of failed episodes by class of failure, the commonest first.
+    pub fn failures(&self) -> Vec<(FailureClass, u64)> {
+        let mut failures: Vec<_> = self.failures.iter().map(|(class, n)| (*class, *n)).collect();
+        failures.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
+        failures
+    }
+
+    /// Mean of each measure of the calls beside a reference's, over the episodes that have it; empty without references.
+    pub fn trajectory(&self) -> BTreeMap<&'static str, f64> {
+        self.trajectory
+            .iter()
+            .map(|(name, (sum, n))| (*name, sum / *n as f64))
             .collect()
     }
 
@@ -335,6 +511,64 @@ mod tests {
         assert_eq!(
             (idle.executable_calls(), idle.loop_rate(), idle.recovery_rate()),
             (None, None, None)
+        );
+    }
+
+    #[test]
+    fn parts_add_up_to_the_whole() {
+        let episodes: Vec<Episode> = (0..40)
+            .map(|i| hone_trace::sample::episode(&hone_trace::Stream::new(4), &format!("eval/{i}/0"), 3))
+            .collect();
+        let reference = Reference::of(episodes.iter().find(|e| e.succeeded()).unwrap());
+        let of = |episodes: &[Episode]| {
+            let mut measures = Measures::default();
+            episodes.iter().for_each(|e| measures.add_beside(e, reference.as_ref()));
+            measures
+        };
+        let whole = crate::EvalSummary::new("r", "s", "m", &of(&episodes), 0.0);
+        let mut parts = of(&episodes[..13]);
+        parts.merge(of(&episodes[13..]));
+        let parts = crate::EvalSummary::new("r", "s", "m", &parts, 0.0);
+        assert_eq!(
+            parts.metrics.keys().collect::<Vec<_>>(),
+            whole.metrics.keys().collect::<Vec<_>>()
+        );
+        for (name, value) in &whole.metrics {
+            assert!((value - parts.metrics[name]).abs() < 1e-9, "{name}");
+        }
+        assert_eq!(
+            (parts.n, parts.success, parts.outcomes),
+            (whole.n, whole.success, whole.outcomes)
+        );
+        let mut summaries = Measures::default();
+        for e in &episodes {
+            summaries.add_summary(&EpisodeSummary {
+                id: e.id.clone(),
+                phase: e.phase.clone(),
+                taskset: e.taskset.clone(),
+                task: e.task.clone(),
+                task_kind: e.task_kind.clone(),
+                policy: e.policy.clone(),
+                end: e.end,
+                outcome: e.outcome.clone(),
+                reward: e.reward,
+                model_calls: 0,
+                tool_calls: 0,
+                sampled_tokens: 0,
+                duration_us: e.timing.duration_us,
+            });
+        }
+        let few = crate::EvalSummary::new("r", "s", "m", &summaries, 0.0);
+        assert_eq!(
+            (few.n, few.success, few.ci95, few.pass_at),
+            (whole.n, whole.success, whole.ci95, whole.pass_at)
+        );
+        assert!(
+            few.metrics
+                .iter()
+                .all(|(name, value)| (whole.metrics[name] - value).abs() < 1e-9),
+            "{:?}",
+            few.metrics
         );
     }
 

@@ -1,5 +1,6 @@
 //! The object that `hone eval --json` prints.
 
+use crate::estimate::{Rate, cost_per_success};
 use crate::measures::{Measures, Outcomes};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -29,6 +30,59 @@ pub struct EvalSummary {
     pub outcomes: Outcomes,
     /// Wall-clock duration.
     pub seconds: f64,
+    /// What scripts of the taskset reach on the same tasks, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub baselines: BTreeMap<String, Baseline>,
+    /// Why the result should not be believed as it stands; see [`alarms`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alarms: Vec<String>,
+}
+
+/// What a script reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Baseline {
+    /// What it is for.
+    pub bound: Bound,
+    /// Success with its 95 % interval.
+    #[serde(flatten)]
+    pub rate: Rate,
+}
+
+/// What a script's success means for a model's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bound {
+    /// It solves the tasks: nobody should be better.
+    Gold,
+    /// It does nothing: nobody should be worse.
+    DoNothing,
+    /// Something to compare with.
+    Baseline,
+}
+
+/// What is suspicious about a success rate beside the scripts' on the same tasks: above gold, or below doing nothing, with
+/// 95 % intervals that have no point in common. A sentence each.
+pub fn alarms(success: &Rate, baselines: &BTreeMap<String, Baseline>) -> Vec<String> {
+    let percent = |x: f64| format!("{:.1} %", 100.0 * x);
+    let odd = |b: &&Baseline| {
+        b.rate.apart(success)
+            && match b.bound {
+                Bound::Gold => success.value > b.rate.value,
+                Bound::DoNothing => success.value < b.rate.value,
+                Bound::Baseline => false,
+            }
+    };
+    let tell = |(name, b): (&String, &Baseline)| {
+        odd(&b).then(|| {
+            let (side, so) = match b.bound {
+                Bound::Gold => ("above", "the scorer or the reference solution is wrong somewhere"),
+                _ => ("below", "acting makes it worse than doing nothing"),
+            };
+            let (ours, theirs) = (percent(success.value), percent(b.rate.value));
+            format!("success of {ours} is {side} {name}'s {theirs} beyond chance: {so}")
+        })
+    };
+    baselines.iter().filter_map(tell).collect()
 }
 
 impl EvalSummary {
@@ -49,6 +103,8 @@ impl EvalSummary {
             metrics: metrics(measures),
             outcomes: measures.outcomes,
             seconds,
+            baselines: BTreeMap::new(),
+            alarms: Vec::new(),
         }
     }
 }
@@ -64,6 +120,15 @@ fn metrics(measures: &Measures) -> BTreeMap<String, f64> {
         ("turns", measures.mean_turns()),
         ("tool_calls", measures.mean_tool_calls()),
         ("sampled_tokens", measures.mean_sampled_tokens()),
+        ("input_tokens", measures.mean_tokens().map(|(input, _)| input)),
+        ("output_tokens", measures.mean_tokens().map(|(_, output)| output)),
+        ("cost_usd", measures.cost_usd()),
+        (
+            "cost_per_success",
+            measures
+                .cost_usd()
+                .and_then(|spent| cost_per_success(spent, measures.outcomes.ok)),
+        ),
         ("reward", measures.mean_reward()),
     ];
     let mut metrics: BTreeMap<String, f64> = single
@@ -72,6 +137,13 @@ fn metrics(measures: &Measures) -> BTreeMap<String, f64> {
         .collect();
     for (name, value) in measures.score_parts() {
         metrics.insert(format!("score/{name}"), value);
+    }
+    for (name, value) in measures.trajectory() {
+        metrics.insert(format!("trajectory/{name}"), value);
+    }
+    for (class, n) in measures.failures() {
+        let share = n as f64 / measures.outcomes.policy_failed as f64;
+        metrics.insert(format!("failure/{}", class.name()), share);
     }
     for (kind, tally) in &measures.kinds {
         metrics.extend(tally.fraction().map(|f| (format!("success/{kind}"), f)));
@@ -128,7 +200,7 @@ mod tests {
                 "call_validity": 0.5, "executable_calls": 0.5, "loop_rate": 0.0, "recovery_rate": 0.0,
                 "seconds_p50": 0.0, "seconds_p95": 0.0, "turns": 1.0, "tool_calls": 1.0, "sampled_tokens": 0.0, "reward": 0.5,
                 "score/shop/state": 1.0, "success/refund": 1.0, "success/return": 0.0,
-                "end/answered": 0.5, "end/max_turns": 0.5,
+                "end/answered": 0.5, "end/max_turns": 0.5, "failure/invalid_call": 1.0,
             },
             "outcomes": {"ok": 1, "policy_failed": 1, "infra_failed": 1},
             "seconds": 1.5,
@@ -147,6 +219,34 @@ mod tests {
             },
             summary
         );
+    }
+
+    #[test]
+    fn alarms_need_more_than_chance() {
+        let rate = |ok, n| Rate::of(ok, n).unwrap();
+        let of = |bound, ok| Baseline {
+            bound,
+            rate: rate(ok, 100),
+        };
+        let baselines = BTreeMap::from([
+            ("expert".to_owned(), of(Bound::Gold, 80)),
+            ("do_nothing".to_owned(), of(Bound::DoNothing, 20)),
+            ("random".to_owned(), of(Bound::Baseline, 50)),
+        ]);
+        for fine in [15, 50, 85] {
+            assert_eq!(alarms(&rate(fine, 100), &baselines), Vec::<String>::new());
+        }
+        let [above] = &alarms(&rate(99, 100), &baselines)[..] else {
+            panic!()
+        };
+        assert!(
+            above.starts_with("success of 99.0 % is above expert's 80.0 % beyond chance"),
+            "{above}"
+        );
+        let [below] = &alarms(&rate(2, 100), &baselines)[..] else {
+            panic!()
+        };
+        assert!(below.contains("below do_nothing's 20.0 %"), "{below}");
     }
 
     #[test]

@@ -11,9 +11,13 @@
 //! * [`Secrets`] that a store was told of are taken out before anything is written.
 
 mod check;
+mod dialogue;
 mod digest;
 mod exchange;
+#[cfg(feature = "inspect")]
+pub mod inspect;
 mod join;
+pub mod otlp;
 mod record;
 pub mod sample;
 mod secret;
@@ -23,11 +27,13 @@ mod stream;
 mod table;
 
 pub use check::Flaw;
+pub use dialogue::Said;
 pub use digest::{RunDigest, run_digest};
 pub use exchange::{ExchangeError, Import, MAX_LINE, export_jsonl, import_jsonl, write_episode};
 pub use join::{Break, BreakReason, CallSpan, JoinReport, Joined, Joining, Segment};
 pub use record::*;
 pub use secret::Secrets;
+pub(crate) use store::name as record_name;
 pub use store::{EpisodeSummary, Filter, Metric, OutcomeKind, Store, StoreError};
 pub use stream::Stream;
 #[cfg(feature = "parquet")]

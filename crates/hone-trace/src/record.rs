@@ -240,6 +240,17 @@ impl ModelCall {
             .map(|s| s.value)
     }
 
+    /// Tokens of the prompt and of the answer: as recorded, or as the endpoint says where the model hides them.
+    pub fn tokens(&self) -> (u64, u64) {
+        match self.remote.as_ref().and_then(|remote| remote.usage) {
+            Some(usage) => (usage.input, usage.output),
+            None => (
+                u64::from(self.prompt.shared) + self.prompt.new.len() as u64,
+                self.output.len() as u64,
+            ),
+        }
+    }
+
     /// Log-probability of the distribution that output token `index` was sampled from.
     pub fn sampling_logprob(&self, index: usize) -> Option<f32> {
         self.sampled_logprobs
@@ -523,6 +534,34 @@ impl Episode {
             ids.extend_from_slice(&call.output);
         }
         Some(ids)
+    }
+
+    /// The episode without its calls, which others keep in places of their own.
+    pub(crate) fn without_calls(&self) -> Self {
+        Self {
+            schema: self.schema,
+            id: self.id.clone(),
+            phase: self.phase.clone(),
+            taskset: self.taskset.clone(),
+            task: self.task.clone(),
+            task_kind: self.task_kind.clone(),
+            group: self.group,
+            sample: self.sample,
+            seed: self.seed,
+            harness: self.harness.clone(),
+            policy: self.policy.clone(),
+            turns: self.turns.clone(),
+            model_calls: Vec::new(),
+            tool_calls: Vec::new(),
+            events: self.events.clone(),
+            end: self.end,
+            outcome: self.outcome.clone(),
+            final_state: self.final_state.clone(),
+            scores: self.scores.clone(),
+            reward: self.reward,
+            timing: self.timing,
+            forked_from: self.forked_from.clone(),
+        }
     }
 
     /// Whether the episode succeeded.

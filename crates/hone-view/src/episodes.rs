@@ -1,5 +1,6 @@
-//! Episodes on the page: before and after side by side, step by step.
+//! Episodes on the page, step by step: before and after side by side, or each with why it failed.
 
+use crate::evaluation::{JudgedEpisode, MAX_EPISODES};
 use crate::html::{Text, label, put};
 use crate::report::EpisodePair;
 use hone_trace::{EndReason, Episode, ModelCall, Outcome, ToolCall, Turn};
@@ -43,6 +44,42 @@ pub(crate) fn pairs(out: &mut String, pairs: &[EpisodePair]) -> usize {
     shown
 }
 
+/// The episodes that fit, each by itself, and how many of them are shown.
+pub(crate) fn judged(out: &mut String, episodes: &[JudgedEpisode]) -> usize {
+    let start = out.len();
+    let mut shown = 0;
+    for JudgedEpisode { episode, failure } in episodes.iter().take(MAX_EPISODES) {
+        if out.len() - start > MAX_BYTES {
+            break;
+        }
+        put!(
+            out,
+            "<details class=\"episode\"{}><summary><span class=\"ask\">{}</span><span class=\"meta\">\
+             <code>{}</code><span class=\"kind\">{}</span>{}</span></summary><div class=\"pair\"><section class=\"side\">",
+            if shown == 0 { " open" } else { "" },
+            Text(request(episode), 300),
+            label(&episode.id),
+            label(&episode.task_kind),
+            badge(
+                failure.as_ref().map_or("", |failure| failure.class.name()),
+                &episode.outcome
+            ),
+        );
+        if let Some(failure) = failure {
+            put!(
+                out,
+                "<p class=\"why\"><b>{}</b>: {}</p>",
+                label(failure.class.name()),
+                label(&failure.evidence)
+            );
+        }
+        steps(out, episode, failure.as_ref().and_then(|failure| failure.tool_call));
+        out.push_str("</section></div></details>\n");
+        shown += 1;
+    }
+    shown
+}
+
 /// What the user asked for.
 fn request(episode: &Episode) -> &str {
     let user = episode.turns.iter().find_map(|t| match t {
@@ -61,24 +98,30 @@ fn verdicts(pair: &EpisodePair) -> String {
 }
 
 fn badge(when: &str, outcome: &Outcome) -> String {
+    let when = if when.is_empty() {
+        String::new()
+    } else {
+        format!("{when}: ")
+    };
     let (class, mark, word) = match outcome {
         Outcome::Ok => ("ok", "✓", "solved"),
         Outcome::PolicyFailed => ("bad", "✗", "failed"),
         Outcome::InfraFailed { .. } => ("lost", "–", "not counted"),
     };
-    format!("<span class=\"badge {class}\"><span aria-hidden=\"true\">{mark}</span> {when}: {word}</span>")
+    format!("<span class=\"badge {class}\"><span aria-hidden=\"true\">{mark}</span> {when}{word}</span>")
 }
 
 fn side(out: &mut String, title: &str, episode: Option<&Episode>) {
     put!(out, "<section class=\"side\"><h4>{title}</h4>");
     match episode {
         None => out.push_str("<p class=\"quiet\">Not recorded.</p>"),
-        Some(episode) => steps(out, episode),
+        Some(episode) => steps(out, episode, None),
     }
     out.push_str("</section>");
 }
 
-fn steps(out: &mut String, episode: &Episode) {
+/// Turn by turn; the call of that id is marked as the one that failure shows in.
+fn steps(out: &mut String, episode: &Episode, failed: Option<u32>) {
     out.push_str("<ol class=\"steps\">");
     let called: Vec<&ToolCall> = episode.tool_calls.iter().collect();
     let mut first_user = true;
@@ -99,7 +142,7 @@ fn steps(out: &mut String, episode: &Episode) {
                 None => out.push_str("<li class=\"error\"><p>Model call missing from the record.</p></li>"),
             },
             Turn::Tool { tool_call } => match called.get(*tool_call as usize) {
-                Some(call) => tool(out, call),
+                Some(call) => tool(out, call, failed == Some(call.id)),
                 None => out.push_str("<li class=\"error\"><p>Tool call missing from the record.</p></li>"),
             },
         }
@@ -117,12 +160,13 @@ fn steps(out: &mut String, episode: &Episode) {
 
 /// An agent's turn. What it called is shown with the result; here stands only text that is not a call.
 fn agent(out: &mut String, call: &ModelCall, tools: &[&ToolCall]) {
-    let (class, text) = if tools.iter().any(|t| t.model_call == Some(call.id)) {
-        ("thought", thought(&call.text))
-    } else {
-        ("answer", call.text.trim())
-    };
-    let shown = match (class, text) {
+    let calls: Vec<&ToolCall> = tools
+        .iter()
+        .copied()
+        .filter(|t| t.model_call == Some(call.id))
+        .collect();
+    let class = if calls.is_empty() { "answer" } else { "thought" };
+    let shown = match (class, call.text_beside(&calls)) {
         ("thought", "") => return,
         (_, "") => "(said nothing)",
         (_, text) => text,
@@ -134,17 +178,9 @@ fn agent(out: &mut String, call: &ModelCall, tools: &[&ToolCall]) {
     );
 }
 
-/// What stands before a turn's call: the text before the call's JSON, without the marker (`<…>`) in between.
-fn thought(text: &str) -> &str {
-    let before = text.split_once("{\"name\"").map_or("", |(before, _)| before).trim_end();
-    match before.strip_suffix('>').and_then(|rest| rest.rfind('<')) {
-        Some(at) => before[..at].trim(),
-        None => before.trim(),
-    }
-}
-
-fn tool(out: &mut String, call: &ToolCall) {
-    let class = if call.error.is_some() { "call error" } else { "call" };
+fn tool(out: &mut String, call: &ToolCall, failed: bool) {
+    let error = if call.error.is_some() { " error" } else { "" };
+    let class = format!("call{error}{}", if failed { " culprit" } else { "" });
     put!(out, "<li class=\"{class}\"><span class=\"who\">call</span><code>");
     if call.tool.is_empty() {
         put!(out, "{}", Text(&call.raw, MAX_TEXT));
@@ -231,22 +267,5 @@ fn end_words(end: EndReason) -> &'static str {
         EndReason::ModelFailure => "the model endpoint broke",
         EndReason::EnvironmentFailure => "the environment broke",
         EndReason::Cancelled => "stopped",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::thought;
-
-    #[test]
-    fn a_thought_is_what_stands_before_the_call() {
-        assert_eq!(thought("<|call|>{\"name\":\"a\",\"arguments\":{}}"), "");
-        assert_eq!(
-            thought("look first<|call|>{\"name\":\"a\",\"arguments\":{}}"),
-            "look first"
-        );
-        assert_eq!(thought("1 < 2 \n<tool_call>\n{\"name\": \"a\"}\n</tool_call>"), "1 < 2");
-        assert_eq!(thought("no call at all"), "");
-        assert_eq!(thought(""), "");
     }
 }

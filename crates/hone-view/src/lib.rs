@@ -1,6 +1,6 @@
 //! What people see of a run: the report page, terminal plots and progress, metric files for other tools.
 //!
-//! * [`RunReport`] becomes one HTML file that opens without network and without scripts.
+//! * [`RunReport`] (of a training run) and [`EvalReport`] (of an evaluation) become one HTML file that opens without network and without scripts.
 //! * [`chart`] draws a [`Panel`] of curves on a terminal; [`Progress`] shows a run while it goes on.
 //! * [`MetricLog`] writes numbers by step as CSV and as TensorBoard event files.
 //!
@@ -14,6 +14,7 @@ mod chart;
 mod csv;
 mod curve;
 mod episodes;
+mod evaluation;
 mod html;
 mod metrics;
 mod progress;
@@ -24,6 +25,7 @@ mod tensorboard;
 
 pub use chart::{Look, chart};
 pub use curve::{Curve, Panel, Unit};
+pub use evaluation::{EvalReport, JudgedEpisode, MAX_EPISODES, NumberRow, RateRow, ShareRow};
 pub use html::printable;
 pub use metrics::{MetricError, MetricLog};
 pub use progress::{Progress, Status};

@@ -3,14 +3,34 @@
 use crate::curve::{duration, percent};
 use crate::episodes;
 use crate::html::{Text, label, put};
-use crate::report::{ResultRow, Role, RunReport};
+use crate::report::{Fact, NextStep, ResultRow, Role, RunReport};
 use crate::svg;
 use hone_score::Rate;
+use std::io::{self, Write};
+use std::path::Path;
 
 /// Most rows, panels and so on of one section.
 const MAX_ROWS: usize = 40;
 
 pub(crate) fn page(report: &RunReport) -> String {
+    let footer = format!(
+        "Hone · recipe <code>{}</code> · seed {}.",
+        label(&report.recipe),
+        report.seed
+    );
+    document(&report.title, &footer, |o| {
+        head(o, report);
+        results(o, report);
+        curves(o, report);
+        kinds(o, report);
+        episode_pairs(o, report);
+        timings(o, report);
+        next(o, &report.next);
+    })
+}
+
+/// A whole page around its sections; `footer` is markup.
+pub(crate) fn document(title: &str, footer: &str, sections: impl FnOnce(&mut String)) -> String {
     let mut out = String::with_capacity(256 * 1024);
     let o = &mut out;
     put!(
@@ -21,24 +41,24 @@ pub(crate) fn page(report: &RunReport) -> String {
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; \
          base-uri 'none'; form-action 'none'\">\
          <title>{}</title><style>{}</style></head><body><main>\n",
-        label(&report.title),
+        label(title),
         include_str!("style.css"),
     );
-    head(o, report);
-    results(o, report);
-    curves(o, report);
-    kinds(o, report);
-    episode_pairs(o, report);
-    timings(o, report);
-    next(o, report);
+    sections(o);
     put!(
         o,
-        "<footer><p>Hone · recipe <code>{}</code> · seed {}. This page needs no network and runs no script.</p></footer>\
-         </main></body></html>\n",
-        label(&report.recipe),
-        report.seed
+        "<footer><p>{footer} This page needs no network and runs no script.</p></footer></main></body></html>\n"
     );
     out
+}
+
+/// Write a page, replacing `path` in one step.
+pub(crate) fn replace(path: &Path, page: &str) -> io::Result<()> {
+    let draft = path.with_extension("html.part");
+    let mut file = std::fs::File::create(&draft)?;
+    file.write_all(page.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&draft, path)
 }
 
 fn head(o: &mut String, report: &RunReport) {
@@ -50,19 +70,35 @@ fn head(o: &mut String, report: &RunReport) {
         label(&report.title)
     );
     headline(o, report);
-    if !report.facts.is_empty() {
-        o.push_str("<dl class=\"facts\">");
-        for fact in report.facts.iter().take(12) {
-            put!(
-                o,
-                "<div><dt>{}</dt><dd>{}</dd></div>",
-                label(&fact.name),
-                label(&fact.value)
-            );
-        }
-        o.push_str("</dl>");
-    }
+    facts(o, &report.facts);
     o.push_str("</header>\n");
+}
+
+pub(crate) fn facts(o: &mut String, facts: &[Fact]) {
+    if facts.is_empty() {
+        return;
+    }
+    o.push_str("<dl class=\"facts\">");
+    for fact in facts.iter().take(12) {
+        put!(
+            o,
+            "<div><dt>{}</dt><dd>{}</dd></div>",
+            label(&fact.name),
+            label(&fact.value)
+        );
+    }
+    o.push_str("</dl>");
+}
+
+pub(crate) fn notes(o: &mut String, notes: &[String]) {
+    if notes.is_empty() {
+        return;
+    }
+    o.push_str("<ul class=\"notes\">");
+    for note in notes.iter().take(MAX_ROWS) {
+        put!(o, "<li>{}</li>", Text(note, 600));
+    }
+    o.push_str("</ul>");
 }
 
 /// The main finding: before and after as large figures, and what they amount to in a sentence or two.
@@ -116,7 +152,7 @@ fn headline(o: &mut String, report: &RunReport) {
 }
 
 /// A percentage that no line break cuts.
-fn whole(fraction: f64) -> String {
+pub(crate) fn whole(fraction: f64) -> String {
     percent(fraction).replace(' ', "&nbsp;")
 }
 
@@ -160,13 +196,7 @@ fn results(o: &mut String, report: &RunReport) {
         o.push_str("</tbody>");
     }
     o.push_str("</table></div>");
-    if !report.notes.is_empty() {
-        o.push_str("<ul class=\"notes\">");
-        for note in report.notes.iter().take(MAX_ROWS) {
-            put!(o, "<li>{}</li>", Text(note, 600));
-        }
-        o.push_str("</ul>");
-    }
+    notes(o, &report.notes);
     o.push_str("</section>\n");
 }
 
@@ -285,7 +315,7 @@ fn kinds(o: &mut String, report: &RunReport) {
     o.push_str("</section>\n");
 }
 
-fn left_out(o: &mut String, all: usize, shown: usize, what: &str) {
+pub(crate) fn left_out(o: &mut String, all: usize, shown: usize, what: &str) {
     if all > shown {
         put!(
             o,
@@ -341,12 +371,12 @@ fn timings(o: &mut String, report: &RunReport) {
     o.push_str("</ul></section>\n");
 }
 
-fn next(o: &mut String, report: &RunReport) {
-    if report.next.is_empty() {
+pub(crate) fn next(o: &mut String, steps: &[NextStep]) {
+    if steps.is_empty() {
         return;
     }
     o.push_str("<section><h2>Next</h2><ul class=\"next\">");
-    for step in report.next.iter().take(MAX_ROWS) {
+    for step in steps.iter().take(MAX_ROWS) {
         put!(
             o,
             "<li><span>{}</span><code>{}</code></li>",

@@ -3,7 +3,7 @@
 use crate::curve::Panel;
 use hone_score::Rate;
 use hone_trace::Episode;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
 /// What a row of the results is, in the story of the run.
@@ -131,11 +131,7 @@ impl RunReport {
     /// # Errors
     /// When the file system refuses.
     pub fn write(&self, path: &Path) -> io::Result<()> {
-        let draft = path.with_extension("html.part");
-        let mut file = std::fs::File::create(&draft)?;
-        file.write_all(self.to_html().as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&draft, path)
+        crate::render::replace(path, &self.to_html())
     }
 
     /// The first row of a role.

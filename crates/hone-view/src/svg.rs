@@ -278,6 +278,16 @@ pub(crate) fn bar_pair(before: Option<f64>, after: Option<f64>) -> String {
     out
 }
 
+/// One bar of that share of the width.
+pub(crate) fn bar(share: f64) -> String {
+    let width = share.clamp(0.0, 1.0) * 100.0;
+    format!(
+        "<svg class=\"strip\" height=\"16\" width=\"100%\" aria-hidden=\"true\"><rect class=\"track\" x=\"0\" y=\"2\" \
+         width=\"100%\" height=\"12\" rx=\"2\"/><rect class=\"after\" x=\"0\" y=\"2\" width=\"{width:.2}%\" height=\"12\" \
+         rx=\"2\"/></svg>"
+    )
+}
+
 /// One bar cut into shares of a whole.
 pub(crate) fn stacked(parts: &[(String, f64)], title: &str) -> String {
     let total: f64 = parts.iter().map(|p| p.1).sum();

@@ -52,6 +52,54 @@ fn the_page_tells_the_run() {
 }
 
 #[test]
+fn the_page_of_an_evaluation_tells_why() {
+    let html = data::evaluation().to_html().replace("&nbsp;", " ");
+    assert_well_formed(&html);
+    for needle in [
+        "<b>30.5 %</b><small>of 200 episodes succeeded</small>",
+        "The 95 % interval is 24.5 % to 37.2 %.",
+        "<b>Alarm:</b> success of 30.5 % is below do_nothing&#39;s 44.0 % beyond chance",
+        "do_nothing<small>Gives the likeliest answer at once",
+        "hallucination<small>an argument that nothing shown contains</small>",
+        "57.6 %", // 80 of 139
+        "<p class=\"why\"><b>hallucination</b>: find_customer: argument",
+        "<li class=\"call error culprit\"><span class=\"who\">call</span><code><b>find_customer</b>",
+        "hallucination: failed",
+        "195 more episodes are in the run&#39;s record",
+    ] {
+        let plain = html.replace("run's", "run&#39;s");
+        assert!(plain.contains(needle), "the page lacks {needle}");
+    }
+    // The weakest kind first.
+    let at = |kind: &str| html.find(&format!("<th scope=\"row\">{kind}<")).unwrap();
+    assert!(at("refund/too late") < at("exchange") && at("exchange") < at("refund"));
+}
+
+#[test]
+fn hostile_text_of_an_evaluation_stays_text() {
+    let mut report = data::evaluation();
+    let hostile = "\"><script>alert(1)</script>";
+    report.taskset = hostile.into();
+    report.model = hostile.into();
+    report.alarms = vec![hostile.into()];
+    report.notes = vec![hostile.into()];
+    report.baselines[0].name = hostile.into();
+    report.baselines[0].about = hostile.into();
+    report.kinds[0].name = hostile.into();
+    report.failures[0].name = hostile.into();
+    report.ends[0].about = hostile.into();
+    report.numbers[0].formula = hostile.into();
+    let episode = &mut report.episodes[0];
+    episode.episode.id = hostile.into();
+    if let Some(failure) = &mut episode.failure {
+        failure.evidence = hostile.into();
+    }
+    let html = report.to_html();
+    assert_well_formed(&html);
+    assert!(!html.contains("<script"));
+}
+
+#[test]
 fn hostile_text_stays_text_and_nothing_is_loaded() {
     let mut report = data::report();
     let hostile = "\"><script>alert(1)</script>";

@@ -3,7 +3,7 @@
 //! * A conversation in no dialect: [`Request`], [`Message`], [`Answer`].
 //! * [`Dialect`] puts requests into OpenAI's Chat Completions or Anthropic's Messages and reads answers, whole or as a
 //!   stream ([`StreamDecoder`], over [`sse::Decoder`]).
-//! * [`Client`] asks an [`Endpoint`]: deadlines, bounds, retries, pace.
+//! * [`Client`] asks an [`Endpoint`]: deadlines, bounds, retries, pace. [`Poster`] sends bytes to any other server.
 //! * [`Prices`] says what a [`Usage`] costs.
 //!
 //! Invariants:
@@ -64,7 +64,8 @@ pub use chat::{
     ToolChoice, ToolDef, TopLogprob, Usage,
 };
 pub use client::{
-    Api, Attempt, Client, Deadline, Deadlines, Endpoint, Error, Failure, Key, Pace, Reply, Retry, SetupError,
+    Api, Attempt, Client, Deadline, Deadlines, Endpoint, Error, Failure, Key, Pace, PostError, Posted, Poster, Reply,
+    Retry, SetupError,
 };
 pub use dialect::{Dialect, StreamDecoder};
 pub use draft::Delta;

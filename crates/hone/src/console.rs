@@ -1,5 +1,6 @@
 //! Where output goes: results to stdout, everything that only people read to stderr.
 
+use crate::commands::eval::gate::{self, GateFailed};
 use crate::interrupt::Interrupted;
 use anyhow::Context;
 use hone_view::printable;
@@ -71,6 +72,10 @@ pub fn fail(error: &anyhow::Error) -> ExitCode {
     if error.is::<Interrupted>() {
         say(error);
         return ExitCode::from(130);
+    }
+    if error.is::<GateFailed>() {
+        say(error);
+        return ExitCode::from(gate::STATUS);
     }
     let mut said = error.to_string();
     say(printable(&format!("error: {said}")));

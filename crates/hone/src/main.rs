@@ -3,7 +3,7 @@
 //! This file parses the command line and hands over; each command is a module of [`commands`], and what they share is
 //! [`tasksets`] (names to tasksets), [`models`] (names to players), [`data`] (public data suites) and [`console`].
 //!
-//! Exit status: 0 done, 1 failed, 2 wrong usage, 130 stopped by the user.
+//! Exit status: 0 done, 1 failed, 2 wrong usage, 3 a gate of `hone eval` failed, 130 stopped by the user.
 
 mod commands;
 mod console;

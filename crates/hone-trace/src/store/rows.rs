@@ -48,7 +48,7 @@ pub(super) fn insert(connection: &Connection, episode: &Episode) -> Result<(), R
             episode.tool_calls.len() as i64,
             episode.sampled_tokens() as i64,
             episode.timing.duration_us as i64,
-            json(&without_calls(episode)),
+            json(&Episode { scores: Vec::new(), ..episode.without_calls() }),
         ])?;
     let key = connection.last_insert_rowid();
     let mut insert = connection.prepare_cached("INSERT INTO model_calls VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
@@ -180,34 +180,6 @@ pub(super) fn summary(row: &Row<'_>) -> rusqlite::Result<EpisodeSummary> {
         sampled_tokens: row.get::<_, i64>(12)? as u64,
         duration_us: row.get::<_, i64>(13)? as u64,
     })
-}
-
-/// The episode without what has its own rows.
-fn without_calls(episode: &Episode) -> Episode {
-    Episode {
-        schema: episode.schema,
-        id: episode.id.clone(),
-        phase: episode.phase.clone(),
-        taskset: episode.taskset.clone(),
-        task: episode.task.clone(),
-        task_kind: episode.task_kind.clone(),
-        group: episode.group,
-        sample: episode.sample,
-        seed: episode.seed,
-        harness: episode.harness.clone(),
-        policy: episode.policy.clone(),
-        forked_from: episode.forked_from.clone(),
-        turns: episode.turns.clone(),
-        model_calls: Vec::new(),
-        tool_calls: Vec::new(),
-        events: episode.events.clone(),
-        end: episode.end,
-        outcome: episode.outcome.clone(),
-        final_state: episode.final_state.clone(),
-        scores: Vec::new(),
-        reward: episode.reward,
-        timing: episode.timing,
-    }
 }
 
 /// The rows of an episode in a child table; column 1 is their position.

@@ -1,11 +1,14 @@
 //! A made-up run that looks like a real one.
 
-use hone_score::Rate;
+use hone_score::{Failure, FailureClass, Rate};
 use hone_trace::{
     Approval, EndReason, Episode, FinishReason, ModelCall, Outcome, Prompt, SCHEMA, SamplingSettings, Score, ScorePart,
     Stream, Timing, ToolCall, ToolErrorClass, ToolFailure, Turn,
 };
-use hone_view::{Curve, EpisodePair, Fact, KindRow, NextStep, Panel, PhaseTime, ResultRow, Role, RunReport, Unit};
+use hone_view::{
+    Curve, EpisodePair, EvalReport, Fact, JudgedEpisode, KindRow, NextStep, NumberRow, Panel, PhaseTime, RateRow,
+    ResultRow, Role, RunReport, ShareRow, Unit,
+};
 use serde_json::{Value, json};
 
 pub fn report() -> RunReport {
@@ -121,6 +124,83 @@ fn results() -> Vec<ResultRow> {
         ),
         row("do nothing", "answers at once", Role::Baseline, Some(6), None),
     ]
+}
+
+/// An evaluation of the trained model, made up as well.
+pub fn evaluation() -> EvalReport {
+    let rate = |ok, n| Rate::of(ok, n).expect("there are episodes");
+    let row = |name: &str, about: &str, ok, n| RateRow {
+        name: name.into(),
+        about: about.into(),
+        rate: rate(ok, n),
+    };
+    let share = |class: FailureClass, n| ShareRow {
+        name: class.name().into(),
+        about: class.about().into(),
+        n,
+    };
+    let judged = |episode: Episode| JudgedEpisode {
+        failure: (!episode.succeeded()).then(|| Failure {
+            class: FailureClass::Hallucination,
+            evidence: "find_customer: argument `name` is \"Mara Mara\", the reference has \"Mara Quill\"".into(),
+            tool_call: Some(0),
+        }),
+        episode,
+    };
+    let run = report();
+    let both = run.episodes.into_iter().flat_map(|pair| [pair.before, pair.after]);
+    EvalReport {
+        taskset: "shop".into(),
+        model: "runs/quickstart/model".into(),
+        seed: 7,
+        success: Some(rate(61, 200)),
+        facts: run.facts,
+        alarms: vec![
+            "success of 30.5 % is below do_nothing's 44.0 % beyond chance: acting makes it worse than doing nothing"
+                .into(),
+        ],
+        notes: vec!["Scripts play the same tasks once each.".into()],
+        baselines: vec![
+            row("expert", "Follows policy.", 200, 200),
+            row(
+                "do_nothing",
+                "Gives the likeliest answer at once, without any call.",
+                88,
+                200,
+            ),
+            row("random", "Makes random possible calls, then says anything.", 1, 200),
+        ],
+        kinds: vec![
+            row("refund", "", 21, 40),
+            row("refund/too late", "", 2, 31),
+            row("exchange", "", 38, 129),
+        ],
+        failures: vec![
+            share(FailureClass::Hallucination, 80),
+            share(FailureClass::WrongAnswer, 41),
+            share(FailureClass::Incomplete, 18),
+        ],
+        ends: vec![
+            ShareRow {
+                name: "answered".into(),
+                about: String::new(),
+                n: 190,
+            },
+            ShareRow {
+                name: "max turns".into(),
+                about: String::new(),
+                n: 10,
+            },
+        ],
+        numbers: vec![NumberRow {
+            name: "trajectory/argument_accuracy".into(),
+            value: "71.2 %".into(),
+            formula: "pairs of a maximum matching by name and arguments / pairs by name".into(),
+        }],
+        episodes: both.flatten().map(judged).collect(),
+        recorded: 200,
+        next: run.next,
+    }
 }
 
 fn kinds() -> Vec<KindRow> {

@@ -11,6 +11,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     std::fs::create_dir_all(&dir)?;
     let report = data::report();
     report.write(&dir.join("report.html"))?;
+    data::evaluation().write(&dir.join("evaluation.html"))?;
     let mut log = MetricLog::open(&dir)?;
     for panel in &report.panels {
         for curve in &panel.curves {

@@ -298,6 +298,11 @@ impl Endpoint {
 }
 
 fn url(base: &str, dialect: &Dialect) -> Result<Uri, SetupError> {
+    plain_url(base, &dialect.path(base))
+}
+
+/// A URL of a server with `path` after it: without a user, a password or a query.
+pub(super) fn plain_url(base: &str, path: &str) -> Result<Uri, SetupError> {
     let bad = |why: &str| SetupError::Url {
         // What stands before an `@` may be a password, what comes after a `?` a key.
         url: shown(
@@ -312,8 +317,7 @@ fn url(base: &str, dialect: &Dialect) -> Result<Uri, SetupError> {
     if base.contains(['?', '#']) {
         return Err(bad("it must end before any `?` or `#`"));
     }
-    let uri = Uri::try_from(format!("{base}{}", dialect.path(base)))
-        .map_err(|_| bad("it must look like `https://host/v1`"))?;
+    let uri = Uri::try_from(format!("{base}{path}")).map_err(|_| bad("it must look like `https://host/v1`"))?;
     let Some(authority) = uri.authority() else {
         return Err(bad("it must begin with `https://` or `http://`"));
     };
@@ -328,7 +332,7 @@ fn url(base: &str, dialect: &Dialect) -> Result<Uri, SetupError> {
     }
 }
 
-fn header_name(name: &str) -> Result<HeaderName, SetupError> {
+pub(super) fn header_name(name: &str) -> Result<HeaderName, SetupError> {
     let parsed = HeaderName::try_from(name).map_err(|_| bad_header(name, "that is no name of a header"))?;
     let ours = [
         header::HOST,
@@ -352,7 +356,7 @@ fn is_secret(name: &str) -> bool {
         .any(|word| name.contains(word))
 }
 
-fn bad_header(name: &str, why: &'static str) -> SetupError {
+pub(super) fn bad_header(name: &str, why: &'static str) -> SetupError {
     SetupError::Header {
         name: shown(name, 80),
         why,

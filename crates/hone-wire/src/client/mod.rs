@@ -5,6 +5,7 @@ mod endpoint;
 mod error;
 mod gate;
 mod key;
+mod post;
 mod retry;
 mod transport;
 
@@ -25,6 +26,7 @@ use transport::{Network, Transport};
 pub use endpoint::{Api, Deadlines, Endpoint, Pace, Retry};
 pub use error::{Attempt, Deadline, Error, Failure, SetupError};
 pub use key::Key;
+pub use post::{PostError, Posted, Poster};
 
 /// A client for one endpoint. Clones share connections and [`Pace`].
 ///

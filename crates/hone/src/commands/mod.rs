@@ -3,7 +3,7 @@
 mod bench;
 mod data;
 mod doctor;
-mod eval;
+pub mod eval;
 mod metrics;
 mod run;
 mod systems;

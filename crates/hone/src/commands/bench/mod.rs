@@ -6,6 +6,7 @@
 mod engine;
 mod env;
 mod neighbours;
+mod report;
 mod trace;
 
 use crate::console::{print, print_json, say, table};
@@ -30,6 +31,7 @@ const EXAMPLES: &str = "\
 Examples:
   hone bench env                     reset, step, fork and hash of the built-in worlds
   hone bench trace                   writing, reading and digesting episodes
+  hone bench report                  comparing and reporting runs of 100,000 episodes
   hone bench engine                  training step and sampling speed
   hone bench engine --peer torch     the same beside PyTorch, in turns (needs a Python with torch)
   hone bench engine --json           JSON Lines: name, value, unit, peer, peer_value, ratio, better, n, settings";
@@ -40,6 +42,8 @@ enum Bench {
     Env(env::Args),
     /// Writing, reading and digesting episodes.
     Trace(trace::Args),
+    /// Comparing and reporting large evaluations.
+    Report(report::Args),
     /// Training step and sampling of the in-process engine.
     Engine(engine::Args),
 }
@@ -56,6 +60,7 @@ impl Args {
         let mut figures = match self.bench {
             Bench::Env(args) => args.run()?,
             Bench::Trace(args) => args.run()?,
+            Bench::Report(args) => args.run()?,
             Bench::Engine(args) => args.run()?,
         };
         let others = neighbours.cores();

@@ -4,7 +4,7 @@ use super::PHASE;
 use crate::console::{print_json, say, table};
 use anyhow::{Context, bail};
 use hone_score::{Measures, Paired, Rate};
-use hone_trace::{Filter, Store, StoreError, Stream};
+use hone_trace::{Filter, Store, Stream};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -54,10 +54,10 @@ impl Side {
     fn read(dir: &Path, phase: &str) -> anyhow::Result<(Self, Measures)> {
         let store = Store::open_read_only(dir.join("run.db"))?;
         let mut measures = Measures::default();
-        store.for_each(&Filter::phase(phase), |episode| {
-            measures.add(&episode);
-            Ok::<_, StoreError>(())
-        })?;
+        store
+            .episodes(&Filter::phase(phase))?
+            .iter()
+            .for_each(|summary| measures.add_summary(summary));
         let run = dir.display().to_string();
         let Some(Rate { value, lo, hi, n }) = measures.success() else {
             bail!("{run} has no episode of phase `{phase}` that counts; `hone trace ls {run}` shows what it has");
@@ -73,19 +73,37 @@ impl Side {
     }
 }
 
+/// Compare two evaluations.
+///
+/// # Errors
+/// When one of them cannot be read, or they have no task in common.
+pub fn paired(first: &Path, second: &Path) -> anyhow::Result<Paired> {
+    let args = Args {
+        first: first.into(),
+        second: second.into(),
+        first_phase: PHASE.into(),
+        second_phase: PHASE.into(),
+    };
+    Ok(args.compare()?.paired)
+}
+
 impl Args {
     /// Compare.
     pub fn run(self, json: bool) -> anyhow::Result<()> {
-        let (first, a) = Side::read(&self.first, &self.first_phase)?;
-        let (second, b) = Side::read(&self.second, &self.second_phase)?;
-        let paired = Paired::compare(&a, &b, &Stream::new(0).named("compare"))
-            .context("the two have no task in common; evaluate both on the same taskset, split and number of tasks")?;
-        let comparison = Comparison { first, second, paired };
+        let comparison = self.compare()?;
         comparison.tell();
         if json {
             print_json(&comparison)?;
         }
         Ok(())
+    }
+
+    fn compare(&self) -> anyhow::Result<Comparison> {
+        let (first, a) = Side::read(&self.first, &self.first_phase)?;
+        let (second, b) = Side::read(&self.second, &self.second_phase)?;
+        let paired = Paired::compare(&a, &b, &Stream::new(0).named("compare"))
+            .context("the two have no task in common; evaluate both on the same taskset, split and number of tasks")?;
+        Ok(Comparison { first, second, paired })
     }
 }
 

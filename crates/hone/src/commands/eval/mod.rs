@@ -1,7 +1,12 @@
 //! `hone eval`: many episodes, recorded, and what they add up to.
 
-mod compare;
+mod baselines;
+pub mod compare;
 mod conformance;
+pub mod gate;
+mod page;
+mod replay;
+mod show;
 
 use super::run::greedy_or;
 use crate::console::{print_json, say, table};
@@ -10,13 +15,15 @@ use crate::lock::RunLock;
 use crate::models::{self, ModelSpec};
 use crate::tasksets;
 use anyhow::{Context, bail};
+use baselines::Recorded;
+use gate::{Gate, GateFailed, Side};
 use hone_env::{Split, Taskset};
 use hone_harness::React;
 use hone_rollout::{Hooks, Job, Rollout, Stats};
-use hone_score::{EvalSummary, Measures, Rate};
+use hone_score::{EvalSummary, Measures, Rate, alarms, define};
 use hone_tool::ApprovalPolicy;
 use hone_trace::{Episode, Filter, OutcomeKind, Store, StoreError};
-use hone_view::{Progress, Status};
+use hone_view::{EvalReport, Progress, Status};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -76,11 +83,22 @@ pub struct Args {
         conflicts_with_all = ["taskset", "split", "n", "samples", "temperature", "seed", "out"]
     )]
     resume: Option<PathBuf>,
+    /// Do not play the taskset's own scripts (expert, do_nothing, random) on the same tasks
+    #[arg(long)]
+    no_baselines: bool,
+    /// End with status 3 if success is below this; METRIC=VALUE for another number, such as pass_hat/4=0.5 (repeatable)
+    #[arg(long, value_name = "[METRIC=]VALUE")]
+    fail_under: Vec<Gate>,
+    /// End with status 3 if a number is above this, such as seconds_p95=2 (repeatable)
+    #[arg(long, value_name = "METRIC=VALUE")]
+    fail_over: Vec<Gate>,
 }
 
 /// What else there is to do than to play.
 #[derive(Debug, clap::Subcommand)]
 enum Other {
+    /// Show episodes one by one: what was expected, what came, where they part
+    Show(show::Args),
     /// Compare two runs over the tasks that both tried
     Compare(compare::Args),
     /// Check our scorers of published suites against the originals
@@ -92,7 +110,12 @@ Examples:
   hone eval shop --model script:expert                     200 held-out tasks, the upper bound
   hone eval shop --model models/nano --n 50                a quick look at a model
   hone eval textcraft:2-3 --model DIR --temperature 1 --samples 8 --json | jq .pass_at
-  hone eval --resume runs/eval-shop-nano-001               go on after Ctrl-C or a crash";
+  hone eval --resume runs/eval-shop-nano-001               go on after Ctrl-C or a crash
+  hone eval show runs/eval-shop-nano-001 --failed          why, episode by episode
+  hone eval shop --model DIR --fail-under 0.8              a gate for continuous integration
+
+Exit status: 0 measured, and every gate passed; 1 failed; 2 wrong usage; 3 measured, but a gate failed (--fail-under,
+--fail-over); 130 stopped by the user.";
 
 /// What decides the episodes of a run. Kept in its database.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -112,38 +135,66 @@ impl Args {
     /// Measure.
     pub fn run(self, json: bool) -> anyhow::Result<()> {
         match self.other {
+            Some(Other::Show(args)) => return args.run(json),
             Some(Other::Compare(args)) => return args.run(json),
             Some(Other::Conformance(args)) => return args.run(json),
             None => {}
         }
         let started = Instant::now();
         let concurrency = usize::from(self.concurrency);
+        let gates = [
+            (Side::AtLeast, self.fail_under.clone()),
+            (Side::AtMost, self.fail_over.clone()),
+        ];
+        let baselines = !self.no_baselines;
         let run = match self.resume {
             Some(ref dir) => Run::resume(dir, self.model)?,
             None => self.start()?,
         };
         let before = run.seconds()?;
-        let end = run.play(concurrency);
+        let end = run.play(concurrency).and_then(|stopped| {
+            Ok(stopped || (baselines && baselines::play(&run.dir, &run.settings, &run.taskset, concurrency)?))
+        });
         let seconds = before + started.elapsed().as_secs_f64();
         run.store.set_meta(SECONDS, &seconds.into())?;
         let resume = format!("go on with `hone eval --resume {}`", run.dir.display());
         let stopped = end.with_context(|| format!("the evaluation broke off; when that is mended, {resume}"))?;
-        let measures = run.measures()?;
+        let Run {
+            dir,
+            store,
+            settings,
+            taskset,
+            ..
+        } = &run;
+        let recorded = Recorded::read(dir, &**taskset)?;
+        let measures = measures(store, &recorded)?;
         if stopped {
             let outcomes = &measures.outcomes;
             let played = outcomes.ok + outcomes.policy_failed + outcomes.infra_failed;
-            let all = run.settings.n * u64::from(run.settings.samples);
+            let all = settings.n * u64::from(settings.samples);
             return Err(Interrupted(format!("stopped: {played} of {all} episodes are recorded; {resume}")).into());
         }
-        let dir = run.dir.display().to_string();
-        let Settings { taskset, model, .. } = &run.settings;
-        let summary = EvalSummary::new(&dir, taskset, model, &measures, seconds);
+        let summary = summary(dir, settings, &measures, &recorded, seconds);
         report(&summary, &measures);
+        let path = dir.join("report.html");
+        page::page(store, settings, &**taskset, &summary, &measures, &recorded)?
+            .write(&path)
+            .with_context(|| format!("{} cannot be written; free some space on its disk", path.display()))?;
+        say(format!("the report is {}", path.display()));
         if json {
             print_json(&summary)?;
         }
         if summary.n == 0 {
             bail!("no episode counts, so nothing was measured; mend what failed, then {resume}");
+        }
+        let failed = gates
+            .iter()
+            .flat_map(|(side, gates)| gates.iter().map(move |gate| (side, gate)));
+        let failed: Vec<String> = failed
+            .filter_map(|(side, gate)| gate.failure(*side, &summary))
+            .collect();
+        if !failed.is_empty() {
+            return Err(GateFailed(failed).into());
         }
         Ok(())
     }
@@ -221,18 +272,7 @@ impl Run {
     fn resume(dir: &Path, moved: Option<ModelSpec>) -> anyhow::Result<Self> {
         let store = Store::open(dir.join("run.db"))?;
         let lock = RunLock::take(dir)?;
-        let settings = store.get_meta(SETTINGS)?.with_context(|| {
-            format!(
-                "{} is not the run of an evaluation; give the directory that `hone eval` named",
-                dir.display()
-            )
-        })?;
-        let settings: Settings = serde_json::from_value(settings).with_context(|| {
-            format!(
-                "the settings of {} cannot be read; start the evaluation anew",
-                dir.display()
-            )
-        })?;
+        let settings = settings(&store, dir)?;
         let s = &settings;
         if !(1..=MAX_TASKS).contains(&s.n)
             || !(1..=1024).contains(&s.samples)
@@ -280,7 +320,7 @@ impl Run {
             .map(|episode| episode.id)
             .collect();
         let s = &self.settings;
-        let jobs = missing(s.split, s.n, s.samples, &done);
+        let jobs = missing(PHASE, s.split, s.n, s.samples, &done);
         if !done.is_empty() {
             say(format!("{} episodes are recorded already", done.len()));
         }
@@ -329,23 +369,91 @@ impl Run {
         progress.finish();
         Ok((played.len() as u64) < all)
     }
+}
 
-    /// Of everything that is recorded.
-    fn measures(&self) -> Result<Measures, StoreError> {
+/// Of everything that is recorded, beside what the expert did.
+fn measures(store: &Store, recorded: &Recorded) -> Result<Measures, StoreError> {
+    let pieces = store.map_chunks(&Filter::phase(PHASE), |episodes| {
         let mut measures = Measures::default();
-        self.store.for_each(&Filter::phase(PHASE), |episode| {
-            measures.add(&episode);
-            Ok::<_, StoreError>(())
-        })?;
-        Ok(measures)
-    }
+        for episode in episodes {
+            measures.add_beside(episode, recorded.references.get(&episode.task));
+        }
+        measures
+    })?;
+    let mut measures = Measures::default();
+    pieces.into_iter().for_each(|piece| measures.merge(piece));
+    Ok(measures)
+}
+
+fn summary(dir: &Path, settings: &Settings, measures: &Measures, recorded: &Recorded, seconds: f64) -> EvalSummary {
+    let Settings { taskset, model, .. } = settings;
+    let mut summary = EvalSummary::new(&dir.display().to_string(), taskset, model, measures, seconds);
+    summary.baselines = recorded.rates.clone();
+    summary.alarms = measures
+        .success()
+        .map_or(Vec::new(), |rate| alarms(&rate, &summary.baselines));
+    summary
+}
+
+/// The page of the run in this directory, as if its evaluation had just ended.
+///
+/// # Errors
+/// When it is not the run of an evaluation, or its taskset is not there.
+pub fn page_of(dir: &Path) -> anyhow::Result<EvalReport> {
+    let store = Store::open_read_only(dir.join("run.db"))?;
+    let settings = settings(&store, dir)?;
+    let taskset = tasksets::taskset(&settings.taskset)?;
+    let recorded = Recorded::read(dir, &*taskset)?;
+    let measures = measures(&store, &recorded)?;
+    let seconds = store.get_meta(SECONDS)?.and_then(|s| s.as_f64()).unwrap_or(0.0);
+    let summary = summary(dir, &settings, &measures, &recorded, seconds);
+    Ok(page::page(
+        &store, &settings, &*taskset, &summary, &measures, &recorded,
+    )?)
+}
+
+/// What a run was started with.
+fn settings(store: &Store, dir: &Path) -> anyhow::Result<Settings> {
+    let settings = store.get_meta(SETTINGS)?.with_context(|| {
+        format!(
+            "{} is not the run of an evaluation; give the directory that `hone eval` named",
+            dir.display()
+        )
+    })?;
+    serde_json::from_value(settings).with_context(|| {
+        format!(
+            "the settings of {} cannot be read; start the evaluation anew",
+            dir.display()
+        )
+    })
+}
+
+/// Makes the run of an evaluation out of episodes that came from elsewhere, for benches.
+///
+/// # Errors
+/// When the directory cannot be written.
+pub fn make_run(dir: &Path, taskset: &str, n: u64) -> anyhow::Result<Store> {
+    std::fs::create_dir_all(dir)?;
+    let store = Store::create(dir.join("run.db"))?;
+    let settings = Settings {
+        taskset: taskset.to_owned(),
+        model: "made-up".into(),
+        model_hash: None,
+        split: Split::Test,
+        n,
+        samples: 1,
+        temperature: 0.0,
+        seed: 0,
+    };
+    store.set_meta(SETTINGS, &serde_json::to_value(&settings)?)?;
+    Ok(store)
 }
 
 /// Tasks `0..n` with `samples` episodes each, without those that are done. Group and index are the same number.
-fn missing(split: Split, n: u64, samples: u32, done: &BTreeSet<String>) -> Vec<Job> {
+fn missing(phase: &str, split: Split, n: u64, samples: u32, done: &BTreeSet<String>) -> Vec<Job> {
     let mut jobs: Vec<Job> = Vec::new();
     for index in 0..n {
-        for sample in (0..samples).filter(|sample| !done.contains(&format!("{PHASE}/{index}/{sample}"))) {
+        for sample in (0..samples).filter(|sample| !done.contains(&format!("{phase}/{index}/{sample}"))) {
             match jobs.last_mut() {
                 Some(job) if job.index == index && job.samples.end == sample => job.samples.end += 1,
                 _ => jobs.push(Job {
@@ -394,6 +502,11 @@ fn report(summary: &EvalSummary, measures: &Measures) {
         None => "unknown: no episode counts".into(),
     };
     rows.push(line("success", success));
+    for (name, baseline) in &summary.baselines {
+        let Rate { value, lo, hi, .. } = baseline.rate;
+        let text = format!("{} (95 %: {} to {})", percent(value), percent(lo), percent(hi));
+        rows.push(line(&format!("script:{name}"), text));
+    }
     let o = summary.outcomes;
     let outcomes = format!(
         "{} ok, {} policy failed, {} infrastructure failed",
@@ -416,7 +529,7 @@ fn report(summary: &EvalSummary, measures: &Measures) {
         if name.starts_with("success/") {
             continue;
         }
-        let share = name == "call_validity" || name.starts_with("end/");
+        let share = define(name).is_some_and(|metric| metric.unit == "share");
         rows.push(line(name, if share { percent(*value) } else { format!("{value:.3}") }));
     }
     say(table(&rows));
@@ -433,8 +546,11 @@ fn report(summary: &EvalSummary, measures: &Measures) {
         kinds.push(vec![kind.clone(), tally.n.to_string(), percent(value), interval]);
     }
     say(format!("\n{}\n", table(&kinds)));
+    for alarm in &summary.alarms {
+        say(format!("alarm: {alarm}"));
+    }
     say(format!(
-        "recorded in {}; look into it with `hone trace ls {}`",
+        "recorded in {}; look into it with `hone eval show {} --failed`",
         summary.run, summary.run
     ));
 }
@@ -447,7 +563,7 @@ mod tests {
     fn only_what_is_missing_is_played() {
         let done = ["eval/0/0", "eval/1/1", "eval/2/0", "eval/2/1", "eval/2/2", "eval/9/0"];
         let done = done.map(str::to_owned).into();
-        let jobs = missing(Split::Test, 4, 3, &done);
+        let jobs = missing(PHASE, Split::Test, 4, 3, &done);
         let found: Vec<_> = jobs.iter().map(|job| (job.index, job.samples.clone())).collect();
         assert_eq!(found, [(0, 1..3), (1, 0..1), (1, 2..3), (3, 0..3)]);
     }

@@ -1,11 +1,15 @@
 //! `hone trace`: what is in a run.
 
+mod otlp;
+
 use crate::console::{print, print_json, say, table};
 use crate::episode_text;
 use anyhow::{Context, bail};
+use hone_trace::inspect::{InspectRun, export_inspect, import_inspect};
 use hone_trace::{
     Episode, EpisodeSummary, Filter, Outcome, OutcomeKind, RunDigest, Store, StoreError, export_jsonl, import_jsonl,
 };
+use otlp::Otlp;
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write};
@@ -28,7 +32,10 @@ Examples:
   hone trace digest runs/quickstart-001                the same for the same seed
   hone trace export runs/quickstart-001 -o traces.jsonl
   hone trace export runs/quickstart-001 --format parquet -o calls.parquet
-  hone trace import runs/copy traces.jsonl";
+  hone trace export runs/quickstart-001 --phase eval/rl/greedy --format inspect -o log.eval
+  hone trace export runs/eval-shop-nano-001 --format otlp --endpoint http://localhost:4318
+  hone trace import runs/copy traces.jsonl
+  hone trace import runs/theirs log.eval                 a log of Inspect, .eval or .json";
 
 const NO_PARQUET: &str = "this hone was built without Parquet; build it with \
     `cargo build --release -p hone --features parquet`, or export JSON Lines";
@@ -57,7 +64,8 @@ enum Action {
         #[arg(long)]
         phase: Option<String>,
     },
-    /// Write episodes as JSON Lines, or their model calls as a Parquet table; docs/trace-schema.md describes both.
+    /// Write episodes as JSON Lines, as an eval log of Inspect, or their model calls as a Parquet table; or send them as
+    /// OpenTelemetry spans. docs/trace-schema.md describes the formats.
     Export {
         /// Run directory or run.db
         run: PathBuf,
@@ -68,9 +76,12 @@ enum Action {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
         #[command(flatten)]
+        otlp: Otlp,
+        #[command(flatten)]
         which: Which,
     },
-    /// Append the episodes of a JSON Lines file to a run, which is made if it is not there. An episode takes the place of
+    /// Append the episodes of a JSON Lines file, or the samples of an eval log of Inspect (.eval, .json), to a run, which is
+    /// made if it is not there. An episode takes the place of
     /// one with the same id; runs of the same recipe use the same ids, so import each into a run of its own.
     Import {
         /// Run directory or run.db
@@ -87,6 +98,10 @@ enum Format {
     Jsonl,
     /// One model call a row, for data frames and SQL; needs a build with `--features parquet`
     Parquet,
+    /// An eval log of Inspect, schema 2; .json where the file is called so
+    Inspect,
+    /// OpenTelemetry spans over OTLP/HTTP, by the conventions for generative AI
+    Otlp,
 }
 
 #[derive(Debug, clap::Args)]
@@ -126,8 +141,21 @@ impl Args {
             Action::Export {
                 run,
                 out,
+                format: Format::Otlp,
+                otlp,
+                which,
+            } => {
+                if out.is_some() {
+                    bail!("OTLP goes to a receiver, not into a file; leave out --out");
+                }
+                otlp.send(&read(&run)?, &which.into(), json)
+            }
+            Action::Export {
+                run,
+                out,
                 format,
                 which,
+                ..
             } => export(&read(&run)?, out.as_deref(), format, &which.into(), json),
             Action::Import { run, file } => import(&run, &file, json),
         }
@@ -271,8 +299,8 @@ fn export(store: &Store, out: Option<&Path>, format: Format, filter: &Filter, js
         bail!(NO_PARQUET);
     }
     let Some(path) = out else {
-        if format == Format::Parquet {
-            bail!("Parquet is not for stdout; name a file with --out");
+        if format != Format::Jsonl {
+            bail!("only JSON Lines are for stdout; name a file with --out");
         }
         let count = export_jsonl(store, filter, &mut BufWriter::new(io::stdout().lock()))?;
         say(format!("{count} episodes"));
@@ -295,6 +323,18 @@ fn export(store: &Store, out: Option<&Path>, format: Format, filter: &Filter, js
                 rows: None,
             },
             Format::Parquet => export_parquet(store, filter, &mut file)?,
+            Format::Inspect => {
+                let run = InspectRun {
+                    name: run_name(store),
+                    dataset: filter.phase.clone().unwrap_or_else(|| "all".into()),
+                };
+                let json = path.extension().is_some_and(|ext| ext == "json");
+                Exported {
+                    episodes: export_inspect(store, filter, &run, json, &mut file)?,
+                    rows: None,
+                }
+            }
+            Format::Otlp => bail!("OTLP goes to a receiver, not into a file"),
         };
         file.flush()?;
         std::fs::rename(&partial, path)?;
@@ -320,6 +360,13 @@ fn export(store: &Store, out: Option<&Path>, format: Format, filter: &Filter, js
     Ok(())
 }
 
+/// What others call the run: its directory's name.
+fn run_name(store: &Store) -> String {
+    let full = store.path().canonicalize().unwrap_or_else(|_| store.path().into());
+    let name = full.parent().and_then(Path::file_name).unwrap_or(full.as_os_str());
+    name.to_string_lossy().into_owned()
+}
+
 /// How much an export wrote; `rows` where a table was asked for.
 struct Exported {
     episodes: u64,
@@ -341,11 +388,18 @@ fn export_parquet(_: &Store, _: &Filter, _: &mut (impl Write + Send)) -> anyhow:
 }
 
 fn import(run: &Path, file: &Path, json: bool) -> anyhow::Result<()> {
+    let named = |end: &str| file.extension().is_some_and(|ext| ext == end);
+    let inspect = named("eval") || named("json");
     let from: Box<dyn io::Read> = if file.as_os_str() == "-" {
         Box::new(io::stdin())
     } else {
         let opened = File::open(file);
-        Box::new(opened.with_context(|| format!("{} cannot be read; give a file of JSON Lines, or -", file.display()))?)
+        Box::new(opened.with_context(|| {
+            format!(
+                "{} cannot be read; give a file of JSON Lines or a log of Inspect, or -",
+                file.display()
+            )
+        })?)
     };
     let database = if run.exists() || run.extension().is_some_and(|ext| ext == "db") {
         database(run)
@@ -360,7 +414,10 @@ fn import(run: &Path, file: &Path, json: bool) -> anyhow::Result<()> {
         Store::create(&database)?
     };
     let before = store.count()?;
-    let count = import_jsonl(BufReader::new(from), &store)?;
+    let count = match inspect {
+        true => import_inspect(file, &store).with_context(|| format!("{} cannot be imported", file.display()))?,
+        false => import_jsonl(BufReader::new(from), &store)?,
+    };
     let replaced = (before + count).saturating_sub(store.count()?);
     say(format!("{count} episodes imported into {}", database.display()));
     if replaced > 0 {
