@@ -140,6 +140,7 @@ where
     match answer.result {
         Ok(output) => {
             record.result = output.data;
+            record.media = output.media;
             terminal = output.terminal;
             (record.shown, cut_from) = cut(output.text, rules.max_shown_chars);
         }
@@ -194,6 +195,7 @@ fn replay(recording: &mut Recording, record: &ToolCall) -> Option<Answer> {
             data,
             shown,
             error,
+            media,
             terminal,
             state_before,
             state_after,
@@ -202,6 +204,7 @@ fn replay(recording: &mut Recording, record: &ToolCall) -> Option<Answer> {
                 None => Ok(ToolOutput {
                     data,
                     text: shown,
+                    media,
                     terminal,
                 }),
                 Some(failure) => Err(failure),

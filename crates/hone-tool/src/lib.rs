@@ -15,6 +15,7 @@
 mod approval;
 mod dispatch;
 mod guard;
+mod lint;
 mod replay;
 mod spec;
 mod toolset;
@@ -22,6 +23,7 @@ mod toolset;
 pub use approval::ApprovalPolicy;
 pub use dispatch::{Asked, CUT, Dispatched, ERROR, Rules, ToolRequest, dispatch};
 pub use guard::{Lost, caught, guarded, panic_text};
+pub use lint::{Defect, Finding, Level, estimated_tokens, lint};
 pub use replay::{Missing, Recording};
 pub use spec::*;
 pub use toolset::{SchemaError, Toolset, canonical};

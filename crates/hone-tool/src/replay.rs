@@ -1,6 +1,6 @@
 //! Results that come from a recording instead of a tool.
 
-use hone_trace::{Approval, EndReason, Episode, ToolCall, ToolFailure};
+use hone_trace::{Approval, EndReason, Episode, Media, ToolCall, ToolFailure};
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -29,6 +29,7 @@ pub(crate) struct Recorded {
     pub data: Value,
     pub shown: String,
     pub error: Option<ToolFailure>,
+    pub media: Vec<Media>,
     pub terminal: bool,
     pub state_before: Option<String>,
     pub state_after: Option<String>,
@@ -67,6 +68,7 @@ impl Recorded {
             data: call.result.clone(),
             shown: call.shown.clone(),
             error: call.error.clone(),
+            media: call.media.clone(),
             terminal,
             state_before: call.state_before.clone(),
             state_after: call.state_after.clone(),

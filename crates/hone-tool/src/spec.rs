@@ -1,6 +1,6 @@
 //! What a tool is.
 
-use hone_trace::ToolErrorClass;
+use hone_trace::{Media, ToolErrorClass};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -47,6 +47,8 @@ pub struct ToolOutput {
     pub data: Value,
     /// The text that the model sees (for structured results usually `data` as compact JSON).
     pub text: String,
+    /// Pictures and other bytes that belong to the result, by hash; `text` has a line for each.
+    pub media: Vec<Media>,
     /// The environment says that the episode is over.
     pub terminal: bool,
 }
@@ -58,7 +60,7 @@ impl ToolOutput {
         Self {
             data,
             text,
-            terminal: false,
+            ..Self::default()
         }
     }
 }

@@ -69,7 +69,7 @@ impl ToolHost for AgentSide {
         Ok(ToolOutput {
             data: serde_json::from_str(&text).unwrap_or_else(|_| text.clone().into()),
             text,
-            terminal: false,
+            ..ToolOutput::default()
         })
     }
 

@@ -203,7 +203,7 @@ impl ToolHost for World {
         Ok(ToolOutput {
             data,
             text,
-            terminal: false,
+            ..ToolOutput::default()
         })
     }
 
