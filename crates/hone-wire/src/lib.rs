@@ -64,8 +64,8 @@ pub use chat::{
     ToolChoice, ToolDef, TopLogprob, Usage,
 };
 pub use client::{
-    Api, Attempt, Client, Deadline, Deadlines, Endpoint, Error, Failure, Key, Pace, PostError, Posted, Poster, Reply,
-    Retry, SetupError,
+    Api, Attempt, Chunks, Client, Deadline, Deadlines, Endpoint, Error, Failure, Head, Key, Network, Pace, PostError,
+    Posted, Poster, Reply, Retry, SendError, SetupError, Transport,
 };
 pub use dialect::{Dialect, StreamDecoder};
 pub use draft::Delta;

@@ -38,7 +38,10 @@ impl Key {
     }
 
     /// A header with `prefix` before the key.
-    pub(crate) fn header(&self, prefix: &str) -> Result<HeaderValue, SetupError> {
+    ///
+    /// # Errors
+    /// When `prefix` holds what no header can.
+    pub fn header(&self, prefix: &str) -> Result<HeaderValue, SetupError> {
         let mut value = HeaderValue::try_from(format!("{prefix}{}", self.value)).map_err(|_| SetupError::BadKey {
             variable: self.variable.clone(),
         })?;
@@ -47,7 +50,7 @@ impl Key {
     }
 
     /// `text` with the key taken out: servers like to quote it in their errors.
-    pub(crate) fn redact(&self, text: String) -> String {
+    pub fn redact(&self, text: String) -> String {
         if self.value.len() < SECRET_LENGTH || !text.contains(&self.value) {
             return text;
         }

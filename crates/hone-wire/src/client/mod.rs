@@ -21,12 +21,12 @@ use retry::Backoff;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
-use transport::{Network, Transport};
 
 pub use endpoint::{Api, Deadlines, Endpoint, Pace, Retry};
 pub use error::{Attempt, Deadline, Error, Failure, SetupError};
 pub use key::Key;
 pub use post::{PostError, Posted, Poster};
+pub use transport::{Chunks, Head, Network, SendError, Transport};
 
 /// A client for one endpoint. Clones share connections and [`Pace`].
 ///

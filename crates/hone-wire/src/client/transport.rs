@@ -19,41 +19,53 @@ use tower_service::Service;
 
 /// What carries a request: the network, or a test's script.
 #[async_trait]
-pub(crate) trait Transport: Send + Sync {
+pub trait Transport: Send + Sync {
     /// The head of the answer. Dropping the future, or the body, ends the exchange.
     async fn send(&self, request: Request<Full<Bytes>>) -> Result<Head, SendError>;
 }
 
 /// The head of an answer, and the body to come.
-pub(crate) struct Head {
+pub struct Head {
+    /// HTTP status.
     pub status: u16,
+    /// Headers.
     pub headers: HeaderMap,
+    /// The body; dropping it ends the exchange.
     pub body: Box<dyn Chunks>,
 }
 
 /// A body as it arrives.
 #[async_trait]
-pub(crate) trait Chunks: Send {
+pub trait Chunks: Send {
     /// The next bytes; `None` at the end; the network's words where it broke off.
     async fn next(&mut self) -> Option<Result<Bytes, String>>;
 }
 
 /// Why there is no head.
-#[derive(Debug)]
-pub(crate) enum SendError {
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// No connection within the time for it.
+    #[error("no connection in time")]
     ConnectTimeout,
+    /// No connection, or it broke.
+    #[error("{0}")]
     Unreachable(String),
+    /// What answered does not speak HTTP.
+    #[error("the answer is not HTTP: {0}")]
     NotHttp(String),
 }
 
-/// The network.
+/// The network. Needs a tokio runtime with time and I/O. Has no deadline but that for connecting, and no bound on bodies.
 ///
 /// Redirects are not followed: an API has no reason to send them, and following one would show the key to whomever it
 /// names.
-pub(crate) struct Network(Client<Timed, Full<Bytes>>);
+pub struct Network(Client<Timed, Full<Bytes>>);
 
 impl Network {
-    /// Reads the system's certificates if `uri` needs them.
+    /// Reads the system's certificates if `uri` needs them; `connect` bounds name, TCP and TLS together.
+    ///
+    /// # Errors
+    /// When there are no certificates.
     pub fn new(uri: &Uri, connect: Duration) -> Result<Self, SetupError> {
         let provider = rustls::crypto::ring::default_provider();
         let builder = HttpsConnectorBuilder::new();
