@@ -7,6 +7,8 @@ pub mod eval;
 mod metrics;
 mod run;
 mod systems;
+#[cfg(feature = "mcp")]
+mod tools;
 mod trace;
 
 /// What to do.
@@ -25,6 +27,9 @@ pub enum Command {
     Metrics(metrics::Args),
     /// Look into a recorded run, compare it, move it.
     Trace(trace::Args),
+    /// Look into any MCP server's tools, call one, find defects; serve Hone's own tools over MCP.
+    #[cfg(feature = "mcp")]
+    Tools(tools::Args),
     /// Measure how fast the parts are on this machine.
     Bench(bench::Args),
     /// List the published systems and how far each is reproduced here.
@@ -45,6 +50,8 @@ impl Command {
             Self::Eval(args) => args.run(json),
             Self::Metrics(args) => args.run(json),
             Self::Trace(args) => args.run(json),
+            #[cfg(feature = "mcp")]
+            Self::Tools(args) => args.run(json),
             Self::Bench(args) => args.run(json),
             Self::Systems(args) => args.run(json),
             Self::Doctor(args) => args.run(json),
