@@ -13,7 +13,7 @@
 mod react;
 mod setup;
 
-pub use react::{DROPPED, React};
+pub use react::{DROPPED, End, Play, React};
 pub use setup::{EpisodeSetup, Finished, Label};
 
 use async_trait::async_trait;

@@ -35,14 +35,70 @@ impl Harness for React {
     }
 
     async fn run(&self, setup: EpisodeSetup) -> Finished {
+        let mut play = Play::start(self.name(), setup);
+        let end = play.react().await;
+        play.finish(end).await
+    }
+}
+
+/// How an episode ended; with a cause if that is not the policy's doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct End {
+    /// How.
+    pub reason: EndReason,
+    /// Which part of the infrastructure failed and how.
+    pub infra: Option<String>,
+}
+
+impl End {
+    /// By what the policy did.
+    pub fn policy(reason: EndReason) -> Self {
+        Self { reason, infra: None }
+    }
+
+    /// By what went wrong around it.
+    pub fn infra(reason: EndReason, cause: String) -> Self {
+        Self {
+            reason,
+            infra: Some(cause),
+        }
+    }
+}
+
+/// An episode under way, for loops to build on: every bound holds, every model and tool call is recorded.
+pub struct Play {
+    task: Arc<Task>,
+    start: Instant,
+    start_us: u64,
+    environment: Option<Box<dyn Environment>>,
+    toolset: Arc<Toolset>,
+    model: Arc<dyn Model>,
+    budget: Budget,
+    sampling: SamplingSettings,
+    approval: Arc<ApprovalPolicy>,
+    recording: Option<Recording>,
+    stream: Stream,
+    deadline: Instant,
+    /// What the next model call continues, and where tools' answers go. A loop may put another one in its place.
+    pub conversation: Conversation,
+    /// Agent turns since the user spoke.
+    steps: u32,
+    /// The record so far.
+    pub episode: Episode,
+}
+
+impl Play {
+    /// An episode of which nothing has happened yet.
+    pub fn start(harness: &str, setup: EpisodeSetup) -> Self {
         let start = Instant::now();
-        let start_us = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |d| d.as_micros() as u64);
         let mut episode = setup.label.blank(&setup.task, &setup.stream);
-        episode.harness = self.name().to_owned();
+        episode.harness = harness.to_owned();
         episode.policy = setup.model.name();
-        let mut run = Run {
+        Self {
+            start,
+            start_us: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |d| d.as_micros() as u64),
             deadline: start + Duration::from_millis(setup.budget.episode_timeout_ms),
             task: setup.task,
             environment: Some(setup.environment),
@@ -56,67 +112,46 @@ impl Harness for React {
             conversation: Conversation::default(),
             steps: 0,
             episode,
-        };
-        let mut end = run.play().await;
-        if let Err(lost) = run.read_final_state().await {
+        }
+    }
+
+    /// The finished episode.
+    pub async fn finish(mut self, mut end: End) -> Finished {
+        if let Err(lost) = self.read_final_state().await {
             end = if end.infra.is_some() { end } else { lost };
         }
-        let Run {
+        let Self {
             mut episode,
             environment,
             ..
-        } = run;
+        } = self;
         episode.end = end.reason;
         if let Some(cause) = end.infra {
             episode.outcome = Outcome::InfraFailed { cause };
         }
         episode.timing = Timing {
-            start_us,
-            duration_us: start.elapsed().as_micros() as u64,
+            start_us: self.start_us,
+            duration_us: self.start.elapsed().as_micros() as u64,
         };
         Finished { episode, environment }
     }
-}
 
-/// How an episode ended; with a cause if that is not the policy's doing.
-struct End {
-    reason: EndReason,
-    infra: Option<String>,
-}
-
-impl End {
-    fn policy(reason: EndReason) -> Self {
-        Self { reason, infra: None }
+    /// The task.
+    pub fn task(&self) -> &Task {
+        &self.task
     }
 
-    fn infra(reason: EndReason, cause: String) -> Self {
-        Self {
-            reason,
-            infra: Some(cause),
-        }
+    /// The tools, compiled.
+    pub fn toolset(&self) -> &Toolset {
+        &self.toolset
     }
-}
 
-/// An episode under way.
-struct Run {
-    task: Arc<Task>,
-    environment: Option<Box<dyn Environment>>,
-    toolset: Arc<Toolset>,
-    model: Arc<dyn Model>,
-    budget: Budget,
-    sampling: SamplingSettings,
-    approval: Arc<ApprovalPolicy>,
-    recording: Option<Recording>,
-    stream: Stream,
-    deadline: Instant,
-    conversation: Conversation,
-    /// Agent turns since the user spoke.
-    steps: u32,
-    episode: Episode,
-}
+    /// The bounds.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
 
-impl Run {
-    async fn play(&mut self) -> End {
+    async fn react(&mut self) -> End {
         if let Err(end) = self.reset().await {
             return end;
         }
@@ -216,7 +251,11 @@ impl Run {
         }
     }
 
-    async fn reset(&mut self) -> Result<(), End> {
+    /// Reset the environment with the task. Comes first.
+    ///
+    /// # Errors
+    /// When it fails, which ends the episode.
+    pub async fn reset(&mut self) -> Result<(), End> {
         let failed = |cause| {
             Err(End::infra(
                 EndReason::EnvironmentFailure,
@@ -237,7 +276,10 @@ impl Run {
     }
 
     /// One turn of the model, recorded.
-    async fn ask(&mut self) -> Result<AgentTurn, End> {
+    ///
+    /// # Errors
+    /// When a bound is reached or the model fails, which ends the episode.
+    pub async fn ask(&mut self) -> Result<AgentTurn, End> {
         let id = self.episode.model_calls.len() as u32;
         let left = self.budget.max_tokens.saturating_sub(self.tokens());
         let bound = self.budget.max_steps;
@@ -367,7 +409,10 @@ impl Run {
 
     /// One tool call (or malformed turn), recorded and shown; `raw` is its text where the turn holds others too. Whether the
     /// environment says that the episode is over.
-    async fn call(&mut self, asked: Asked, raw: Option<String>) -> Result<bool, End> {
+    ///
+    /// # Errors
+    /// When a bound is reached or something other than the policy fails, which ends the episode.
+    pub async fn call(&mut self, asked: Asked, raw: Option<String>) -> Result<bool, End> {
         let id = self.episode.tool_calls.len() as u32;
         if id >= self.budget.max_calls {
             return Err(End::policy(EndReason::MaxCalls));
@@ -441,7 +486,7 @@ impl Run {
     }
 
     /// Time that the episode has left.
-    fn left(&self) -> Duration {
+    pub fn left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
@@ -450,7 +495,8 @@ impl Run {
         End::infra(EndReason::Deadline, format!("the episode's {bound} ms passed {when}"))
     }
 
-    fn note(&mut self, kind: &str, detail: serde_json::Value) {
+    /// Record an event.
+    pub fn note(&mut self, kind: &str, detail: serde_json::Value) {
         self.episode.events.push(Event {
             kind: kind.to_owned(),
             detail,
