@@ -10,7 +10,8 @@ use std::time::Duration;
 /// Apply the taskset's scorer: success is a value of at least 1, and the value is the reward.
 ///
 /// Episodes that already failed for the infrastructure's reasons are left as they are. A scorer that panics, hangs beyond
-/// `deadline` (where the environment is not inline) or gives no number makes the episode one of them.
+/// `deadline` (where the environment is not inline) or gives no number makes the episode one of them; of a score that is no
+/// number, the parts that are none say why.
 pub async fn score(taskset: Arc<dyn Taskset>, task: Arc<Task>, finished: Finished, deadline: Duration) -> Episode {
     let Finished {
         mut episode,
@@ -43,9 +44,13 @@ pub async fn score(taskset: Arc<dyn Taskset>, task: Arc<Task>, finished: Finishe
             episode.scores.push(score);
         }
         Ok((_, score)) => {
-            episode.outcome = Outcome::InfraFailed {
-                cause: format!("scorer: {} is not a score", score.value),
+            let untold = score.parts.iter().filter(|part| !part.value.is_finite());
+            let causes: Vec<String> = untold.map(|part| format!("{}: {}", part.name, part.why)).collect();
+            let cause = match causes.is_empty() {
+                true => format!("scorer: {} is not a score", score.value),
+                false => format!("scorer {}", causes.join("; ")),
             };
+            episode.outcome = Outcome::InfraFailed { cause };
         }
         Err(lost) => {
             episode.outcome = Outcome::InfraFailed {

@@ -35,6 +35,7 @@ Examples:
   hone train quickstart                                a small model learns to use tools, in minutes
   hone run shop --task test/3 --model script:expert    watch one episode, step by step
   hone eval shop --model script:do_nothing --n 50      measure a player on held-out tasks
+  hone init my                                         your own tasks, tools and checkers: an example to edit
   hone trace ls runs/eval-shop-script-expert-001       look into what was recorded
   hone doctor                                          what works on this machine
 
@@ -42,7 +43,10 @@ Examples:
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    match cli.command.run(cli.json) {
+    let done = cli.command.run(cli.json);
+    // A thread that still waits for a command of the user's ends with us; the command would not.
+    hone_external::end_all();
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => console::fail(&error),
     }

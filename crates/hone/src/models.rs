@@ -3,7 +3,7 @@
 use anyhow::{Context, bail};
 use hone_engine::{Sampler, Weights, checkpoint};
 use hone_env::Taskset;
-use hone_model::{Codec, Scripted, train_tokenizer};
+use hone_model::{Codec, Model, Scripted, train_tokenizer};
 use hone_rollout::Player;
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -156,6 +156,21 @@ pub fn player(spec: &ModelSpec, taskset: &Arc<dyn Taskset>) -> anyhow::Result<(P
             let model = Loaded::read(dir)?;
             let sampler = model.sampler(spec.policy());
             Ok((Player::Shared(Arc::new(sampler)), Some(model.hash())))
+        }
+    }
+}
+
+/// A model that judges, by its name as after `--model`. Scripts cannot.
+///
+/// # Errors
+/// When it is a script or cannot be read.
+pub fn judge(name: &str) -> anyhow::Result<Arc<dyn Model>> {
+    match name.parse().map_err(anyhow::Error::msg)? {
+        ModelSpec::Script(name) => bail!("script:{name} cannot judge; name a model"),
+        ModelSpec::Directory(dir) => {
+            let model = Loaded::read(&dir)?;
+            let name = ModelSpec::Directory(dir).policy();
+            Ok(Arc::new(model.sampler(name)))
         }
     }
 }

@@ -1,15 +1,20 @@
 //! Tasksets by the names that they have on the command line.
 
-use crate::data;
+use crate::{data, models};
 use anyhow::{anyhow, bail};
 use hone_env::{Split, Taskset};
+use hone_external::{CommandLine, ExternalHarness, Limits};
+use hone_harness::{Harness, React};
+use hone_project::Project;
 use hone_shop::Shop;
 use hone_textcraft::{Selection, Textcraft};
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The names, with what they mean.
-pub const TASKSETS: [(&str, &str); 5] = [
+pub const TASKSETS: [(&str, &str); 6] = [
     ("shop", "serve a store's customers as policy asks"),
     ("shop-guided", "the same, with the policy in a system message"),
     ("textcraft", "craft items with the real Minecraft recipes"),
@@ -18,7 +23,58 @@ pub const TASKSETS: [(&str, &str); 5] = [
         "the same, most training tasks with recipes of their own",
     ),
     ("textcraft:D, textcraft:D-D", "only goals of these depths, 1 to 4"),
+    (
+        "DIR",
+        "your own tasks: a folder with a hone.toml (`hone init DIR` makes one)",
+    ),
 ];
+
+/// A taskset with what goes with it.
+pub struct Suite {
+    /// The tasks and their world.
+    pub taskset: Arc<dyn Taskset>,
+    /// How they are played.
+    pub harness: Arc<dyn Harness>,
+    /// Hash of the tasks, where they are files of the user's that may change.
+    pub digest: Option<String>,
+}
+
+/// The taskset of that name, with its agent loop.
+///
+/// # Errors
+/// When there is none, its data is missing, or a project has a mistake.
+pub fn suite(name: &str) -> anyhow::Result<Suite> {
+    let built_in = TASKSETS.iter().any(|(known, _)| *known == name) && name != "DIR";
+    let folder = Path::new(name);
+    if built_in || !folder.is_dir() {
+        return Ok(Suite {
+            taskset: taskset(name)?,
+            harness: Arc::new(React),
+            digest: None,
+        });
+    }
+    let judges = |name: &str| models::judge(name).map_err(|error| format!("{error:#}"));
+    let project = Project::load(folder, &judges)?;
+    let recipe = project.recipe();
+    let harness: Arc<dyn Harness> = match &recipe.harness {
+        None => Arc::new(React),
+        Some(settings) => {
+            let command = CommandLine {
+                argv: settings.command.clone(),
+                label: None,
+                folder: folder.to_owned(),
+                env: Vec::new(),
+            };
+            let timeout = Duration::from_millis(recipe.limits.timeout_ms());
+            Arc::new(ExternalHarness::new(command, timeout, Limits::default())?)
+        }
+    };
+    Ok(Suite {
+        digest: Some(project.digest().to_owned()),
+        taskset: Arc::new(project),
+        harness,
+    })
+}
 
 /// The taskset of that name.
 ///
@@ -35,6 +91,7 @@ pub fn taskset(name: &str) -> anyhow::Result<Arc<dyn Taskset>> {
             let folder = data::folder_with("textcraft/recipes.json");
             Arc::new(Textcraft::load(folder.as_deref(), &selection)?)
         }
+        _ if Path::new(name).is_dir() => suite(name)?.taskset,
         _ => bail!("there is no taskset `{name}`; choose one of:\n{}", listed()),
     })
 }

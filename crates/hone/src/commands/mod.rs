@@ -4,6 +4,7 @@ mod bench;
 mod data;
 mod doctor;
 pub mod eval;
+mod init;
 mod metrics;
 mod run;
 mod systems;
@@ -19,6 +20,8 @@ pub enum Command {
     /// List, show and check recipes.
     #[command(subcommand)]
     Recipe(crate::train::RecipeCommand),
+    /// Make a small example of your own tasks, tools and checkers, to edit.
+    Init(init::Args),
     /// Play one episode and watch it step by step.
     Run(run::Args),
     /// Measure a model or a script on many tasks.
@@ -46,6 +49,7 @@ impl Command {
         match self {
             Self::Train(args) => args.run(json),
             Self::Recipe(args) => args.run(json),
+            Self::Init(args) => args.run(json),
             Self::Run(args) => args.run(json),
             Self::Eval(args) => args.run(json),
             Self::Metrics(args) => args.run(json),

@@ -3,10 +3,9 @@
 use crate::console::{print_json, say};
 use crate::episode_text;
 use crate::models::{self, ModelSpec};
-use crate::tasksets::{self, TaskId};
+use crate::tasksets::{self, Suite, TaskId};
 use anyhow::{Context, bail};
 use async_trait::async_trait;
-use hone_harness::React;
 use hone_model::{Completion, Conversation, Message, Model, ModelError, Request};
 use hone_rollout::{Hooks, Job, Player, Rollout};
 use hone_tool::ApprovalPolicy;
@@ -21,7 +20,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Taskset: shop, shop-guided, textcraft, textcraft:2-3
+    /// Taskset: shop, shop-guided, textcraft, textcraft:2-3, or the folder of your own tasks
     taskset: String,
     /// The task, as SPLIT/INDEX: test/3, train/0
     #[arg(long)]
@@ -47,7 +46,7 @@ Examples:
 impl Args {
     /// Play.
     pub fn run(self, json: bool) -> anyhow::Result<()> {
-        let taskset = tasksets::taskset(&self.taskset)?;
+        let Suite { taskset, harness, .. } = tasksets::suite(&self.taskset)?;
         let (player, _) = models::player(&self.model, &taskset)?;
         let told = Arc::new(AtomicUsize::new(0));
         let counter = told.clone();
@@ -65,7 +64,7 @@ impl Args {
             budget: taskset.budget(),
             taskset,
             player,
-            harness: Arc::new(React),
+            harness,
             sampling: greedy_or(self.temperature),
             approval: Arc::new(ApprovalPolicy::AllowAll),
             seed: self.seed,

@@ -13,12 +13,11 @@ use crate::console::{print_json, say, table};
 use crate::interrupt::{self, Interrupted};
 use crate::lock::RunLock;
 use crate::models::{self, ModelSpec};
-use crate::tasksets;
+use crate::tasksets::{self, Suite};
 use anyhow::{Context, bail};
 use baselines::Recorded;
 use gate::{Gate, GateFailed, Side};
 use hone_env::{Split, Taskset};
-use hone_harness::React;
 use hone_rollout::{Hooks, Job, Rollout, Stats};
 use hone_score::{EvalSummary, Measures, Rate, alarms, define};
 use hone_tool::ApprovalPolicy;
@@ -49,7 +48,7 @@ const SECONDS: &str = "seconds";
 pub struct Args {
     #[command(subcommand)]
     other: Option<Other>,
-    /// Taskset: shop, shop-guided, textcraft, textcraft:2-3
+    /// Taskset: shop, shop-guided, textcraft, textcraft:2-3, or the folder of your own tasks
     #[arg(required_unless_present = "resume")]
     taskset: Option<String>,
     /// Who plays: a model's directory, or script:NAME. With --resume: where the same model is now, if it was moved
@@ -109,6 +108,7 @@ const EXAMPLES: &str = "\
 Examples:
   hone eval shop --model script:expert                     200 held-out tasks, the upper bound
   hone eval shop --model models/nano --n 50                a quick look at a model
+  hone eval my --model script:gold                         your own tasks, in a folder that `hone init my` made
   hone eval textcraft:2-3 --model DIR --temperature 1 --samples 8 --json | jq .pass_at
   hone eval --resume runs/eval-shop-nano-001               go on after Ctrl-C or a crash
   hone eval show runs/eval-shop-nano-001 --failed          why, episode by episode
@@ -124,6 +124,12 @@ struct Settings {
     model: String,
     /// See [`models::Loaded::hash`]; none for a script.
     model_hash: Option<String>,
+    /// Hash of the user's own tasks; none for a taskset that comes with the program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tasks_hash: Option<String>,
+    /// What the taskset calls itself, where `taskset` is a folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    suite: Option<String>,
     split: Split,
     n: u64,
     samples: u32,
@@ -205,7 +211,8 @@ impl Args {
         let (Some(name), Some(model)) = (self.taskset, self.model) else {
             bail!("a taskset and --model are needed, or --resume DIR; see `hone eval --help`");
         };
-        let taskset = tasksets::taskset(&name)?;
+        let suite = tasksets::suite(&name)?;
+        let taskset = suite.taskset.clone();
         let (player, model_hash) = models::player(&model, &taskset)?;
         let n = match taskset.len(self.split) {
             Some(0) => bail!(
@@ -231,7 +238,10 @@ impl Args {
                 })?;
                 dir
             }
-            None => next_directory(Path::new("runs"), &format!("eval-{name}-{}", model.policy()))?,
+            None => next_directory(
+                Path::new("runs"),
+                &format!("eval-{}-{}", taskset.name(), model.policy()),
+            )?,
         };
         let lock = RunLock::take(&dir)?;
         let store = Store::create(dir.join("run.db"))?;
@@ -239,6 +249,8 @@ impl Args {
             taskset: name,
             model: model.to_string(),
             model_hash,
+            suite: suite.digest.is_some().then(|| taskset.name().to_owned()),
+            tasks_hash: suite.digest.clone(),
             split: self.split,
             n,
             samples: self.samples,
@@ -252,6 +264,7 @@ impl Args {
             dir,
             store,
             settings,
+            suite,
             taskset,
             player,
         })
@@ -264,6 +277,7 @@ struct Run {
     dir: PathBuf,
     store: Store,
     settings: Settings,
+    suite: Suite,
     taskset: Arc<dyn Taskset>,
     player: hone_rollout::Player,
 }
@@ -287,7 +301,15 @@ impl Run {
             Some(spec) => spec,
             None => settings.model.parse().map_err(anyhow::Error::msg)?,
         };
-        let taskset = tasksets::taskset(&settings.taskset)?;
+        let suite = tasksets::suite(&settings.taskset)?;
+        if suite.digest != settings.tasks_hash {
+            bail!(
+                "{} was changed since {} began; start a new evaluation",
+                settings.taskset,
+                dir.display()
+            );
+        }
+        let taskset = suite.taskset.clone();
         let (player, hash) = models::player(&spec, &taskset)?;
         let same_script = hash.is_some() || spec.to_string() == settings.model;
         if hash != settings.model_hash || !same_script {
@@ -301,6 +323,7 @@ impl Run {
             dir: dir.into(),
             store,
             settings,
+            suite,
             taskset,
             player,
         })
@@ -328,7 +351,7 @@ impl Run {
             budget: self.taskset.budget(),
             taskset: self.taskset.clone(),
             player: self.player.clone(),
-            harness: Arc::new(React),
+            harness: self.suite.harness.clone(),
             sampling: greedy_or(s.temperature),
             approval: Arc::new(ApprovalPolicy::AllowAll),
             seed: s.seed,
@@ -386,8 +409,8 @@ fn measures(store: &Store, recorded: &Recorded) -> Result<Measures, StoreError> 
 }
 
 fn summary(dir: &Path, settings: &Settings, measures: &Measures, recorded: &Recorded, seconds: f64) -> EvalSummary {
-    let Settings { taskset, model, .. } = settings;
-    let mut summary = EvalSummary::new(&dir.display().to_string(), taskset, model, measures, seconds);
+    let suite = settings.suite.as_ref().unwrap_or(&settings.taskset);
+    let mut summary = EvalSummary::new(&dir.display().to_string(), suite, &settings.model, measures, seconds);
     summary.baselines = recorded.rates.clone();
     summary.alarms = measures
         .success()
@@ -439,6 +462,8 @@ pub fn make_run(dir: &Path, taskset: &str, n: u64) -> anyhow::Result<Store> {
         taskset: taskset.to_owned(),
         model: "made-up".into(),
         model_hash: None,
+        suite: None,
+        tasks_hash: None,
         split: Split::Test,
         n,
         samples: 1,

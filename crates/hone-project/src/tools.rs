@@ -1,0 +1,70 @@
+//! Where tools come from.
+
+mod command;
+mod files;
+mod records;
+
+pub use command::{Command, HOST};
+pub use files::Files;
+pub(crate) use files::{copy, scan};
+pub use records::Records;
+
+use crate::TaskLine;
+use hone_env::{EnvError, Environment};
+use hone_tool::ToolSpec;
+use std::path::Path;
+
+/// What an episode's tools start from.
+pub struct Scene<'a> {
+    /// The episode's own folder, with the task's files in it.
+    pub folder: &'a Path,
+    /// The task.
+    pub line: &'a TaskLine,
+}
+
+/// A source of tools: a row of `[[tools]]`.
+///
+/// An MCP server is one more of these: its tools, listed once, and for each episode a connection as
+/// [`Environment`] without state.
+pub trait Source: Send + Sync {
+    /// What its part of the state is called.
+    fn name(&self) -> &str;
+
+    /// Its tools.
+    fn specs(&self) -> &[ToolSpec];
+
+    /// Its tools for one episode; they are reset next.
+    ///
+    /// # Errors
+    /// When they cannot be had.
+    fn open(&self, scene: &Scene<'_>) -> Result<Box<dyn Environment>, EnvError>;
+
+    /// Whether a task's line is of the form that it reads.
+    ///
+    /// # Errors
+    /// The field, and what is wrong with it.
+    fn accepts(&self, line: &TaskLine) -> Result<(), (&'static str, String)> {
+        let _ = line;
+        Ok(())
+    }
+
+    /// Whether its tools answer in microseconds and touch nothing outside their own memory (see
+    /// [`ToolHost::inline`](hone_tool::ToolHost::inline)).
+    fn inline(&self) -> bool {
+        false
+    }
+}
+
+/// A schema of an object with these properties, all of them required but those in `optional`.
+fn object(properties: serde_json::Value, optional: &[&str]) -> serde_json::Value {
+    let required: Vec<&String> = properties
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| name)
+        .filter(|name| !optional.contains(&name.as_str()))
+        .collect();
+    serde_json::json!({
+        "type": "object", "properties": properties, "required": required, "additionalProperties": false,
+    })
+}
