@@ -91,17 +91,23 @@ pub fn taskset(name: &str) -> anyhow::Result<Arc<dyn Taskset>> {
             let folder = data::folder_with("textcraft/recipes.json");
             Arc::new(Textcraft::load(folder.as_deref(), &selection)?)
         }
-        _ if Path::new(name).is_dir() => {
-            let suite = suite(name)?;
-            if suite.harness.name() != React.name() {
-                bail!(
-                    "{name} has an agent loop of its own, and only `hone eval` and `hone run` play with one; remove [harness] from its hone.toml"
-                );
-            }
-            suite.taskset
-        }
+        _ if Path::new(name).is_dir() => suite(name)?.taskset,
         _ => bail!("there is no taskset `{name}`; choose one of:\n{}", listed()),
     })
+}
+
+/// The taskset of that name, for training, which plays the built-in loop.
+///
+/// # Errors
+/// As [`taskset`], and when a project has a loop of its own.
+pub fn for_training(name: &str) -> anyhow::Result<Arc<dyn Taskset>> {
+    let suite = suite(name)?;
+    if suite.harness.name() != React.name() {
+        bail!(
+            "{name} has an agent loop of its own, and training plays the built-in one; remove [harness] from its hone.toml"
+        );
+    }
+    Ok(suite.taskset)
 }
 
 /// The names, a line each, for messages and help.

@@ -1,7 +1,7 @@
 //! docs/tutorial.md: every command in it is run, in order, in one folder, and must say what the page shows.
 //!
 //! A block ```` ```console ```` holds commands after `$ ` (continued after `> `) with what they print below them. A line
-//! `...` stands for any lines, `[..]` for anything within a line. In a block ```` ```console fails ```` they must fail.
+//! `...` stands for any lines, `[..]` for anything within a line, and several spaces for one or more. In a block ```` ```console fails ```` they must fail.
 
 use std::path::Path;
 use std::process::Command;
@@ -47,9 +47,14 @@ fn steps(page: &str) -> Vec<Step> {
 
 /// Whether a line is as the page says, with `[..]` for anything.
 fn like(pattern: &str, line: &str) -> bool {
-    let mut parts = pattern.trim_end().split("[..]");
+    let squeezed = |text: &str| {
+        let words: Vec<&str> = text.split(' ').filter(|word| !word.is_empty()).collect();
+        words.join(" ")
+    };
+    let (pattern, line) = (squeezed(pattern), squeezed(line));
+    let mut parts = pattern.split("[..]");
     let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = line.trim_end().strip_prefix(first) else {
+    let Some(mut rest) = line.strip_prefix(first) else {
         return false;
     };
     let mut last = None;
@@ -75,7 +80,13 @@ fn same(pattern: &[String], lines: &[&str]) -> bool {
 
 #[test]
 fn patterns_match_what_they_should() {
-    assert!(like("a [..] c", "a b c") && like("[..]", "") && like("x[..]", "xyz") && like("plain", "plain  "));
+    assert!(
+        like("a   b", "a b")
+            && like("a [..] c", "a b c")
+            && like("[..]", "")
+            && like("x[..]", "xyz")
+            && like("plain", "plain  ")
+    );
     assert!(!like("a [..] c", "a b d") && !like("a", "ab") && !like("[..]a[..]b", "b a"));
     let pattern = ["a", "...", "c"].map(str::to_owned);
     assert!(same(&pattern, &["a", "c"]) && same(&pattern, &["a", "b", "b", "c"]));

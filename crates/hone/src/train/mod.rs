@@ -154,10 +154,10 @@ fn shown(recipe: &Recipe) -> Result<String> {
 
 /// What a recipe names must exist: tasksets, scripts, and the base model or the recipe that makes one.
 fn check(recipe: &AgentRecipe) -> Result<()> {
-    let taskset = crate::tasksets::taskset(&recipe.taskset)?;
+    let taskset = crate::tasksets::for_training(&recipe.taskset)?;
     let have: Vec<_> = taskset.scripts().iter().map(|s| s.name).collect();
     if let Some(name) = &recipe.eval.taskset {
-        let held_out = crate::tasksets::taskset(name)?;
+        let held_out = crate::tasksets::for_training(name)?;
         if held_out.scripts().iter().map(|s| s.name).ne(have.iter().copied()) {
             bail!(
                 "`eval.taskset` {name} is of another kind than `taskset` {}; evaluate on one of the same tools",
@@ -421,9 +421,9 @@ fn teach(recipe: AgentRecipe, dir: &Path, threads: usize, as_json: bool, resume:
     let cancel = interrupt::flag();
     let start = Instant::now();
     let unfinished = || unfinished(dir);
-    let taskset = crate::tasksets::taskset(&recipe.taskset)?;
+    let taskset = crate::tasksets::for_training(&recipe.taskset)?;
     let held_out = match &recipe.eval.taskset {
-        Some(name) => crate::tasksets::taskset(name)?,
+        Some(name) => crate::tasksets::for_training(name)?,
         None => Arc::clone(&taskset),
     };
     let mut watch = Watch::new(MetricLog::open(dir).with_context(unfinished)?);
