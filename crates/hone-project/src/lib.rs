@@ -12,8 +12,8 @@
 //! * Every episode has a world of its own: a copied folder, a fresh process for each command.
 //! * Paths that come from a model stay inside that folder (`cap-std`), and tools never see what is expected.
 //!
-//! Deliberately not here: how a command is spoken to (`hone-external`), playing (`hone-rollout`), and MCP, which comes in as
-//! one more [`tools::Source`].
+//! Deliberately not here: how a command is spoken to (`hone-external`) and an MCP server (`hone-mcp`, with the feature `mcp`), and
+//! playing (`hone-rollout`).
 
 pub mod checker;
 mod error;

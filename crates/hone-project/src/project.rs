@@ -212,7 +212,45 @@ fn source(
         let tools = tools::Command::new(name(program), argv.clone(), folder, timeout);
         return Ok(Arc::new(tools.map_err(|error| broken("command", error))?));
     }
-    Err(recipe.wrong(&key("mcp"), "this version has no MCP client", "use python or command"))
+    mcp(recipe, &key("mcp"), settings, folder, timeout)
+}
+
+#[cfg(feature = "mcp")]
+fn mcp(
+    recipe: &RecipeFile,
+    key: &str,
+    settings: &ToolSettings,
+    folder: &Path,
+    timeout: Duration,
+) -> Result<Arc<dyn Source>, ProjectError> {
+    let table = settings.mcp.clone().unwrap_or_default();
+    let timed = table.contains_key("call_timeout_ms");
+    let mut config: hone_mcp::ServerConfig = table
+        .try_into()
+        .map_err(|error: toml::de::Error| recipe.wrong(key, error.message(), "name a `command` or a `url`"))?;
+    if !timed {
+        config.call_timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+    }
+    if config.url.is_none() {
+        config.cwd.get_or_insert_with(|| folder.to_owned());
+    }
+    let name = settings.name.clone().unwrap_or_else(|| config.label());
+    let made = tools::Mcp::new(name, config);
+    Ok(Arc::new(made.map_err(|error| {
+        recipe.wrong(key, error.to_string(), "then try again")
+    })?))
+}
+
+#[cfg(not(feature = "mcp"))]
+fn mcp(
+    recipe: &RecipeFile,
+    key: &str,
+    _settings: &ToolSettings,
+    _folder: &Path,
+    _timeout: Duration,
+) -> Result<Arc<dyn Source>, ProjectError> {
+    let remedy = "build one that does: cargo build --release -p hone --features mcp";
+    Err(recipe.wrong(key, "this build knows no MCP", remedy))
 }
 
 fn checkers(

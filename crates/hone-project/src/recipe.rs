@@ -42,8 +42,8 @@ pub struct ToolSettings {
     pub python: Option<String>,
     /// A command that speaks the JSON-lines protocol.
     pub command: Option<Vec<String>>,
-    /// An MCP server.
-    pub mcp: Option<McpSettings>,
+    /// An MCP server: `command` or `url`, and the other keys of `hone_mcp::ServerConfig`.
+    pub mcp: Option<toml::Table>,
     /// The records of `builtin = "records"`: a JSON file.
     pub data: Option<String>,
     /// The files of `builtin = "files"`: a folder, copied for each episode.
@@ -62,16 +62,6 @@ pub enum Builtin {
     Records,
     /// Files in the episode's folder: list, read, write.
     Files,
-}
-
-/// An MCP server: exactly one of `command` (stdio) and `url` (streamable HTTP).
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct McpSettings {
-    /// Its command.
-    pub command: Option<Vec<String>>,
-    /// Its address.
-    pub url: Option<String>,
 }
 
 /// What a checker does.
@@ -303,12 +293,6 @@ impl RecipeFile {
         if tools.command.as_ref().is_some_and(Vec::is_empty) {
             return Err(self.wrong(&key("command"), "it is empty", "write the program and its arguments"));
         }
-        if let Some(mcp) = &tools.mcp
-            && (mcp.command.is_some() == mcp.url.is_some() || mcp.command.as_ref().is_some_and(Vec::is_empty))
-        {
-            let remedy = "write { command = [\"program\", …] } or { url = \"https://…\" }";
-            return Err(self.wrong(&key("mcp"), "it must name a command or a url", remedy));
-        }
         Ok(())
     }
 
@@ -446,11 +430,6 @@ max_turns = 3
                 "python = \"tools.py\"",
                 "python = \"t.py\"\ndata = \"x\"",
                 "hone.toml:10: `tools.1.data`: only builtin = \"records\"",
-            ),
-            (
-                "python = \"tools.py\"",
-                "mcp = {}",
-                "hone.toml:9: `tools.1.mcp`: it must name a command or a url",
             ),
             (
                 "[\"case\"]",

@@ -2,11 +2,15 @@
 
 mod command;
 mod files;
+#[cfg(feature = "mcp")]
+mod mcp;
 mod records;
 
 pub use command::{Command, HOST};
 pub use files::Files;
 pub(crate) use files::{copy, scan};
+#[cfg(feature = "mcp")]
+pub use mcp::Mcp;
 pub use records::Records;
 
 use crate::TaskLine;
@@ -23,9 +27,6 @@ pub struct Scene<'a> {
 }
 
 /// A source of tools: a row of `[[tools]]`.
-///
-/// An MCP server is one more of these: its tools, listed once, and for each episode a connection as
-/// [`Environment`] without state.
 pub trait Source: Send + Sync {
     /// What its part of the state is called.
     fn name(&self) -> &str;

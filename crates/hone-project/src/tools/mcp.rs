@@ -1,0 +1,75 @@
+//! Tools of an MCP server.
+
+use super::{Scene, Source};
+use hone_env::{EnvError, Environment, Task};
+use hone_mcp::{Error, McpToolset, ServerConfig};
+use hone_tool::{ToolError, ToolHost, ToolOutput, ToolSpec};
+use serde_json::Value;
+
+/// `mcp = { command = […] }` and `mcp = { url = "…" }`: a connection of its own, and so a process of its own, for each episode.
+pub struct Mcp {
+    name: String,
+    config: ServerConfig,
+    specs: Vec<ToolSpec>,
+}
+
+impl Mcp {
+    /// A server's tools. Connects once, to learn them.
+    ///
+    /// # Errors
+    /// When it cannot be reached or breaks the protocol.
+    pub fn new(name: String, config: ServerConfig) -> Result<Self, Error> {
+        let toolset = McpToolset::connect(&config)?;
+        let specs = toolset.specs().to_vec();
+        toolset.close();
+        Ok(Self { name, config, specs })
+    }
+}
+
+impl Source for Mcp {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn specs(&self) -> &[ToolSpec] {
+        &self.specs
+    }
+
+    fn open(&self, _scene: &Scene<'_>) -> Result<Box<dyn Environment>, EnvError> {
+        let failed = |what: String| EnvError::Data {
+            what,
+            remedy: "mend the server, then play the episode again".to_owned(),
+        };
+        let toolset = McpToolset::connect(&self.config).map_err(|error| failed(error.to_string()))?;
+        if toolset.specs() != self.specs {
+            return Err(failed(format!(
+                "the tools of {} are not those that it named the first time",
+                self.name
+            )));
+        }
+        Ok(Box::new(Stateless(toolset)))
+    }
+}
+
+/// Tools whose state, if there is any, nobody sees.
+struct Stateless(McpToolset);
+
+impl ToolHost for Stateless {
+    fn specs(&self) -> &[ToolSpec] {
+        self.0.specs()
+    }
+
+    fn call(&mut self, tool: &str, arguments: &Value) -> Result<ToolOutput, ToolError> {
+        self.0.call(tool, arguments)
+    }
+}
+
+impl Environment for Stateless {
+    fn reset(&mut self, _task: &Task) -> Result<(), EnvError> {
+        Ok(())
+    }
+
+    fn state(&self) -> Value {
+        Value::Null
+    }
+}
