@@ -175,8 +175,8 @@ fn arguments(spec: &ToolSpec, report: &mut Report<'_>) {
 }
 
 /// Words in the name of a tool that returns as much as there is.
-const PLENTY: [&str; 12] = [
-    "list", "search", "find", "query", "read", "fetch", "dump", "export", "tree", "logs", "scan", "grep",
+const PLENTY: [&str; 10] = [
+    "list", "search", "read", "fetch", "dump", "export", "tree", "logs", "scan", "grep",
 ];
 
 /// Parts of the names of arguments that bound it.
