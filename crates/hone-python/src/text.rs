@@ -12,6 +12,25 @@ pub fn is_space(c: char) -> bool {
     c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
 }
 
+/// As `str.isalnum` of one character: letters, and whatever has a numeric value.
+pub fn is_alnum(c: char) -> bool {
+    use GeneralCategory::*;
+    if c.is_ascii() {
+        return c.is_ascii_alphanumeric();
+    }
+    matches!(
+        get_general_category(c),
+        UppercaseLetter
+            | LowercaseLetter
+            | TitlecaseLetter
+            | ModifierLetter
+            | OtherLetter
+            | DecimalNumber
+            | LetterNumber
+            | OtherNumber
+    )
+}
+
 /// As `text.strip()`.
 pub fn strip(text: &str) -> &str {
     text.trim_matches(is_space)

@@ -24,6 +24,18 @@ pub struct DataError {
     pub remedy: &'static str,
 }
 
+impl DataError {
+    /// A folder without the files that are looked for.
+    pub(crate) fn none(dir: &Path, what: &str) -> Self {
+        Self {
+            file: dir.display().to_string(),
+            place: String::new(),
+            what: what.into(),
+            remedy: "name the folder bfcl_eval/data of the package bfcl-eval, or one that holds its files as bfcl/",
+        }
+    }
+}
+
 /// A function that a question offers.
 #[derive(Clone, Debug)]
 pub struct Function {
@@ -116,12 +128,8 @@ impl Suite {
             suite.categories.push((category, records));
         }
         if suite.categories.is_empty() {
-            return Err(DataError {
-                file: dir.display().to_string(),
-                place: String::new(),
-                what: "there are no files BFCL_v4_*.json of a single-turn category".into(),
-                remedy: "name the folder bfcl_eval/data of the package bfcl-eval, or one that holds its files as bfcl/",
-            });
+            let what = "there are no files BFCL_v4_*.json of a single-turn category";
+            return Err(DataError::none(dir, what));
         }
         suite.digest = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(suite)
@@ -188,6 +196,27 @@ pub(crate) struct Lines {
 
 impl Lines {
     pub(crate) fn read(path: &Path, hash: &mut Sha256) -> Result<Self, DataError> {
+        let (file, text) = Self::text(path, hash)?;
+        let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+        let lines: Vec<_> = lines.map(|(i, line)| (i + 1, line.to_owned())).collect();
+        Ok(Self {
+            file,
+            lines: lines.into_iter(),
+        })
+    }
+
+    /// A file that is one JSON value.
+    pub(crate) fn whole(path: &Path, hash: &mut Sha256) -> Result<(Place, Value), DataError> {
+        let (file, text) = Self::text(path, hash)?;
+        let place = Place { file, line: 1 };
+        match loads(&text) {
+            Ok(value) => Ok((place, value)),
+            Err(e) => Err(place.error("", e.to_string(), "mend its JSON")),
+        }
+    }
+
+    /// The file's name and its text.
+    fn text(path: &Path, hash: &mut Sha256) -> Result<(String, String), DataError> {
         let file = path
             .file_name()
             .map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
@@ -210,12 +239,7 @@ impl Lines {
         }
         hash.update((text.len() as u64).to_le_bytes());
         hash.update(&text);
-        let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-        let lines: Vec<_> = lines.map(|(i, line)| (i + 1, line.to_owned())).collect();
-        Ok(Self {
-            file,
-            lines: lines.into_iter(),
-        })
+        Ok((file, text))
     }
 }
 

@@ -11,6 +11,7 @@
 //! * [`gold`] and [`do_nothing`] are the baselines; [`DEFECTS`] lists the records whose gold no answer can meet.
 //! * [`tools`] gives a record's functions as JSON Schema, for function-calling APIs.
 //! * [`multi_turn`] has the tasks of several turns, with the tools that they act on.
+//! * [`Memories`] has the questions of the memory categories, [`judge_answers`] their checker.
 //! * [`mutate`] makes wrong answers out of gold ones, for tests against the original.
 //!
 //! Invariants:
@@ -19,8 +20,9 @@
 //!   undecodable. Where the original would crash, the verdict is the error type [`CRASH`].
 //! * Answers and data files are untrusted: bounded in size and nesting, never executed.
 //!
-//! Deliberately not here: the data, the memory and web-search worlds, prompt formats.
+//! Deliberately not here: the data, the web-search world, prompt formats.
 
+mod agentic;
 mod aggregate;
 mod baseline;
 mod category;
@@ -35,6 +37,7 @@ mod mutate;
 mod schema;
 mod verdict;
 
+pub use agentic::{Conversation, Memories, Question, SCENARIOS, holds, judge_answers};
 pub use aggregate::{Accuracy, Group, Overall, overall};
 pub use baseline::{do_nothing, gold};
 pub use category::{Category, Language};

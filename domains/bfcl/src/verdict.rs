@@ -65,6 +65,26 @@ pub struct Verdict {
     pub counts: bool,
 }
 
+impl Verdict {
+    pub(crate) fn right() -> Self {
+        Self {
+            valid: true,
+            error_type: None,
+            why: String::new(),
+            counts: true,
+        }
+    }
+
+    pub(crate) fn wrong(error_type: &'static str, why: String) -> Self {
+        Self {
+            valid: false,
+            error_type: Some(error_type),
+            why,
+            counts: true,
+        }
+    }
+}
+
 /// Judge an answer to a single-turn record.
 pub fn evaluate(record: &Record, answer: &Answer, settings: Settings) -> Verdict {
     let counts = settings.mode == Mode::Faithful || !DEFECTS.iter().any(|defect| defect.id == record.id);

@@ -67,6 +67,16 @@ pub(super) trait Backend: std::any::Any + Send + Sync {
     /// Take over the list that calls on another instance have changed.
     fn share(&mut self, _list: &[Value]) {}
 
+    /// What a memory writes at the end of a conversation, to be loaded at the beginning of the next.
+    fn snapshot(&self) -> Option<Value> {
+        None
+    }
+
+    /// What the model is told of a memory at the beginning of a conversation.
+    fn in_context(&self) -> Option<String> {
+        None
+    }
+
     /// A copy.
     fn copied(&self) -> Arc<dyn Backend>;
 }

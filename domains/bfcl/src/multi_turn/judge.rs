@@ -32,7 +32,7 @@ pub fn judge(task: &Task, turns: &[Vec<Vec<String>>], settings: &Settings) -> Re
     let model = task.world_of("_eval", settings)?;
     let gold = model.renamed(&task.id, "_ground_truth_eval", settings);
     let mut judged = Judged {
-        verdict: verdict(None, String::new()),
+        verdict: Verdict::right(),
         model_results: vec![],
         gold_results: vec![],
         model,
@@ -40,7 +40,7 @@ pub fn judge(task: &Task, turns: &[Vec<Vec<String>>], settings: &Settings) -> Re
     };
     if turns.len() != task.gold.len() {
         let why = format!("there are answers to {} of {} turns", turns.len(), task.gold.len());
-        judged.verdict = verdict(Some("multi_turn:force_terminated"), why);
+        judged.verdict = Verdict::wrong("multi_turn:force_terminated", why);
         return Ok(judged);
     }
     for (turn, (steps, gold)) in turns.iter().zip(&task.gold).enumerate() {
@@ -54,7 +54,7 @@ pub fn judge(task: &Task, turns: &[Vec<Vec<String>>], settings: &Settings) -> Re
             continue;
         }
         if let Some((error_type, why)) = judged.turn(turn, steps) {
-            judged.verdict = verdict(Some(error_type), why);
+            judged.verdict = Verdict::wrong(error_type, why);
             return Ok(judged);
         }
     }
@@ -93,15 +93,6 @@ impl Judged {
             }
         }
         None
-    }
-}
-
-fn verdict(error_type: Option<&'static str>, why: String) -> Verdict {
-    Verdict {
-        valid: error_type.is_none(),
-        error_type,
-        why,
-        counts: true,
     }
 }
 

@@ -96,7 +96,9 @@ fn undefined(op: BinaryOp, a: &Value, b: &Value, floats: bool, e: Undefined) -> 
 
 /// `str` of an integer that is too long.
 pub(super) fn unshowable() -> Raised {
-    Raised::value("Exceeds the limit (4300 digits) for integer string conversion")
+    Raised::value(
+        "Exceeds the limit (4300 digits) for integer string conversion; use sys.set_int_max_str_digits() to increase the limit",
+    )
 }
 
 pub(super) fn add(a: &Value, b: &Value) -> Outcome {

@@ -106,12 +106,7 @@ impl Tasks {
             tasks.categories.push((category, read));
         }
         if tasks.categories.is_empty() {
-            return Err(DataError {
-                file: dir.display().to_string(),
-                place: String::new(),
-                what: "there are no files BFCL_v4_multi_turn_*.json".into(),
-                remedy: "name the folder bfcl_eval/data of the package bfcl-eval, or one that holds its files as bfcl/",
-            });
+            return Err(DataError::none(dir, "there are no files BFCL_v4_multi_turn_*.json"));
         }
         tasks.digest = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(tasks)

@@ -5,6 +5,7 @@ use super::date::Day;
 use super::extension::Extension;
 use super::files::Files;
 use super::math::Math;
+use super::memory::{Embedder, KeyValue, Lexical, Summary, Vectors};
 use super::message::Messages;
 use super::operate::{binary, compare, contains, item, iterate, unshowable};
 use super::posting::Posting;
@@ -28,6 +29,10 @@ pub const CLASSES: [&str; 8] = [
     "VehicleControlAPI",
 ];
 
+/// The classes of the memory categories, each in a world of its own. What they are configured with is a snapshot, as
+/// [`World::snapshot`] gives it, or an empty object.
+pub const MEMORY_CLASSES: [&str; 3] = ["MemoryAPI_kv", "MemoryAPI_vector", "MemoryAPI_rec_sum"];
+
 /// What the worlds of a run have in common.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -37,6 +42,8 @@ pub struct Settings {
     pub extension: Option<Arc<Extension>>,
     /// The model's name. It only shows where the text of an argument looks like a call of a tool.
     pub model: String,
+    /// What vector memories find their texts with.
+    pub embedder: Arc<dyn Embedder>,
 }
 
 impl Default for Settings {
@@ -45,6 +52,7 @@ impl Default for Settings {
             today: Day::today(),
             extension: None,
             model: "model".into(),
+            embedder: Arc::new(Lexical),
         }
     }
 }
@@ -53,7 +61,7 @@ impl Default for Settings {
 #[derive(Debug, thiserror::Error)]
 pub enum WorldError {
     /// A class that is not here.
-    #[error("involved_classes: there is no class {0}; it must be one of those of the multi-turn categories")]
+    #[error("involved_classes: there is no class {0}; it must be one of those of the multi-turn and memory categories")]
     Class(String),
     /// An initial configuration that does not load.
     #[error("initial_config of {0}: {1}; take the record from the package bfcl-eval unchanged")]
@@ -129,6 +137,9 @@ impl World {
                 "TradingBot" => Arc::new(Trading::load(scenario, seed, extension).map_err(fail)?),
                 "TravelAPI" => Arc::new(Travel::load(scenario, seed, settings.today, extension).map_err(fail)?),
                 "VehicleControlAPI" => Arc::new(Vehicle::load(scenario, seed, extension).map_err(fail)?),
+                "MemoryAPI_kv" => Arc::new(KeyValue::load(scenario).map_err(fail)?),
+                "MemoryAPI_vector" => Arc::new(Vectors::load(scenario, &settings.embedder).map_err(fail)?),
+                "MemoryAPI_rec_sum" => Arc::new(Summary::load(scenario).map_err(fail)?),
                 other => return Err(WorldError::Class(other.into())),
             };
             let name = format!("{}{role}_{id}_{class}_instance", settings.model);
@@ -176,6 +187,16 @@ impl World {
             (instance.backend.class(), all)
         };
         self.instances.iter().map(attributes).collect()
+    }
+
+    /// What the world's memory, if it has one, writes at the end of a conversation.
+    pub fn snapshot(&self) -> Option<Value> {
+        self.instances.iter().find_map(|instance| instance.backend.snapshot())
+    }
+
+    /// What the world's memory, if it has one, tells the model at the beginning of a conversation.
+    pub fn in_context(&self) -> Option<String> {
+        self.instances.iter().find_map(|instance| instance.backend.in_context())
     }
 
     /// The first class whose public attributes differ from those in another world, with their names.
@@ -566,7 +587,7 @@ fn once(tree: &Expr) -> Outcome<()> {
 }
 
 /// Python refuses to write integers of more than 4300 digits.
-fn showable(value: &Value) -> Outcome<()> {
+pub(super) fn showable(value: &Value) -> Outcome<()> {
     match value {
         Value::Int(n) if n.to_i64().is_none() => {
             if n.to_big().bits() >= MAX_BITS && n.to_string().trim_start_matches('-').len() > 4300 {
