@@ -1,6 +1,7 @@
 //! Python's `dict`.
 
 use crate::{Int, Value};
+use foldhash::fast::RandomState;
 use indexmap::{Equivalent, IndexMap};
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -8,8 +9,21 @@ use std::hash::{Hash, Hasher};
 /// A dictionary in insertion order. Keys that are equal in Python (`1`, `1.0`, `True`) are one key.
 ///
 /// Equality ignores the order, as Python's does.
-#[derive(Clone, Default, PartialEq)]
-pub struct Dict(IndexMap<Key, Value>);
+#[derive(Clone, Default)]
+pub struct Dict(IndexMap<Key, Value, RandomState>);
+
+impl PartialEq for Dict {
+    fn eq(&self, other: &Self) -> bool {
+        // Most that are equal have their keys in the same order, and then nothing has to be looked up.
+        let aligned = || self.0.keys().eq(other.0.keys());
+        self.len() == other.len()
+            && if aligned() {
+                self.0.values().eq(other.0.values())
+            } else {
+                self.0 == other.0
+            }
+    }
+}
 
 /// A key cannot be a list or a dictionary, nor a tuple that holds one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

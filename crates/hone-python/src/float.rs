@@ -8,6 +8,13 @@ pub fn float_repr(value: f64) -> String {
     if value.is_infinite() {
         return if value > 0.0 { "inf" } else { "-inf" }.into();
     }
+    // Of no two decimals of up to 15 digits is a number of this range the nearest, so Rust's shortest is Python's.
+    if value == 0.0 || (1e-4..1e16).contains(&value.abs()) {
+        let text = format!("{value:?}");
+        if text.len() <= 16 {
+            return text;
+        }
+    }
     // Rust's `{:e}` gives the shortest digits that round-trip, as d.ddde±x.
     let mut text = format!("{value:e}");
     // Of two shortest texts that are equally near, Python has the even one; rounding to that length says which.

@@ -74,24 +74,42 @@ fn write(value: &Value, options: &DumpOptions, level: usize, out: &mut String) -
         }
         Value::Dict(dict) => {
             out.push('{');
-            let mut entries: Vec<_> = dict.iter().collect();
             if options.sort_keys {
+                let mut entries: Vec<_> = dict.iter().collect();
                 sort(&mut entries)?;
-            }
-            for (i, (key, value)) in entries.into_iter().enumerate() {
-                separate(i, options, level + 1, out);
-                let name = scalar(key);
-                let name = key.as_str().or(name.as_deref());
-                let name = name.ok_or_else(|| NotSerializable::Key(key.type_name()))?;
-                write_str(name, options.ensure_ascii, out);
-                out.push_str(options.separators.1);
-                write(value, options, level + 1, out)?;
+                for (i, (key, value)) in entries.into_iter().enumerate() {
+                    write_entry(i, key, value, options, level, out)?;
+                }
+            } else {
+                for (i, (key, value)) in dict.iter().enumerate() {
+                    write_entry(i, key, value, options, level, out)?;
+                }
             }
             close(dict.is_empty(), '}', options, level, out);
         }
         other => out.push_str(&scalar(other).ok_or_else(|| NotSerializable::Value(other.type_name()))?),
     }
     Ok(())
+}
+
+fn write_entry(
+    i: usize,
+    key: &Value,
+    value: &Value,
+    options: &DumpOptions,
+    level: usize,
+    out: &mut String,
+) -> Result<(), NotSerializable> {
+    separate(i, options, level + 1, out);
+    match key {
+        Value::Str(name) => write_str(name, options.ensure_ascii, out),
+        key => {
+            let name = scalar(key).ok_or_else(|| NotSerializable::Key(key.type_name()))?;
+            write_str(&name, options.ensure_ascii, out);
+        }
+    }
+    out.push_str(options.separators.1);
+    write(value, options, level + 1, out)
 }
 
 fn separate(i: usize, options: &DumpOptions, level: usize, out: &mut String) {
@@ -163,6 +181,12 @@ fn sort(entries: &mut [(&Value, &Value)]) -> Result<(), NotSerializable> {
 
 fn write_str(text: &str, ensure_ascii: bool, out: &mut String) {
     out.push('"');
+    let plain = |b: u8| (b' '..=b'~').contains(&b) && b != b'"' && b != b'\\';
+    if text.bytes().all(plain) {
+        out.push_str(text);
+        out.push('"');
+        return;
+    }
     for c in text.chars() {
         let _ = match c {
             '"' => out.write_str("\\\""),

@@ -169,3 +169,14 @@ proptest! {
         let _ = hone_python::loads(&text);
     }
 }
+
+#[test]
+fn nested_braces_are_read_once_each() {
+    // A second look at each level would take for ever.
+    let nested = |inner: &str| format!("{}{inner}{}", "{".repeat(60), "}".repeat(60));
+    assert!(hone_python::parse(&nested("1")).is_ok());
+    assert!(hone_python::parse(&nested("1: 2")).is_ok());
+    assert!(hone_python::parse(&nested("x for x in y")).is_ok());
+    assert!(hone_python::parse(&nested("1:")).is_err());
+    assert!(hone_python::parse("{1: 2, **a, 'b': {*c, d}}").is_ok());
+}

@@ -3,31 +3,39 @@
 use super::literal::{self, Piece};
 use super::{Literal, MAX_NESTING, MAX_SOURCE, SyntaxError};
 
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Token {
+#[derive(Debug, PartialEq)]
+pub(super) enum Token<'a> {
     /// A name or a keyword.
-    Name(String),
+    Name(&'a str),
     Number(Literal),
     Str(Piece),
     Op(&'static str),
     End,
 }
 
-/// Longest first.
-const OPERATORS: &[&str] = &[
+/// Of more than one character, longest first.
+const LONG: &[&str] = &[
     "**=", "//=", ">>=", "<<=", "...", "!=", "<>", "**", "//", ">>", "<<", "<=", ">=", "==", "->", "+=", "-=", "*=",
-    "/=", "%=", "&=", "|=", "^=", "@=", ":=", "+", "-", "*", "/", "%", "@", "<", ">", "(", ")", "[", "]", "{", "}",
-    ",", ":", ".", ";", "=", "&", "|", "^", "~",
+    "/=", "%=", "&=", "|=", "^=", "@=", ":=",
 ];
+
+const SHORT: &str = "+-*/%@<>()[]{},:.;=&|^~";
 
 fn operator(source: &str) -> Option<&'static str> {
     let long = matches!(source.as_bytes().get(1), Some(b'=' | b'*' | b'/' | b'<' | b'>' | b'.'));
-    let fits = |op: &&str| (long || op.len() == 1) && source.starts_with(*op);
-    OPERATORS.iter().copied().find(fits)
+    let fits = |op: &&str| source.starts_with(*op);
+    if long && let Some(op) = LONG.iter().copied().find(fits) {
+        return Some(op);
+    }
+    let at = SHORT
+        .as_bytes()
+        .iter()
+        .position(|op| source.as_bytes().first() == Some(op))?;
+    SHORT.get(at..=at)
 }
 
 /// The tokens of one expression with the places where they start; the last is [`Token::End`].
-pub(super) fn tokens(source: &str) -> Result<Vec<(usize, Token)>, SyntaxError> {
+pub(super) fn tokens(source: &str) -> Result<Vec<(usize, Token<'_>)>, SyntaxError> {
     let error = |at, what| Err(SyntaxError { at, what });
     if source.len() > MAX_SOURCE {
         return error(0, "longer than the limit of 1 MiB");
@@ -35,7 +43,7 @@ pub(super) fn tokens(source: &str) -> Result<Vec<(usize, Token)>, SyntaxError> {
     if source.contains('\0') {
         return error(0, "a null byte");
     }
-    let mut tokens = vec![];
+    let mut tokens = Vec::with_capacity((source.len() / 5 + 4).min(20));
     let mut open: Vec<char> = vec![];
     let mut at = 0;
     let mut line_start = true;
@@ -80,13 +88,17 @@ pub(super) fn tokens(source: &str) -> Result<Vec<(usize, Token)>, SyntaxError> {
             return error(at, "more than one expression");
         }
         let from = at;
-        if let Some((piece, len)) = literal::string(rest).map_err(|what| SyntaxError { at, what })? {
+        let quoted = matches!(c, '\'' | '"' | 'r' | 'R' | 'u' | 'U' | 'b' | 'B' | 'f' | 'F');
+        if quoted && let Some((piece, len)) = literal::string(rest).map_err(|what| SyntaxError { at, what })? {
             at += len;
             tokens.push((from, Token::Str(piece)));
         } else if c == '_' || unicode_ident::is_xid_start(c) {
-            let len = rest.find(|c| !unicode_ident::is_xid_continue(c)).unwrap_or(rest.len());
+            let simple = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
+            let ascii = rest.bytes().position(|b| !simple(&b)).unwrap_or(rest.len());
+            let beyond = |c| !unicode_ident::is_xid_continue(c);
+            let len = ascii + rest[ascii..].find(beyond).unwrap_or(rest.len() - ascii);
             at += len;
-            tokens.push((from, Token::Name(rest[..len].to_owned())));
+            tokens.push((from, Token::Name(&rest[..len])));
         } else if c.is_ascii_digit() || (c == '.' && rest[1..].starts_with(|c: char| c.is_ascii_digit())) {
             let (number, len) = literal::number(rest).map_err(|what| SyntaxError { at, what })?;
             at += len;

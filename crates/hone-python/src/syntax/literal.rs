@@ -30,24 +30,25 @@ pub(super) fn string(source: &str) -> Result<Option<(Piece, usize)>, &'static st
     }
     let (raw, bytes, format) = (prefix.contains('r'), prefix.contains('b'), prefix.contains('f'));
     let quote = &body[..1];
-    let triple = quote.repeat(3);
-    let quotes = if body.starts_with(&triple) {
-        triple.as_str()
-    } else {
-        quote
-    };
+    let triple = if quote == "'" { "'''" } else { "\"\"\"" };
+    let quotes = if body.starts_with(triple) { triple } else { quote };
     let inner = &body[quotes.len()..];
+    let ends = |b: &u8| *b == quote.as_bytes()[0] || *b == b'\\' || (*b == b'\n' && quotes.len() == 1);
     let mut end = 0;
     loop {
-        let rest = inner.get(end..).unwrap_or_default();
+        let Some(next) = inner.as_bytes()[end..].iter().position(ends) else {
+            return Err("a string without end");
+        };
+        end += next;
+        let rest = &inner[end..];
         if rest.starts_with(quotes) {
             break;
         }
-        match rest.chars().next() {
-            None => return Err("a string without end"),
-            Some('\n') if quotes.len() == 1 => return Err("a string without end"),
-            Some('\\') => end += 1 + rest[1..].chars().next().map_or(0, char::len_utf8),
-            Some(c) => end += c.len_utf8(),
+        match rest.as_bytes().first() {
+            Some(b'\n') => return Err("a string without end"),
+            Some(b'\\') => end += 1 + rest[1..].chars().next().map_or(0, char::len_utf8),
+            // A quote that is not three.
+            _ => end += 1,
         }
     }
     let len = prefix.len() + 2 * quotes.len() + end;

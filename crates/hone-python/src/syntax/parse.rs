@@ -7,11 +7,46 @@ use super::{MAX_NESTING, SyntaxError};
 use crate::repr::bytes_repr;
 use crate::{Opaque, Value};
 
-const KEYWORDS: [&str; 35] = [
-    "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue", "def", "del",
-    "elif", "else", "except", "finally", "for", "from", "global", "if", "import", "in", "is", "lambda", "nonlocal",
-    "not", "or", "pass", "raise", "return", "try", "while", "with", "yield",
-];
+fn is_keyword(name: &str) -> bool {
+    matches!(
+        name,
+        "False"
+            | "None"
+            | "True"
+            | "and"
+            | "as"
+            | "assert"
+            | "async"
+            | "await"
+            | "break"
+            | "class"
+            | "continue"
+            | "def"
+            | "del"
+            | "elif"
+            | "else"
+            | "except"
+            | "finally"
+            | "for"
+            | "from"
+            | "global"
+            | "if"
+            | "import"
+            | "in"
+            | "is"
+            | "lambda"
+            | "nonlocal"
+            | "not"
+            | "or"
+            | "pass"
+            | "raise"
+            | "return"
+            | "try"
+            | "while"
+            | "with"
+            | "yield"
+    )
+}
 
 // How tightly operators bind.
 const OR: u8 = 1;
@@ -70,7 +105,7 @@ fn nested(source: &str, depth: usize) -> Result<Expr, SyntaxError> {
 
 struct Parser<'a> {
     source: &'a str,
-    tokens: Vec<(usize, Token)>,
+    tokens: Vec<(usize, Token<'a>)>,
     at: usize,
     depth: usize,
     chained: usize,
@@ -78,12 +113,12 @@ struct Parser<'a> {
 
 type Result<T, E = SyntaxError> = std::result::Result<T, E>;
 
-impl Parser<'_> {
-    fn peek(&self) -> &Token {
+impl<'a> Parser<'a> {
+    fn peek(&self) -> &Token<'a> {
         self.peek_at(0)
     }
 
-    fn peek_at(&self, ahead: usize) -> &Token {
+    fn peek_at(&self, ahead: usize) -> &Token<'a> {
         self.tokens.get(self.at + ahead).map_or(&Token::End, |(_, token)| token)
     }
 
@@ -106,20 +141,24 @@ impl Parser<'_> {
         Expr::Other(kind, self.source_from(from))
     }
 
+    #[inline(always)]
     fn peek_op(&self, op: &str) -> bool {
         matches!(self.peek(), Token::Op(found) if *found == op)
     }
 
+    #[inline(always)]
     fn op(&mut self, op: &str) -> bool {
         let found = self.peek_op(op);
         self.at += usize::from(found);
         found
     }
 
+    #[inline(always)]
     fn peek_word(&self, word: &str) -> bool {
-        matches!(self.peek(), Token::Name(found) if found == word)
+        matches!(self.peek(), Token::Name(found) if *found == word)
     }
 
+    #[inline(always)]
     fn word(&mut self, word: &str) -> bool {
         let found = self.peek_word(word);
         self.at += usize::from(found);
@@ -131,13 +170,12 @@ impl Parser<'_> {
     }
 
     fn identifier(&mut self) -> Option<String> {
-        let Token::Name(name) = self.peek() else { return None };
-        if KEYWORDS.contains(&name.as_str()) {
+        let Token::Name(name) = *self.peek() else { return None };
+        if is_keyword(name) {
             return None;
         }
-        let name = name.clone();
         self.at += 1;
-        Some(name)
+        Some(name.to_owned())
     }
 
     fn chain(&mut self) -> Result<()> {
@@ -162,7 +200,50 @@ impl Parser<'_> {
 
     /// A conditional, a lambda or anything that binds more tightly.
     fn expression(&mut self) -> Result<Expr> {
-        self.deeper(Self::expression_here)
+        match self.simple() {
+            Some(simple) => Ok(simple),
+            None => self.deeper(Self::expression_here),
+        }
+    }
+
+    /// A literal or a name that stands alone: what most arguments are.
+    fn simple(&mut self) -> Option<Expr> {
+        let alone = matches!(self.peek_at(1), Token::Op("," | ")" | "]" | "}" | ":"));
+        if !alone
+            || !matches!(
+                self.peek(),
+                Token::Number(_) | Token::Str(Piece::Text(_)) | Token::Name(_)
+            )
+        {
+            return None;
+        }
+        let value = match *self.peek() {
+            Token::Name("None") => Some(Value::None),
+            Token::Name("True") => Some(true.into()),
+            Token::Name("False") => Some(false.into()),
+            Token::Name(name) if is_keyword(name) => return None,
+            Token::Name(name) => {
+                self.at += 1;
+                return Some(Expr::Name(name.to_owned()));
+            }
+            _ => None,
+        };
+        let literal = match (value, self.take()) {
+            (Some(value), _) => Literal::Value(value),
+            (None, Token::Number(literal)) => literal,
+            (None, Token::Str(Piece::Text(text))) => Literal::Value(text.into()),
+            // Nothing else has come this far.
+            _ => return None,
+        };
+        Some(Expr::Literal(literal))
+    }
+
+    /// The token here, which is not looked at again.
+    fn take(&mut self) -> Token<'a> {
+        let token = self.tokens.get_mut(self.at);
+        let token = token.map_or(Token::End, |(_, token)| std::mem::replace(token, Token::End));
+        self.at += 1;
+        token
     }
 
     fn expression_here(&mut self) -> Result<Expr> {
@@ -248,13 +329,11 @@ impl Parser<'_> {
         use BinaryOp::*;
         let binary = |binds, op| Some((binds, Operator::Binary(op)));
         match self.peek() {
-            Token::Name(word) => match word.as_str() {
+            Token::Name(word) => match *word {
                 "or" => Some((OR, Operator::Or)),
                 "and" => Some((AND, Operator::And)),
                 "in" | "is" => Some((COMPARE, Operator::Compare)),
-                "not" if matches!(self.peek_at(1), Token::Name(next) if next == "in") => {
-                    Some((COMPARE, Operator::Compare))
-                }
+                "not" if matches!(self.peek_at(1), Token::Name("in")) => Some((COMPARE, Operator::Compare)),
                 _ => None,
             },
             Token::Op(op) => match *op {
@@ -286,13 +365,13 @@ impl Parser<'_> {
             Token::Op("<=") => (LessEq, 1),
             Token::Op(">") => (Greater, 1),
             Token::Op(">=") => (GreaterEq, 1),
-            Token::Name(word) if word == "in" => (In, 1),
-            Token::Name(word) if word == "is" => match self.peek_at(1) {
-                Token::Name(next) if next == "not" => (IsNot, 2),
+            Token::Name("in") => (In, 1),
+            Token::Name("is") => match self.peek_at(1) {
+                Token::Name("not") => (IsNot, 2),
                 _ => (Is, 1),
             },
-            Token::Name(word) if word == "not" => match self.peek_at(1) {
-                Token::Name(next) if next == "in" => (NotIn, 2),
+            Token::Name("not") => match self.peek_at(1) {
+                Token::Name("in") => (NotIn, 2),
                 _ => return None,
             },
             _ => return None,
@@ -462,11 +541,11 @@ impl Parser<'_> {
     }
 
     fn atom(&mut self) -> Result<Expr> {
-        match self.peek().clone() {
-            Token::Number(literal) => {
-                self.at += 1;
-                Ok(Expr::Literal(literal))
-            }
+        match *self.peek() {
+            Token::Number(_) => match self.take() {
+                Token::Number(literal) => Ok(Expr::Literal(literal)),
+                _ => Err(self.error("unexpected end")),
+            },
             Token::Str(_) => self.strings(),
             Token::Op("(") => {
                 self.at += 1;
@@ -491,7 +570,7 @@ impl Parser<'_> {
                 Ok(Expr::Literal(Literal::Ellipsis))
             }
             Token::Name(word) => {
-                let value = match word.as_str() {
+                let value = match word {
                     "None" => Value::None,
                     "True" => Value::Bool(true),
                     "False" => Value::Bool(false),
@@ -515,9 +594,13 @@ impl Parser<'_> {
         let mut text: Option<String> = None;
         let mut bytes: Option<Vec<u8>> = None;
         let mut format = false;
-        while let Token::Str(piece) = self.peek().clone() {
+        while matches!(self.peek(), Token::Str(_)) {
+            let Token::Str(piece) = self.take() else { break };
             match piece {
-                Piece::Text(part) => text.get_or_insert_default().push_str(&part),
+                Piece::Text(part) => match &mut text {
+                    Some(text) => text.push_str(&part),
+                    None => text = Some(part),
+                },
                 Piece::Bytes(part) => bytes.get_or_insert_default().extend(part),
                 Piece::Format(parts) => {
                     format = true;
@@ -533,7 +616,6 @@ impl Parser<'_> {
                     text.get_or_insert_default();
                 }
             }
-            self.at += 1;
         }
         match (text, bytes) {
             (Some(_), Some(_)) => Err(self.error("cannot mix bytes and nonbytes literals")),
@@ -600,54 +682,66 @@ impl Parser<'_> {
 
     /// Items up to a closing bracket; or one comprehension.
     fn items(&mut self, close: &str) -> Result<(Vec<Expr>, bool)> {
-        let mut items = vec![];
+        if self.op(close) {
+            return Ok((vec![], false));
+        }
+        let first = self.starred_or_named()?;
+        self.rest_of_items(first, close)
+    }
+
+    /// Behind the first item.
+    fn rest_of_items(&mut self, first: Expr, close: &str) -> Result<(Vec<Expr>, bool)> {
+        if self.peek_word("for") || self.peek_word("async") {
+            self.comprehension(&first)?;
+            self.expect(close, "expected a closing bracket")?;
+            return Ok((vec![], true));
+        }
+        let mut items = vec![first];
         while !self.op(close) {
-            let item = self.starred_or_named()?;
-            if items.is_empty() && (self.peek_word("for") || self.peek_word("async")) {
-                self.comprehension(&item)?;
-                self.expect(close, "expected a closing bracket")?;
-                return Ok((vec![], true));
+            self.expect(",", "expected ',' or a closing bracket")?;
+            if self.op(close) {
+                break;
             }
-            items.push(item);
-            if !self.peek_op(close) {
-                self.expect(",", "expected ',' or a closing bracket")?;
-            }
+            items.push(self.starred_or_named()?);
         }
         Ok((items, false))
     }
 
     /// Behind `{`.
     fn braces(&mut self) -> Result<Expr> {
-        let from = self.at;
+        let from = self.at - 1;
         if self.op("}") {
             return Ok(Expr::Dict(vec![]));
         }
+        let mut entries = vec![];
+        let mut first = None;
         if !self.peek_op("**") {
             let item_only = self.peek_op("*") || matches!(self.peek_at(1), Token::Op(":="));
-            self.starred_or_named()?;
-            let is_key = self.peek_op(":") && !item_only;
-            self.at = from;
-            if !is_key {
-                let (items, comprehension) = self.items("}")?;
+            let item = self.starred_or_named()?;
+            if item_only || !self.peek_op(":") {
+                let (items, comprehension) = self.rest_of_items(item, "}")?;
                 return Ok(if comprehension {
-                    self.other(Other::Comprehension, from - 1)
+                    self.other(Other::Comprehension, from)
                 } else {
                     Expr::Set(items)
                 });
             }
+            first = Some(item);
         }
-        let mut entries = vec![];
-        while !self.op("}") {
-            if self.op("**") {
+        while first.is_some() || !self.op("}") {
+            if first.is_none() && self.op("**") {
                 entries.push((None, self.binary(BIT_OR)?));
             } else {
-                let key = self.expression()?;
+                let key = match first.take() {
+                    Some(key) => key,
+                    None => self.expression()?,
+                };
                 self.expect(":", "expected ':'")?;
                 let value = self.expression()?;
                 if entries.is_empty() && (self.peek_word("for") || self.peek_word("async")) {
                     self.comprehension(&value)?;
                     self.expect("}", "expected '}'")?;
-                    return Ok(self.other(Other::Comprehension, from - 1));
+                    return Ok(self.other(Other::Comprehension, from));
                 }
                 entries.push((Some(key), value));
             }
