@@ -11,6 +11,7 @@ use hone_tool::ToolHost;
 use hone_trace::{Episode, Score, Stream};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// Which part of a taskset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -216,6 +217,15 @@ impl Default for Budget {
     }
 }
 
+/// What a suite makes of the successes of its kinds of tasks.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Aggregate {
+    /// Its numbers by name, such as a leaderboard's overall score, as fractions.
+    pub numbers: Vec<(String, f64)>,
+    /// Parts of the suite that were not played; in the numbers they count as the suite says.
+    pub missing: Vec<String>,
+}
+
 /// A loadable, possibly infinite, collection of tasks with the world they are played in.
 pub trait Taskset: Send + Sync {
     /// Name, as on the command line.
@@ -241,6 +251,12 @@ pub trait Taskset: Send + Sync {
 
     /// Score a finished episode: `value` is 1 for success and 0 for failure, the parts say why.
     fn score(&self, task: &Task, episode: &Episode, environment: &dyn Environment) -> Score;
+
+    /// What the suite itself makes of the successes and the counted tries of each kind of task.
+    fn aggregate(&self, kinds: &BTreeMap<String, (u64, u64)>) -> Aggregate {
+        let _ = kinds;
+        Aggregate::default()
+    }
 
     /// The scripted agents on offer.
     fn scripts(&self) -> &'static [ScriptInfo];

@@ -36,6 +36,9 @@ pub struct EvalSummary {
     /// Why the result should not be believed as it stands; see [`alarms`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alarms: Vec<String>,
+    /// Parts of the suite that were not played, where the suite makes numbers of its own of all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
 }
 
 /// What a script reaches.
@@ -105,6 +108,7 @@ impl EvalSummary {
             seconds,
             baselines: BTreeMap::new(),
             alarms: Vec::new(),
+            missing: Vec::new(),
         }
     }
 }
