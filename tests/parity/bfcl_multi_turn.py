@@ -1,6 +1,6 @@
 """Do hone-bfcl's multi-turn worlds and checker behave as the original's?
 
-    pip install --no-deps bfcl-eval==2026.3.23 mpmath
+    pip install --no-deps bfcl-eval==2026.3.23 mpmath==1.3.0
     cargo build --release -p hone-bfcl --example bfcl_multi_turn
     python3 tests/parity/bfcl_multi_turn.py target/release/examples/bfcl_multi_turn [--data DIR] [--seed 0]
         [--edited 2000] [--calls 10000] [--long-context]
@@ -161,7 +161,7 @@ class Edits:
         try:
             tree = ast.parse(call, mode="eval").body
             keyword = self.r.choice(tree.keywords or tree.args)
-        except (SyntaxError, IndexError):
+        except (SyntaxError, IndexError, AttributeError):
             return call
         old = ast.unparse(keyword)
         name = getattr(keyword, "arg", "") or ""

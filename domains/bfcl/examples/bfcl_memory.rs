@@ -19,9 +19,21 @@ fn answer(asked: &Value) -> Result<Value, Box<dyn std::error::Error>> {
         return Ok(out.into());
     }
     let class = asked.get("class").and_then(Value::as_str).ok_or("no class")?;
-    let config: Dict = [(class, asked.get("snapshot").ok_or("no snapshot")?.clone())].into_iter().collect();
-    let mut world = World::new("memory_0", &config.into(), &[class.to_owned()], false, "", &Settings::default())?;
-    let results: Vec<_> = texts(asked.get("calls")).iter().map(|call| world.execute(call)).collect();
+    let config: Dict = [(class, asked.get("snapshot").ok_or("no snapshot")?.clone())]
+        .into_iter()
+        .collect();
+    let mut world = World::new(
+        "memory_0",
+        &config.into(),
+        &[class.to_owned()],
+        false,
+        "",
+        &Settings::default(),
+    )?;
+    let results: Vec<_> = texts(asked.get("calls"))
+        .iter()
+        .map(|call| world.execute(call))
+        .collect();
     out.set("results", results);
     out.set("snapshot", world.snapshot().ok_or("no snapshot")?);
     out.set("context", world.in_context().ok_or("no context")?);

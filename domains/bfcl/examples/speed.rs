@@ -29,7 +29,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         report(category.name(), valid, records.len(), start.elapsed().as_secs_f64());
     }
     let worlds = Worlds::default();
-    for (category, tasks) in tasks.categories.iter().filter(|(c, _)| c.name() != "multi_turn_long_context") {
+    for (category, tasks) in tasks
+        .categories
+        .iter()
+        .filter(|(c, _)| c.name() != "multi_turn_long_context")
+    {
         let turns: Vec<_> = tasks.iter().map(gold_turns).collect();
         let start = Instant::now();
         let mut valid = 0;

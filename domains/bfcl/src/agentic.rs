@@ -1,6 +1,6 @@
 //! The memory categories: questions about what was said in earlier conversations, and their checker.
 
-use crate::data::{DataError, FETCH, Lines, Place};
+use crate::data::{DataError, FETCH, Lines, Place, has};
 use crate::multi_turn::{Settings, World, WorldError, calls};
 use crate::{Answer, Category, Verdict};
 use hone_python::{Dict, Value, text};
@@ -74,12 +74,18 @@ impl Memories {
         let name = "BFCL_v4_memory.json";
         let (questions, answers) = (dir.join(name), dir.join("possible_answer").join(name));
         if !questions.is_file() || !answers.is_file() {
-            return Err(DataError::none(dir, "there is no BFCL_v4_memory.json with its possible_answer"));
+            return Err(DataError::none(
+                dir,
+                "there is no BFCL_v4_memory.json with its possible_answer",
+            ));
         }
         let mut gold = HashMap::new();
         for line in Lines::read(&answers, &mut hash)? {
             let (place, value) = line?;
-            let texts = place.list(&value, "ground_truth")?.iter().map(|text| text.as_str().map(str::to_owned));
+            let texts = place
+                .list(&value, "ground_truth")?
+                .iter()
+                .map(|text| text.as_str().map(str::to_owned));
             let texts: Option<Vec<_>> = texts.collect();
             let texts = texts.ok_or_else(|| place.error("ground_truth", "must be a list of texts", FETCH))?;
             gold.insert(place.text(&value, "id")?.to_owned(), texts);
@@ -94,7 +100,9 @@ impl Memories {
             memories.questions.push(Question {
                 scenario: place.text(&value, "scenario")?.to_owned(),
                 messages,
-                gold: gold.remove(&id).ok_or_else(|| place.error("id", "has no gold in possible_answer", FETCH))?,
+                gold: gold
+                    .remove(&id)
+                    .ok_or_else(|| place.error("id", "has no gold in possible_answer", FETCH))?,
                 id,
             });
         }
@@ -135,6 +143,11 @@ impl Memories {
         Ok(memories)
     }
 
+    /// Whether a folder has the questions.
+    pub(crate) fn is_in(dir: &Path) -> bool {
+        has(dir, "memory")
+    }
+
     /// The world that a question is asked in: a memory with what was kept of the conversations before, if that is known.
     ///
     /// # Errors
@@ -145,7 +158,9 @@ impl Memories {
             return Err(WorldError::Class(category.name().to_owned()));
         };
         let saved = self.snapshots.get(&(category, question.scenario.clone()));
-        let config: Dict = [(*class, saved.cloned().unwrap_or_else(|| Dict::new().into()))].into_iter().collect();
+        let config: Dict = [(*class, saved.cloned().unwrap_or_else(|| Dict::new().into()))]
+            .into_iter()
+            .collect();
         let id = question.id.replace("memory", category.name());
         World::new(&id, &config.into(), &[(*class).to_owned()], false, "", settings)
     }
@@ -175,14 +190,19 @@ pub fn judge_answers(answers: &[Answer], gold: &[String]) -> Verdict {
     if holds(said, gold) {
         return Verdict::right();
     }
-    Verdict::wrong("agentic:answer_not_found", format!("none of {gold:?} is in what was said"))
+    Verdict::wrong(
+        "agentic:answer_not_found",
+        format!("none of {gold:?} is in what was said"),
+    )
 }
 
 /// Whether one of the answers stands in a text as whole words, both without `,./-_*^()`, in lower case, with double
 /// quotes for single ones.
 pub fn holds(said: &str, answers: &[String]) -> bool {
     let said: Vec<char> = standardized(said).collect();
-    answers.iter().any(|answer| stands(&said, &standardized(answer).collect::<Vec<_>>()))
+    answers
+        .iter()
+        .any(|answer| stands(&said, &standardized(answer).collect::<Vec<_>>()))
 }
 
 fn standardized(text: &str) -> impl Iterator<Item = char> + use<> {
@@ -236,7 +256,10 @@ mod tests {
         let verdict = |answers: &[Answer]| judge_answers(answers, &gold).error_type;
         assert_eq!(verdict(&[call.clone(), said("In Seattle.")]), None);
         assert_eq!(verdict(&[said("In Seattle."), call.clone()]), None);
-        assert_eq!(verdict(&[said("In Seattle."), said("Or not.")]), Some("agentic:answer_not_found"));
+        assert_eq!(
+            verdict(&[said("In Seattle."), said("Or not.")]),
+            Some("agentic:answer_not_found")
+        );
         assert_eq!(verdict(&[call]), Some("agentic:no_last_message"));
         assert_eq!(verdict(&[said("")]), Some("agentic:no_last_message"));
     }

@@ -79,6 +79,11 @@ impl Category {
         (Self::MultiTurnBase..=Self::MultiTurnLongContext).contains(&self)
     }
 
+    /// Whether it asks about earlier conversations, of which a memory holds what the model kept.
+    pub fn memory(self) -> bool {
+        self >= Self::MemoryKv
+    }
+
     /// Whether a call is right or wrong as such, without gold.
     pub fn relevance(self) -> bool {
         matches!(self, Self::Irrelevance | Self::LiveIrrelevance | Self::LiveRelevance)

@@ -286,8 +286,11 @@ fn standard(value: &Value) -> Value {
 }
 
 fn string(name: &str, text: &str, allowed: &Value) -> Result<(), Stop> {
-    let found = standardized(text);
     let options = indexed(allowed)?;
+    if options.iter().any(|option| option.as_str() == Some(text)) {
+        return Ok(());
+    }
+    let found = standardized(text);
     if options
         .iter()
         .filter_map(Value::as_str)

@@ -1,7 +1,10 @@
 //! What the baselines must score on the published records.
 
 use crate::multi_turn::{Settings as Worlds, Task, Tasks, WorldError, gold_turns, idle_turns, judge};
-use crate::{Answer, Category, DEFECTS, Harm, Names, Record, Settings, Suite, do_nothing, evaluate, gold};
+use crate::{
+    Answer, Category, DEFECTS, Harm, Memories, Names, Record, Settings, Suite, do_nothing, evaluate, gold,
+    judge_answers,
+};
 use hone_score::Conformance;
 use std::convert::Infallible;
 
@@ -62,4 +65,24 @@ pub fn multi_turn_conformance(tasks: &Tasks) -> Result<Vec<Conformance>, WorldEr
         line("do_nothing", 0, &idle_turns)?;
     }
     Ok(lines)
+}
+
+/// Gold, of which all passes, and nothing, which never does, over the questions of each kind of memory. What they are asked
+/// of has no part in the verdict.
+pub fn memory_conformance(memories: &Memories) -> Vec<Conformance> {
+    let mut lines = vec![];
+    for category in memories.functions.keys() {
+        let mut line = |baseline: &str, expected: usize, said: &dyn Fn(&[String]) -> String| {
+            let set = format!("bfcl/{}/{baseline}", category.name());
+            let passes = |gold: &[String]| judge_answers(&[Answer::Said(said(gold))], gold).valid;
+            let count = || Ok::<_, Infallible>(memories.questions.iter().filter(|q| passes(&q.gold)).count());
+            let Ok(line) = Conformance::measure(set, memories.questions.len(), expected, count);
+            lines.push(line);
+        };
+        line("gold", memories.questions.len(), &|gold| {
+            format!("It is {}.", gold.first().map_or("", String::as_str))
+        });
+        line("do_nothing", 0, &|_| String::new());
+    }
+    lines
 }

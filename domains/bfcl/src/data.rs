@@ -135,10 +135,23 @@ impl Suite {
         Ok(suite)
     }
 
+    /// Whether a folder has the questions of a single-turn category.
+    pub(crate) fn is_in(dir: &Path) -> bool {
+        Category::ALL
+            .iter()
+            .any(|category| category.single_turn() && has(dir, category.name()))
+    }
+
     /// All records.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
         self.categories.iter().flat_map(|(_, records)| records)
     }
+}
+
+/// Whether a folder, or its `bfcl`, has a file of questions.
+pub(crate) fn has(dir: &Path, name: &str) -> bool {
+    let file = format!("BFCL_v4_{name}.json");
+    dir.join("bfcl").join(&file).is_file() || dir.join(file).is_file()
 }
 
 pub(crate) const FETCH: &str = "take the file from the package bfcl-eval unchanged";

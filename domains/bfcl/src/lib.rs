@@ -12,6 +12,8 @@
 //! * [`tools`] gives a record's functions as JSON Schema, for function-calling APIs.
 //! * [`multi_turn`] has the tasks of several turns, with the tools that they act on.
 //! * [`Memories`] has the questions of the memory categories, [`judge_answers`] their checker.
+//! * [`Bfcl`] is all of it as tasksets: each category, and groups of them, for models that call functions and for models
+//!   that are prompted.
 //! * [`mutate`] makes wrong answers out of gold ones, for tests against the original.
 //!
 //! Invariants:
@@ -20,7 +22,7 @@
 //!   undecodable. Where the original would crash, the verdict is the error type [`CRASH`].
 //! * Answers and data files are untrusted: bounded in size and nesting, never executed.
 //!
-//! Deliberately not here: the data, the web-search world, prompt formats.
+//! Deliberately not here: the data, the web-search world, the prompt formats of the format-sensitivity category.
 
 mod agentic;
 mod aggregate;
@@ -35,6 +37,7 @@ mod defects;
 pub mod multi_turn;
 mod mutate;
 mod schema;
+mod taskset;
 mod verdict;
 
 pub use agentic::{Conversation, Memories, Question, SCENARIOS, holds, judge_answers};
@@ -42,11 +45,12 @@ pub use aggregate::{Accuracy, Group, Overall, overall};
 pub use baseline::{do_nothing, gold};
 pub use category::{Category, Language};
 pub use check::Crash;
-pub use conformance::{conformance, multi_turn_conformance};
+pub use conformance::{conformance, memory_conformance, multi_turn_conformance};
 pub use convert::{java_value, javascript_value};
 pub use data::{DataError, Function, Gold, Record, Suite};
 pub use decode::{Answer, DecodeError, Decoded, MAX_ANSWER, decode};
 pub use defects::{DEFECTS, DEFECTS_VERSION, Defect, Harm};
 pub use mutate::mutate;
 pub use schema::{sanitized, tools};
+pub use taskset::{Bfcl, NAMES};
 pub use verdict::{CRASH, Mode, Names, SCORER, SCORER_VERSION, Settings, Verdict, evaluate};

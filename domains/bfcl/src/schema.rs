@@ -19,24 +19,42 @@ pub fn tools(record: &Record) -> Vec<Value> {
         .collect()
 }
 
-fn tool(raw: &Value, language: Language) -> Value {
+/// The functions of a record as prompted models read them: as in the data, with hints on the language.
+pub(crate) fn documents(record: &Record) -> Vec<Value> {
+    let language = record.category.language();
+    let documents = record.functions.iter();
+    documents
+        .map(|function| described(&function.raw, language).into())
+        .collect()
+}
+
+fn described(raw: &Value, language: Language) -> Dict {
     let mut function = raw.as_dict().cloned().unwrap_or_default();
-    let name = sanitized(function.get("name").and_then(Value::as_str).unwrap_or_default());
-    function.set("name", name);
     let hint = match language {
         Language::Python => " (Python 3.)",
         Language::Java => " (Java 8.)",
         Language::JavaScript => " (JavaScript.)",
     };
     append(&mut function, hint);
+    if language != Language::Python
+        && let Some(Value::Dict(parameters)) = function.get_mut("parameters")
+        && let Some(Value::Dict(properties)) = parameters.get_mut("properties")
+    {
+        properties
+            .iter_mut()
+            .for_each(|(_, details)| as_source(details, language));
+    }
+    function
+}
+
+/// A function as one of OpenAI's `tools`.
+pub(crate) fn tool(raw: &Value, language: Language) -> Value {
+    let mut function = described(raw, language);
+    let name = sanitized(function.get("name").and_then(Value::as_str).unwrap_or_default());
+    function.set("name", name);
     if let Some(Value::Dict(parameters)) = function.get_mut("parameters") {
         parameters.set("type", "object");
         if let Some(Value::Dict(properties)) = parameters.get_mut("properties") {
-            if language != Language::Python {
-                properties
-                    .iter_mut()
-                    .for_each(|(_, details)| as_source(details, language));
-            }
             cast_all(properties);
         }
     }

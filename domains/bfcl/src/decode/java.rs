@@ -2,13 +2,16 @@
 //!
 //! Arguments stay source text, put together from the tree: white space between tokens is lost, and so are class bodies.
 
-use super::tree::{children, parse};
+use super::tree::{children, parse, parse_terminated};
 use super::{DecodeError, Decoded, inner};
 use hone_python::{Dict, Value};
 use tree_sitter::Node;
 
 pub(super) fn decode(source: &str) -> Result<Decoded, DecodeError> {
-    let tree = parse(source, tree_sitter_java::LANGUAGE.into())?;
+    let tree = match parse_terminated(source, tree_sitter_java::LANGUAGE.into()) {
+        Some(tree) => tree,
+        None => parse(source, tree_sitter_java::LANGUAGE.into())?,
+    };
     let source = Source {
         text: source,
         chars: (!source.is_ascii()).then(|| source.chars().collect()),

@@ -26,6 +26,7 @@ pub struct Episode<'a> {
     turns: Vec<Vec<Vec<String>>>,
     steps: usize,
     over: bool,
+    quit: bool,
 }
 
 impl<'a> Episode<'a> {
@@ -41,6 +42,7 @@ impl<'a> Episode<'a> {
             turns: vec![vec![]],
             steps: 0,
             over: task.turns.is_empty(),
+            quit: false,
         })
     }
 
@@ -51,7 +53,7 @@ impl<'a> Episode<'a> {
 
     /// Whether the task is at its end.
     pub fn over(&self) -> bool {
-        self.over
+        self.over || self.quit
     }
 
     /// What is said at the beginning of the turn.
@@ -71,7 +73,7 @@ impl<'a> Episode<'a> {
 
     /// Take an answer. After [`Step::TurnOver`] the next turn begins, if there is one.
     pub fn step(&mut self, answer: &Answer) -> Step {
-        if self.over {
+        if self.over() {
             return Step::TurnOver;
         }
         let Some(calls) = calls(answer) else {
@@ -93,21 +95,24 @@ impl<'a> Episode<'a> {
         self.steps += 1;
         // The original counts after executing, and stops beyond the limit.
         if self.steps > STEP_LIMIT {
-            self.over = true;
-            // An incomplete list of turns is what fails the task.
-            if self.turns.len() == self.task.turns.len() {
-                self.turns.pop();
-            }
+            self.quit = true;
             return Step::Quit;
         }
         Step::Results(results)
     }
 
-    /// Judge what has been called.
+    /// Judge what has been called. A task that did not come to its end has failed.
     ///
     /// # Errors
     /// When the task's world cannot be made.
     pub fn judge(&self) -> Result<Judged, WorldError> {
-        judge(self.task, &self.turns, self.settings)
+        // An incomplete list of turns is what fails the task.
+        let complete = self.over || self.turns.len() < self.task.turns.len();
+        let turns = if complete {
+            &self.turns[..]
+        } else {
+            &self.turns[..self.turns.len() - 1]
+        };
+        judge(self.task, turns, self.settings)
     }
 }

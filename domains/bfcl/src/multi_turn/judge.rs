@@ -20,45 +20,94 @@ pub struct Judged {
     pub gold: World,
 }
 
-/// Judge a model's calls: by turn, by step, as source text.
-///
-/// Per turn, in the original's order: where the gold calls something, the model must too; the public attributes of all
-/// classes must equal those of the gold's world; each gold result of the turn must be among the model's results so far.
-/// Turns whose gold is empty are executed and not judged.
+/// Judges answers to one task. The world in the beginning and, where the gold's calls depend on nothing else, their
+/// results and worlds are made once.
+#[derive(Clone, Debug)]
+pub struct Checker<'a> {
+    task: &'a Task,
+    model: World,
+    gold: World,
+    /// Results of the gold calls and the gold's world after them, by turn. None where the model's calls change what they
+    /// find.
+    played: Option<Vec<(Vec<String>, World)>>,
+}
+
+impl<'a> Checker<'a> {
+    /// A checker for answers to a task.
+    ///
+    /// # Errors
+    /// When the task's world cannot be made.
+    pub fn new(task: &'a Task, settings: &Settings) -> Result<Self, WorldError> {
+        let model = task.world_of("_eval", settings)?;
+        let gold = model.renamed(&task.id, "_ground_truth_eval", settings);
+        let played = (!gold.shares()).then(|| {
+            let mut world = gold.clone();
+            let mut turn = |calls: &Vec<String>| {
+                let results = calls.iter().map(|call| world.execute(call)).collect();
+                (results, world.clone())
+            };
+            task.gold.iter().map(&mut turn).collect()
+        });
+        Ok(Self {
+            task,
+            model,
+            gold,
+            played,
+        })
+    }
+
+    /// Judge a model's calls: by turn, by step, as source text.
+    ///
+    /// Per turn, in the original's order: where the gold calls something, the model must too; the public attributes of all
+    /// classes must equal those of the gold's world; each gold result of the turn must be among the model's results so far.
+    /// Turns whose gold is empty are executed and not judged.
+    pub fn judge(&self, turns: &[Vec<Vec<String>>]) -> Judged {
+        let mut judged = Judged {
+            verdict: Verdict::right(),
+            model_results: vec![],
+            gold_results: vec![],
+            model: self.model.clone(),
+            gold: self.gold.clone(),
+        };
+        let golden = &self.task.gold;
+        if turns.len() != golden.len() {
+            let why = format!("there are answers to {} of {} turns", turns.len(), golden.len());
+            judged.verdict = Verdict::wrong("multi_turn:force_terminated", why);
+            return judged;
+        }
+        for (turn, (steps, gold)) in turns.iter().zip(golden).enumerate() {
+            let results = steps.iter().flatten().map(|call| judged.model.execute(call)).collect();
+            judged.model_results.push(results);
+            match self.played.as_ref().and_then(|played| played.get(turn)) {
+                Some((results, world)) => {
+                    judged.gold_results.push(results.clone());
+                    judged.gold = world.clone();
+                }
+                None => {
+                    judged.gold.share(&judged.model);
+                    let results = gold.iter().map(|call| judged.gold.execute(call)).collect();
+                    judged.gold_results.push(results);
+                    judged.model.share(&judged.gold);
+                }
+            }
+            if gold.is_empty() {
+                continue;
+            }
+            if let Some((error_type, why)) = judged.turn(turn, steps) {
+                judged.verdict = Verdict::wrong(error_type, why);
+                return judged;
+            }
+        }
+        judged
+    }
+}
+
+/// Judge a model's calls once: see [`Checker::judge`].
 ///
 /// # Errors
 /// When the task's world cannot be made.
 pub fn judge(task: &Task, turns: &[Vec<Vec<String>>], settings: &Settings) -> Result<Judged, WorldError> {
-    let model = task.world_of("_eval", settings)?;
-    let gold = model.renamed(&task.id, "_ground_truth_eval", settings);
-    let mut judged = Judged {
-        verdict: Verdict::right(),
-        model_results: vec![],
-        gold_results: vec![],
-        model,
-        gold,
-    };
-    if turns.len() != task.gold.len() {
-        let why = format!("there are answers to {} of {} turns", turns.len(), task.gold.len());
-        judged.verdict = Verdict::wrong("multi_turn:force_terminated", why);
-        return Ok(judged);
-    }
-    for (turn, (steps, gold)) in turns.iter().zip(&task.gold).enumerate() {
-        let results = steps.iter().flatten().map(|call| judged.model.execute(call)).collect();
-        judged.model_results.push(results);
-        judged.gold.share(&judged.model);
-        let results: Vec<String> = gold.iter().map(|call| judged.gold.execute(call)).collect();
-        judged.model.share(&judged.gold);
-        judged.gold_results.push(results);
-        if gold.is_empty() {
-            continue;
-        }
-        if let Some((error_type, why)) = judged.turn(turn, steps) {
-            judged.verdict = Verdict::wrong(error_type, why);
-            return Ok(judged);
-        }
-    }
-    Ok(judged)
+    Ok(Checker::new(task, settings)?.judge(turns))
 }
 
 impl Judged {

@@ -34,7 +34,7 @@ mod world;
 pub use date::Day;
 pub use episode::{Episode, Step};
 pub use extension::{Extension, ExtensionError};
-pub use judge::{Judged, gold_turns, idle_turns, judge};
+pub use judge::{Checker, Judged, gold_turns, idle_turns, judge};
 pub use memory::{Embedder, Lexical};
 pub use raise::{Kind, Raised};
 pub use task::{MORE_FUNCTIONS, STEP_LIMIT, Task, Tasks, calls};

@@ -1,5 +1,12 @@
 //! Python's `random.Random`: the Mersenne Twister MT19937 with its seeding by arrays.
 
+use std::cell::RefCell;
+
+thread_local! {
+    /// The last seed of this thread with its state: many worlds have the same, and seeding takes longer than copying.
+    static SEEDED: RefCell<Option<(u64, State)>> = const { RefCell::new(None) };
+}
+
 const N: usize = 624;
 const M: usize = 397;
 
@@ -27,7 +34,7 @@ impl Random {
 
     fn word(&mut self) -> u32 {
         let seed = self.seed;
-        self.state.get_or_insert_with(|| Box::new(State::new(seed))).word()
+        self.state.get_or_insert_with(|| Box::new(State::seeded(seed))).word()
     }
 
     /// As `random()`: in [0, 1), 53 bits.
@@ -63,6 +70,17 @@ impl Random {
 }
 
 impl State {
+    fn seeded(seed: u64) -> Self {
+        SEEDED.with_borrow_mut(|last| match last {
+            Some((known, state)) if *known == seed => state.clone(),
+            last => {
+                let mut state = Self::new(seed);
+                state.twist();
+                last.insert((seed, state)).1.clone()
+            }
+        })
+    }
+
     fn new(seed: u64) -> Self {
         let key: &[u32] = &[seed as u32, (seed >> 32) as u32];
         let key = if seed >> 32 == 0 { &key[..1] } else { key };
@@ -96,14 +114,19 @@ impl State {
         Self { words: w, at: N }
     }
 
+    /// The next words.
+    fn twist(&mut self) {
+        for i in 0..N {
+            let y = (self.words[i] & 0x8000_0000) | (self.words[(i + 1) % N] & 0x7fff_ffff);
+            let twist = if y & 1 == 1 { 0x9908_b0df } else { 0 };
+            self.words[i] = self.words[(i + M) % N] ^ (y >> 1) ^ twist;
+        }
+        self.at = 0;
+    }
+
     fn word(&mut self) -> u32 {
         if self.at >= N {
-            for i in 0..N {
-                let y = (self.words[i] & 0x8000_0000) | (self.words[(i + 1) % N] & 0x7fff_ffff);
-                let twist = if y & 1 == 1 { 0x9908_b0df } else { 0 };
-                self.words[i] = self.words[(i + M) % N] ^ (y >> 1) ^ twist;
-            }
-            self.at = 0;
+            self.twist();
         }
         let mut y = self.words[self.at];
         self.at += 1;

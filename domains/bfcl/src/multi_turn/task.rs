@@ -1,13 +1,14 @@
 //! Multi-turn records.
 
 use super::world::{Settings, World, WorldError};
-use crate::data::{DataError, FETCH, Lines, Place};
+use crate::data::{DataError, FETCH, Lines, Place, has};
 use crate::decode::{Answer, Decoded, decode};
 use crate::{Category, Language};
 use hone_python::{Dict, Value};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Steps of a turn after which the original ends a task as failed.
 pub const STEP_LIMIT: usize = 20;
@@ -41,9 +42,9 @@ pub struct Task {
     /// The classes whose tools are on offer.
     pub involved_classes: Vec<String>,
     /// Descriptions of the tools on offer from the first turn on.
-    pub functions: Vec<Value>,
+    pub functions: Vec<Arc<Value>>,
     /// Descriptions of the tools that come with a turn.
-    pub withheld: HashMap<usize, Vec<Value>>,
+    pub withheld: HashMap<usize, Vec<Arc<Value>>>,
     /// Names that the record lists as excluded. The original does not act on them.
     pub excluded: Vec<String>,
     /// Gold calls of each turn, as source text.
@@ -75,7 +76,7 @@ impl Tasks {
         for (class, file) in DOCUMENTS {
             let path = dir.join("multi_turn_func_doc").join(file);
             if path.is_file() {
-                let all = Lines::read(&path, &mut hash)?.map(|line| line.map(|(_, value)| value));
+                let all = Lines::read(&path, &mut hash)?.map(|line| line.map(|(_, value)| Arc::new(value)));
                 documents.insert(class, all.collect::<Result<Vec<_>, _>>()?);
             }
         }
@@ -112,6 +113,13 @@ impl Tasks {
         Ok(tasks)
     }
 
+    /// Whether a folder has the questions of a multi-turn category.
+    pub(crate) fn is_in(dir: &Path) -> bool {
+        Category::ALL
+            .iter()
+            .any(|category| category.multi_turn() && has(dir, category.name()))
+    }
+
     /// All tasks.
     pub fn tasks(&self) -> impl Iterator<Item = &Task> {
         self.categories.iter().flat_map(|(_, tasks)| tasks)
@@ -126,7 +134,7 @@ fn task(
     place: &Place,
     category: Category,
     value: &Value,
-    documents: &HashMap<&str, Vec<Value>>,
+    documents: &HashMap<&str, Vec<Arc<Value>>>,
 ) -> Result<Task, DataError> {
     let mut turns = vec![];
     for turn in place.list(value, "question")? {
@@ -140,7 +148,7 @@ fn task(
     let involved = texts(place.list(value, "involved_classes")?);
     let involved = involved.ok_or_else(|| place.error("involved_classes", "must be a list of names", FETCH))?;
     let described = involved.iter().filter_map(|class| documents.get(class.as_str()));
-    let mut functions: Vec<Value> = described.flatten().cloned().collect();
+    let mut functions: Vec<Arc<Value>> = described.flatten().cloned().collect();
     let mut withheld = HashMap::new();
     let missed = value.get("missed_function").and_then(Value::as_dict).cloned();
     for (turn, names) in missed.unwrap_or_default().iter() {
@@ -151,7 +159,7 @@ fn task(
         };
         let mut given = vec![];
         for name in names {
-            let named = |function: &Value| function.get("name").and_then(Value::as_str) == Some(&name);
+            let named = |function: &Arc<Value>| function.get("name").and_then(Value::as_str) == Some(&name);
             if let Some(at) = functions.iter().position(named) {
                 given.push(functions.remove(at));
             }
@@ -190,7 +198,7 @@ impl Task {
     /// Descriptions of the tools on offer in a turn.
     pub fn offered(&self, turn: usize) -> Vec<&Value> {
         let later = (0..=turn).filter_map(|turn| self.withheld.get(&turn)).flatten();
-        self.functions.iter().chain(later).collect()
+        self.functions.iter().chain(later).map(|function| &**function).collect()
     }
 
     /// What is said at the beginning of a turn. Prompted models read new functions in the message, others have them in
@@ -200,7 +208,8 @@ impl Task {
             return self.turns.get(turn).cloned().unwrap_or_default();
         };
         let text = if prompted {
-            format!("{}\n{MORE_FUNCTIONS}", Value::List(functions.clone()))
+            let functions = functions.iter().map(|function| (**function).clone()).collect();
+            format!("{}\n{MORE_FUNCTIONS}", Value::List(functions))
         } else {
             MORE_FUNCTIONS.to_owned()
         };

@@ -153,6 +153,13 @@ impl World {
         Ok(Self { instances })
     }
 
+    /// Whether what calls do here also depends on calls in other worlds of the same process.
+    pub(super) fn shares(&self) -> bool {
+        self.instances
+            .iter()
+            .any(|instance| instance.backend.shared().is_some())
+    }
+
     /// The same state under the names of another role.
     pub(super) fn renamed(&self, id: &str, role: &str, settings: &Settings) -> Self {
         let rename = |instance: &Instance| {
@@ -170,6 +177,12 @@ impl World {
     /// Whether a class of this world has a tool.
     pub fn has_tool(&self, name: &str) -> bool {
         self.find(name).is_some()
+    }
+
+    /// Names of a tool's parameters, in order.
+    pub fn parameters(&self, tool: &str) -> Option<Vec<&'static str>> {
+        let (_, tool) = self.find(tool)?;
+        Some(tool.parameters.iter().map(|(name, _)| *name).collect())
     }
 
     /// Names of a class's tools; none for an unknown class.
@@ -260,12 +273,12 @@ impl World {
             && let Some((i, tool)) = self.find(name)
         {
             let tree = parsed(source)?;
-            if let Expr::Call(call) = &tree
+            if let Expr::Call(call) = tree
                 && matches!(&*call.func, Expr::Name(called) if called == name)
             {
-                once(&tree)?;
+                once_in(&call)?;
                 let result = self.apply(i, tool, call)?;
-                return shown(&result);
+                return shown(result);
             }
         }
         let source = self.prefixed(source);
@@ -276,7 +289,8 @@ impl World {
         }
         let tree = parsed(&source)?;
         once(&tree)?;
-        shown(&self.evaluate(&tree)?)
+        let result = self.evaluate(&tree)?;
+        shown(result)
     }
 
     /// Put instances before the names of tools, wherever a name stands before a parenthesis; within texts too.
@@ -444,16 +458,19 @@ impl World {
                 called.type_name()
             )));
         };
-        self.apply(i, tool, call)
+        self.apply(i, tool, call.clone())
     }
 
-    fn apply(&mut self, i: usize, tool: &'static Tool, call: &Call) -> Outcome {
+    fn apply(&mut self, i: usize, tool: &'static Tool, call: Call) -> Outcome {
         let positional = self.all(&call.args)?;
-        let mut named = vec![];
-        for keyword in &call.keywords {
-            let value = self.evaluate(&keyword.value)?;
-            match (&keyword.name, value) {
-                (Some(name), value) => named.push((name.clone(), value)),
+        let mut named = Vec::with_capacity(call.keywords.len());
+        for keyword in call.keywords {
+            let value = match keyword.value {
+                Expr::Literal(Literal::Value(value)) => value,
+                other => self.evaluate(&other)?,
+            };
+            match (keyword.name, value) {
+                (Some(name), value) => named.push((name, value)),
                 (None, Value::Dict(more)) => {
                     for (name, value) in more {
                         match name {
@@ -535,11 +552,11 @@ fn parsed(source: &str) -> Outcome<Expr> {
 }
 
 /// What the model is told of a result.
-fn shown(result: &Value) -> Outcome<String> {
-    showable(result)?;
+fn shown(result: Value) -> Outcome<String> {
+    showable(&result)?;
     Ok(match result {
-        Value::Str(text) => text.clone(),
-        Value::Dict(_) => dumps(result, &DumpOptions::default()).unwrap_or_else(|_| result.to_string()),
+        Value::Str(text) => text,
+        Value::Dict(_) => dumps(&result, &DumpOptions::default()).unwrap_or_else(|_| result.to_string()),
         other => other.to_string(),
     })
 }
@@ -561,20 +578,7 @@ fn own(backend: &mut Arc<dyn Backend>) -> &mut dyn Backend {
 fn once(tree: &Expr) -> Outcome<()> {
     let all = |items: &[Expr]| items.iter().try_for_each(once);
     match tree {
-        Expr::Call(call) => {
-            once(&call.func)?;
-            all(&call.args)?;
-            for (i, keyword) in call.keywords.iter().enumerate() {
-                if let Some(name) = &keyword.name
-                    && call.keywords[..i].iter().any(|other| other.name.as_ref() == Some(name))
-                {
-                    let message = format!("keyword argument repeated: {name} (<string>, line 1)");
-                    return Err(Raised::new(Kind::Syntax, message));
-                }
-                once(&keyword.value)?;
-            }
-            Ok(())
-        }
+        Expr::Call(call) => once_in(call),
         Expr::List(items) | Expr::Tuple(items) | Expr::Set(items) | Expr::And(items) | Expr::Or(items) => all(items),
         Expr::Dict(entries) => entries.iter().try_for_each(|(key, value)| {
             key.as_ref().map_or(Ok(()), once)?;
@@ -584,6 +588,21 @@ fn once(tree: &Expr) -> Outcome<()> {
         Expr::Binary(_, a, b) | Expr::Subscript(a, b) => once(a).and_then(|()| once(b)),
         _ => Ok(()),
     }
+}
+
+fn once_in(call: &Call) -> Outcome<()> {
+    once(&call.func)?;
+    call.args.iter().try_for_each(once)?;
+    for (i, keyword) in call.keywords.iter().enumerate() {
+        if let Some(name) = &keyword.name
+            && call.keywords[..i].iter().any(|other| other.name.as_ref() == Some(name))
+        {
+            let message = format!("keyword argument repeated: {name} (<string>, line 1)");
+            return Err(Raised::new(Kind::Syntax, message));
+        }
+        once(&keyword.value)?;
+    }
+    Ok(())
 }
 
 /// Python refuses to write integers of more than 4300 digits.

@@ -34,7 +34,10 @@ impl Embedder for Lexical {
             vector[place % DIMENSION] += sign;
         };
         let text = text.to_lowercase();
-        for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
+        for word in text
+            .split(|c: char| !c.is_alphanumeric())
+            .filter(|word| !word.is_empty())
+        {
             add(word, 1.0);
             let letters: Vec<char> = std::iter::once('^').chain(word.chars()).chain(['$']).collect();
             let share = 0.5 / letters.len() as f32;

@@ -44,9 +44,10 @@ impl KeyValue {
     pub fn load(snapshot: &Value) -> Outcome<Self> {
         let store = |name| {
             let found = part(snapshot, name)?.cloned().unwrap_or_else(|| Dict::new().into());
-            let texts = found
-                .as_dict()
-                .is_some_and(|dict| dict.iter().all(|(key, value)| key.as_str().is_some() && value.as_str().is_some()));
+            let texts = found.as_dict().is_some_and(|dict| {
+                dict.iter()
+                    .all(|(key, value)| key.as_str().is_some() && value.as_str().is_some())
+            });
             if texts {
                 Ok(found)
             } else {
@@ -172,14 +173,19 @@ fn bm25_plus(documents: &[Vec<String>], query: &[String]) -> Vec<f64> {
         .iter()
         .map(|document| {
             let mut counts = HashMap::new();
-            document.iter().for_each(|word| *counts.entry(word.as_str()).or_default() += 1);
+            document
+                .iter()
+                .for_each(|word| *counts.entry(word.as_str()).or_default() += 1);
             counts
         })
         .collect();
     let mean = documents.iter().map(Vec::len).sum::<usize>() as f64 / n as f64;
     let mut scores = vec![0.0; n];
     for word in query {
-        let holding = counts.iter().filter(|counts| counts.contains_key(word.as_str())).count();
+        let holding = counts
+            .iter()
+            .filter(|counts| counts.contains_key(word.as_str()))
+            .count();
         if holding == 0 {
             continue;
         }
@@ -203,9 +209,15 @@ fn slice_end(k: &Value, len: usize) -> Outcome<usize> {
             )),
         };
     };
-    let end = k.to_i64().unwrap_or(if k < Int::from(0i64) { i64::MIN } else { i64::MAX });
+    let end = k
+        .to_i64()
+        .unwrap_or(if k < Int::from(0i64) { i64::MIN } else { i64::MAX });
     let len = len as i64;
-    let end = if end < 0 { end.saturating_add(len).max(0) } else { end.min(len) };
+    let end = if end < 0 {
+        end.saturating_add(len).max(0)
+    } else {
+        end.min(len)
+    };
     Ok(end as usize)
 }
 

@@ -96,7 +96,10 @@ impl Store {
             return Ok(error);
         }
         if self.entries.len() >= self.limits.0 {
-            return error(format!("Memory size exceeds maximum size of {} entries.", self.limits.0));
+            return error(format!(
+                "Memory size exceeds maximum size of {} entries.",
+                self.limits.0
+            ));
         }
         let id = self.next_id;
         self.next_id += 1;
