@@ -4,6 +4,7 @@ use anyhow::{Context, bail};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// Where `hone data get` puts suites by itself, below the working directory.
 pub const OWN_FOLDER: &str = ".hone-data";
@@ -124,8 +125,21 @@ pub fn suite(id: &str) -> anyhow::Result<Suite> {
     }
 }
 
-/// Where suites are looked for: `HONE_DATA` alone if it is set, else `.hone-data` and `../shared/data`.
+/// The folder that `--data` names.
+static NAMED: OnceLock<PathBuf> = OnceLock::new();
+
+/// Look for suites in this folder alone, for the rest of the process.
+pub fn look_in(folder: PathBuf) {
+    // A second folder would be a second `--data`, which the command line refuses.
+    let _ = NAMED.set(folder);
+}
+
+/// Where suites are looked for: the folder of `--data` alone, else `HONE_DATA` alone if it is set, else `.hone-data` and
+/// `../shared/data`.
 pub fn folders() -> Vec<PathBuf> {
+    if let Some(folder) = NAMED.get() {
+        return vec![folder.clone()];
+    }
     match std::env::var_os("HONE_DATA").filter(|folder| !folder.is_empty()) {
         Some(folder) => vec![folder.into()],
         None => vec![OWN_FOLDER.into(), "../shared/data".into()],

@@ -142,7 +142,7 @@ pub fn scripted(taskset: &Arc<dyn Taskset>, name: &str, codec: Arc<Codec>) -> an
 pub fn script_codec() -> anyhow::Result<Arc<Codec>> {
     let codec = train_tokenizer(hone_primer::tokenizer_texts(), 1024)
         .context("the tokenizer for scripts cannot be made; this is a defect, please report it")?;
-    Ok(Arc::new(codec))
+    Ok(Arc::new(codec.with_several_calls()?))
 }
 
 /// The player, and the hash of its weights if it has any.

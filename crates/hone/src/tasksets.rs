@@ -91,6 +91,20 @@ pub fn taskset(name: &str) -> anyhow::Result<Arc<dyn Taskset>> {
             let folder = data::folder_with("textcraft/recipes.json");
             Arc::new(Textcraft::load(folder.as_deref(), &selection)?)
         }
+        #[cfg(feature = "bfcl")]
+        _ if matches!(name.split(':').next(), Some("bfcl" | "bfcl-prompt")) => {
+            let folder = ["bfcl", "BFCL_v4_simple_python.json"]
+                .iter()
+                .find_map(|file| data::folder_with(file));
+            let folder = folder.ok_or_else(|| {
+                let places: Vec<String> = data::folders().iter().map(|place| place.display().to_string()).collect();
+                anyhow!(
+                    "there is no data of BFCL in {}; name a folder that holds bfcl_eval/data of the package bfcl-eval as bfcl/ with --data",
+                    places.join(" or ")
+                )
+            })?;
+            Arc::new(hone_bfcl::Bfcl::load(name, &folder)?)
+        }
         _ if Path::new(name).is_dir() => suite(name)?.taskset,
         _ => bail!("there is no taskset `{name}`; choose one of:\n{}", listed()),
     })
@@ -112,8 +126,15 @@ pub fn for_training(name: &str) -> anyhow::Result<Arc<dyn Taskset>> {
 
 /// The names, a line each, for messages and help.
 pub fn listed() -> String {
-    let lines = TASKSETS.map(|(name, about)| format!("  {name:<28}{about}"));
-    lines.join("\n")
+    #[cfg(feature = "bfcl")]
+    let suites = hone_bfcl::NAMES.as_slice();
+    #[cfg(not(feature = "bfcl"))]
+    let suites: &[(&str, &str)] = &[];
+    let lines = TASKSETS
+        .iter()
+        .chain(suites)
+        .map(|(name, about)| format!("  {name:<28}{about}"));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// A split by its name.

@@ -124,6 +124,8 @@ fn the_suites_score_as_their_originals_do() {
         ("bfcl/live_relevance/do_nothing", 16, 0),
         ("bfcl/multi_turn_base/gold", 200, 200),
         ("bfcl/multi_turn_miss_func/do_nothing", 200, 0),
+        ("bfcl/memory_kv/gold", 155, 155),
+        ("bfcl/memory_vector/do_nothing", 155, 0),
         ("tau2/retail/database_hash", 1, 1),
         ("tau2/mock/gold", 10, 7),
         ("tau2/telecom/generated/gold", 3405, 3405),
@@ -144,6 +146,53 @@ fn the_suites_score_as_their_originals_do() {
     );
     place.fails("eval conformance --data .", 1, &["none of the suites"]);
     place.fails("eval conformance --data nowhere", 1, &["--data"]);
+}
+
+#[test]
+#[cfg(feature = "suites")]
+fn gold_of_a_suite_scores_in_full_and_parts_not_played_are_named() {
+    let Some(data) = data_with("bfcl") else {
+        return;
+    };
+    let place = Place::new();
+    let data = data.display();
+    let said = place.hone(&format!(
+        "eval bfcl:simple_python --model script:gold --n 400 --data {data} --json"
+    ));
+    assert_eq!(said.status, 0, "{}", said.stderr);
+    let summary = said.json();
+    assert_eq!(json!([summary["n"], summary["success"]]), json!([400, 1.0]));
+    assert_eq!(summary["metrics"]["score/bfcl/strict"], 1.0);
+    assert!(summary["metrics"].get("bfcl/overall").is_none());
+    // The first 400 tasks of all are simple_python, a twelfth of a tenth of the overall score.
+    let said = place.hone(&format!(
+        "eval bfcl-prompt:all --model script:gold --n 400 --data {data} --json"
+    ));
+    assert_eq!(said.status, 0, "{}", said.stderr);
+    let summary = said.json();
+    let overall = summary["metrics"]["bfcl/overall"].as_f64().unwrap();
+    assert!((overall - 0.1 / 12.0).abs() < 1e-9, "{overall}");
+    let missing: Vec<&str> = summary["missing"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|m| m.as_str())
+        .collect();
+    assert!(
+        missing.contains(&"web_search_base") && missing.contains(&"simple_java"),
+        "{missing:?}"
+    );
+    assert!(said.stderr.contains("not played"), "{}", said.stderr);
+    place.fails(
+        &format!("eval bfcl:simple --model script:gold --data {data}"),
+        1,
+        &["bfcl:simple", "simple_python"],
+    );
+    place.fails(
+        "eval bfcl:all --model script:gold --data .",
+        1,
+        &["no data of BFCL", "--data"],
+    );
 }
 
 #[test]

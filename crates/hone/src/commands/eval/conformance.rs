@@ -91,6 +91,13 @@ fn bfcl(data: &std::path::Path, lines: &mut Vec<Conformance>, absent: &mut Vec<S
     lines.extend(hone_bfcl::conformance(&suite));
     let tasks = hone_bfcl::multi_turn::Tasks::load(data)?;
     lines.extend(hone_bfcl::multi_turn_conformance(&tasks)?);
+    match hone_bfcl::Memories::load(data) {
+        Ok(memories) => {
+            lines.extend(hone_bfcl::memory_conformance(&memories));
+            absent.extend(memories.absent.iter().map(|file| format!("bfcl/{file} (no file)")));
+        }
+        Err(error) => absent.push(format!("bfcl/memory ({error})")),
+    }
     let missing = suite.absent.iter().chain(&tasks.absent);
     absent.extend(missing.map(|category| format!("bfcl/{} (no file)", category.name())));
     Ok(())

@@ -10,6 +10,7 @@ mod show;
 
 use super::run::greedy_or;
 use crate::console::{print_json, say, table};
+use crate::data;
 use crate::interrupt::{self, Interrupted};
 use crate::lock::RunLock;
 use crate::models::{self, ModelSpec};
@@ -72,6 +73,9 @@ pub struct Args {
     /// Episodes in flight at once; changes the speed, never the result
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
     concurrency: u16,
+    /// Where the data of published suites lies (default: HONE_DATA, .hone-data)
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
     /// Run directory to make (default: the next free runs/eval-TASKSET-MODEL-NNN)
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -110,6 +114,7 @@ Examples:
   hone eval shop --model models/nano --n 50                a quick look at a model
   hone eval my --model script:gold                         your own tasks, in a folder that `hone init my` made
   hone eval textcraft:2-3 --model DIR --temperature 1 --samples 8 --json | jq .pass_at
+  hone eval bfcl:simple_python --model DIR --data DATA     a published suite (in a build with --features suites)
   hone eval --resume runs/eval-shop-nano-001               go on after Ctrl-C or a crash
   hone eval show runs/eval-shop-nano-001 --failed          why, episode by episode
   hone eval shop --model DIR --fail-under 0.8              a gate for continuous integration
@@ -146,6 +151,9 @@ impl Args {
             Some(Other::Conformance(args)) => return args.run(json),
             None => {}
         }
+        if let Some(folder) = &self.data {
+            data::look_in(folder.clone());
+        }
         let started = Instant::now();
         let concurrency = usize::from(self.concurrency);
         let gates = [
@@ -180,7 +188,14 @@ impl Args {
             let all = settings.n * u64::from(settings.samples);
             return Err(Interrupted(format!("stopped: {played} of {all} episodes are recorded; {resume}")).into());
         }
-        let summary = summary(dir, settings, &measures, &recorded, seconds);
+        let mut summary = summary(dir, settings, &measures, &recorded, seconds);
+        let kinds = measures
+            .kinds
+            .iter()
+            .map(|(kind, tally)| (kind.clone(), (tally.ok, tally.n)));
+        let aggregate = taskset.aggregate(&kinds.collect());
+        summary.metrics.extend(aggregate.numbers);
+        summary.missing = aggregate.missing;
         report(&summary, &measures);
         let path = dir.join("report.html");
         page::page(store, settings, &**taskset, &summary, &measures, &recorded)?
@@ -556,6 +571,9 @@ fn report(summary: &EvalSummary, measures: &Measures) {
         }
         let share = define(name).is_some_and(|metric| metric.unit == "share");
         rows.push(line(name, if share { percent(*value) } else { format!("{value:.3}") }));
+    }
+    if !summary.missing.is_empty() {
+        rows.push(line("not played", summary.missing.join(", ")));
     }
     say(table(&rows));
     let mut kinds = vec![
