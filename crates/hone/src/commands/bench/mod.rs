@@ -5,6 +5,7 @@
 
 mod engine;
 mod env;
+mod eval;
 mod neighbours;
 mod report;
 mod trace;
@@ -32,6 +33,8 @@ Examples:
   hone bench env                     reset, step, fork and hash of the built-in worlds
   hone bench trace                   writing, reading and digesting episodes
   hone bench report                  comparing and reporting runs of 100,000 episodes
+  hone bench eval --data DIR         scoring of published suites (in a build with --features suites)
+  hone bench eval --peer PYTHON      the same beside the originals, in turns
   hone bench engine                  training step and sampling speed
   hone bench engine --peer torch     the same beside PyTorch, in turns (needs a Python with torch)
   hone bench engine --json           JSON Lines: name, value, unit, peer, peer_value, ratio, better, n, settings";
@@ -44,6 +47,8 @@ enum Bench {
     Trace(trace::Args),
     /// Comparing and reporting large evaluations.
     Report(report::Args),
+    /// Scoring of published suites, beside the originals.
+    Eval(eval::Args),
     /// Training step and sampling of the in-process engine.
     Engine(engine::Args),
 }
@@ -61,6 +66,7 @@ impl Args {
             Bench::Env(args) => args.run()?,
             Bench::Trace(args) => args.run()?,
             Bench::Report(args) => args.run()?,
+            Bench::Eval(args) => args.run()?,
             Bench::Engine(args) => args.run()?,
         };
         let others = neighbours.cores();
