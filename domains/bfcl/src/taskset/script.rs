@@ -1,7 +1,7 @@
 //! Scripted players.
 
 use super::{Entry, Shared, prompt};
-use crate::multi_turn::{Task, World};
+use crate::multi_turn::World;
 use crate::{Answer, Names, gold};
 use hone_env::{ScriptInfo, ScriptRole};
 use hone_model::{AgentTurn, CallRequest, Message, Script};
@@ -166,7 +166,7 @@ fn golden(entry: &Entry, shared: &Shared) -> Option<Vec<AgentTurn>> {
             let mut turns = vec![];
             for calls in &task.gold {
                 if !calls.is_empty() {
-                    turns.push(golden_turn(task, calls, &world, shared.prompted)?);
+                    turns.push(golden_turn(calls, &world, shared.prompted)?);
                 }
                 turns.push(AgentTurn::Say("Done.".into()));
             }
@@ -185,7 +185,7 @@ fn request(name: String, arguments: &str) -> CallRequest {
 }
 
 /// A turn's gold calls, with all arguments by name. `None` where a call is not one of a tool with literals.
-fn golden_turn(_: &Task, calls: &[String], world: &World, prompted: bool) -> Option<AgentTurn> {
+fn golden_turn(calls: &[String], world: &World, prompted: bool) -> Option<AgentTurn> {
     let mut made: Vec<(String, Dict)> = vec![];
     for call in calls {
         let Ok(Expr::Call(call)) = parse(call.trim()) else {
