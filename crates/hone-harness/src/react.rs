@@ -3,7 +3,7 @@
 use crate::{EpisodeSetup, Finished, Harness};
 use async_trait::async_trait;
 use hone_env::{Budget, Environment, OnMalformed, OnOverflow, Task};
-use hone_model::{AgentTurn, CallRequest, Completion, Conversation, Message, Model, ModelError, Request};
+use hone_model::{AgentTurn, CallRequest, Completion, Conversation, Message, Model, Request};
 use hone_tool::{ApprovalPolicy, Asked, Recording, Rules, ToolRequest, Toolset, caught, dispatch, guarded};
 use hone_trace::{EndReason, Episode, Event, FinishReason, Outcome, SamplingSettings, Stream, Timing, Turn};
 use hone_trace::{ToolErrorClass, ToolFailure};
@@ -14,6 +14,9 @@ use tokio::time::{Instant, timeout};
 
 /// What stands in place of an observation that made room.
 pub const DROPPED: &str = "[dropped to make room]";
+
+/// What answers a readable call of a turn that ends for an unreadable one.
+const NOT_RUN: &str = "error: not run, because another call of the turn cannot be read";
 
 /// ReAct with native tool calls: a turn is calls, run in order, or an answer. What the user says to an answer
 /// ([`Environment::user`]) goes on with the conversation; silence ends it. A call after which the environment says that
@@ -217,6 +220,7 @@ impl Play {
         for call in calls {
             // The whole turn then counts as one that cannot be read.
             if ends && call.malformed.is_none() {
+                self.conversation.messages.push(Message::Tool(NOT_RUN.to_owned()));
                 continue;
             }
             let written = match &call.arguments {
@@ -304,14 +308,14 @@ impl Play {
             let time = self.left();
             let answer = caught(self.model.complete(&mut self.conversation, request.clone()));
             let answer = timeout(time, answer).await;
-            let full = matches!(&answer, Ok(Ok(Err(ModelError::ContextOverflow { .. }))));
+            let full = matches!(&answer, Ok(Ok(Err(error))) if error.is_overflow());
             if !(full && self.make_room(id)) {
                 break answer;
             }
         };
         let Completion { turn, mut call } = match answer {
             Ok(Ok(Ok(completion))) => completion,
-            Ok(Ok(Err(error @ ModelError::ContextOverflow { .. }))) => {
+            Ok(Ok(Err(error))) if error.is_overflow() => {
                 self.note(
                     "context_overflow",
                     json!({"model_call": id, "error": error.to_string()}),

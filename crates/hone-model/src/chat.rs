@@ -118,7 +118,7 @@ pub struct Conversation {
     pub ids: Vec<TokenId>,
     /// The model call that `ids` ends with.
     pub last_call: Option<u32>,
-    /// The engine's cached sequence, released when the last clone is dropped.
+    /// What the model keeps of it, the engine's cached sequence for one, released when the last clone is dropped.
     pub cache: Option<Arc<dyn std::any::Any + Send + Sync>>,
 }
 
@@ -167,6 +167,9 @@ pub enum ModelError {
         /// Tokens available.
         limit: usize,
     },
+    /// The endpoint says that the conversation is too long.
+    #[error("the conversation does not fit the model's context: {0}")]
+    TooLong(String),
     /// The model is gone.
     #[error("the model stopped answering: {0}")]
     Unavailable(String),
@@ -178,6 +181,13 @@ pub enum ModelError {
         /// Which model.
         model: String,
     },
+}
+
+impl ModelError {
+    /// Whether the conversation is too long for the model.
+    pub fn is_overflow(&self) -> bool {
+        matches!(self, Self::ContextOverflow { .. } | Self::TooLong(_))
+    }
 }
 
 /// Anything that continues a chat.

@@ -188,6 +188,18 @@ impl Codec {
         })
     }
 
+    /// The same tokens in a format whose turns may hold several calls.
+    ///
+    /// # Errors
+    /// Never for a codec that could be made.
+    pub fn with_several_calls(&self) -> Result<Self, CodecError> {
+        let format = ChatFormat {
+            several_calls: true,
+            ..self.format.clone()
+        };
+        Self::new(self.tokenizer.clone(), format)
+    }
+
     /// Read `tokenizer.json` and the format in `tokenizer_config.json` (key `hone_chat_format`) of a model directory.
     ///
     /// # Errors

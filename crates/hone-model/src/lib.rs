@@ -6,11 +6,14 @@
 //! Invariants:
 //! * Text of users, tools and agents never becomes a special token, whatever it contains ([`Codec::encode`]).
 //! * What a model sampled is parsed from its ids, bounded in size and nesting, and never panics ([`Codec::parse`]).
-//! * Every model writes its record through [`finish_turn`], scripted or neural.
+//! * Every model with tokens writes its record through [`finish_turn`], scripted or neural. One behind an API
+//!   ([`RemoteModel`]) has none: its record is in words.
 
 mod chat;
 mod codec;
 mod format;
+mod remote;
+mod replayed;
 mod scripted;
 mod tokenizer;
 mod turn;
@@ -18,6 +21,8 @@ mod turn;
 pub use chat::*;
 pub use codec::{Codec, CodecError, MAX_CALL_BYTES, MAX_CALL_DEPTH, MAX_CALLS};
 pub use format::ChatFormat;
+pub use remote::RemoteModel;
+pub use replayed::Replayed;
 pub use scripted::Scripted;
 pub use tokenizer::{SKELETONS, train_tokenizer};
 pub use turn::{Output, finish_turn};

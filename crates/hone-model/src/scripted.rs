@@ -1,10 +1,15 @@
 //! A script in a model's place.
 
-use crate::{Codec, Completion, Conversation, Model, ModelError, Output, Request, Script, finish_turn};
+use crate::{
+    AgentTurn, Codec, Completion, Conversation, Message, Model, ModelError, Output, Request, Script, finish_turn,
+};
 use async_trait::async_trait;
 use hone_trace::{FinishReason, Origin, Timing};
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// The next turn after these messages.
+type Next = dyn FnMut(&[Message]) -> Result<AgentTurn, ModelError> + Send;
 
 /// A [`Script`] as a [`Model`]: its turns become tokens of origin [`Origin::Teacher`] without log-probabilities.
 ///
@@ -12,16 +17,28 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 pub struct Scripted {
     name: String,
     codec: Arc<Codec>,
-    script: Mutex<Box<dyn Script>>,
+    next: Mutex<Box<Next>>,
 }
 
 impl Scripted {
     /// A model that says what the script says.
-    pub fn new(name: impl Into<String>, script: Box<dyn Script>, codec: Arc<Codec>) -> Self {
+    pub fn new(name: impl Into<String>, mut script: Box<dyn Script>, codec: Arc<Codec>) -> Self {
         Self {
             name: name.into(),
             codec,
-            script: Mutex::new(script),
+            next: Mutex::new(Box::new(move |messages| Ok(script.next(messages)))),
+        }
+    }
+
+    /// A model that says these turns, whatever it is told. After the last one it stops answering, and says why.
+    pub fn turns(name: impl Into<String>, turns: Vec<AgentTurn>, end: impl Into<String>, codec: Arc<Codec>) -> Self {
+        let (mut turns, end) = (turns.into_iter(), end.into());
+        Self {
+            name: name.into(),
+            codec,
+            next: Mutex::new(Box::new(move |_| {
+                turns.next().ok_or_else(|| ModelError::Unavailable(end.clone()))
+            })),
         }
     }
 }
@@ -37,11 +54,11 @@ impl Model for Scripted {
         let start_us = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |d| d.as_micros() as u64);
-        let turn = self
-            .script
-            .lock()
-            .map_err(|_| ModelError::Unavailable(format!("the script {} crashed in an earlier turn", self.name)))?
-            .next(&conversation.messages);
+        let turn = {
+            let crashed = || format!("the script {} crashed in an earlier turn", self.name);
+            let mut next = self.next.lock().map_err(|_| ModelError::Unavailable(crashed()))?;
+            next(&conversation.messages)?
+        };
         let output = Output {
             ids: self.codec.render_agent(&turn),
             origin: Origin::Teacher,

@@ -24,8 +24,8 @@ const CANCEL_POLL: Duration = Duration::from_millis(50);
 /// Makes a finished episode durable.
 pub type Sink<'a> = dyn FnMut(&Episode) -> Result<(), BoxError> + 'a;
 
-/// Makes the model of one episode from its task and its own stream.
-pub type Cast = dyn Fn(&Task, &Stream) -> Arc<dyn Model> + Send + Sync;
+/// Makes the model of one episode from its task, its number among the task's samples, and its own stream.
+pub type Cast = dyn Fn(&Task, u32, &Stream) -> Arc<dyn Model> + Send + Sync;
 
 /// Who plays the agent.
 #[derive(Clone)]
@@ -59,6 +59,8 @@ pub struct Hooks<'a> {
     /// Set it to stop the run: nothing more is launched, and what is in flight is dropped and not recorded. The run then
     /// returns the episodes finished so far.
     pub cancel: Option<&'a AtomicBool>,
+    /// Set it to have nothing more launched; what is in flight is finished and recorded.
+    pub enough: Option<&'a AtomicBool>,
 }
 
 impl Hooks<'_> {
@@ -70,6 +72,10 @@ impl Hooks<'_> {
             count(episode);
         }
         Ok(())
+    }
+
+    fn enough(&self) -> bool {
+        self.enough.is_some_and(|enough| enough.load(Ordering::Relaxed))
     }
 
     fn cancelled(&self) -> bool {
@@ -186,6 +192,7 @@ impl Rollout {
         loop {
             while running.len() < self.concurrency.max(1)
                 && !hooks.cancelled()
+                && !hooks.enough()
                 && let Some(planned) = waiting.pop_front()
             {
                 let spare = planned.clone();
@@ -286,7 +293,7 @@ impl Stage {
             let toolset = self.toolset(environment.specs())?;
             let model = match &rollout.player {
                 Player::Shared(model) => model.clone(),
-                Player::PerEpisode(cast) => cast(&task, &stream.named("script")),
+                Player::PerEpisode(cast) => cast(&task, label.sample, &stream.named("script")),
             };
             let setup = EpisodeSetup {
                 label,

@@ -39,7 +39,7 @@ fn rollout(inline: bool, player: Player, concurrency: usize) -> Rollout {
 /// Counts to the target in one step, after whatever `moves` says for that target.
 fn counting(moves: impl Fn(u64, u32) -> Option<Move> + Send + Sync + 'static) -> Player {
     let moves = Arc::new(moves);
-    Player::PerEpisode(Arc::new(move |task, _| {
+    Player::PerEpisode(Arc::new(move |task, _, _| {
         let target = task.data["target"].as_u64().unwrap();
         let moves = moves.clone();
         puppet(move |turn, messages, _| {
@@ -176,9 +176,9 @@ fn whatever_breaks_is_classed_and_the_run_goes_on() {
     let Player::PerEpisode(cast) = player else {
         unreachable!()
     };
-    let player = Player::PerEpisode(Arc::new(move |task, stream| {
+    let player = Player::PerEpisode(Arc::new(move |task, sample, stream| {
         assert_ne!(task.id, "train/4", "no model for you");
-        cast(task, stream)
+        cast(task, sample, stream)
     }));
     let jobs: Vec<_> = (1..7).chain([666, 667]).flat_map(|i| jobs(i..i + 1, 1)).collect();
     let episodes = rollout(true, player, 3).run(&jobs, Hooks::default()).unwrap();

@@ -90,7 +90,7 @@ metrics! {
         "tokens of all prompts, each in full / episodes";
     "output_tokens", Lower, "tokens", over EPISODES, absent "no tokens are recorded", "the trace, or the endpoint's count",
         "tokens of all answers / episodes";
-    "cost_usd", Lower, "US dollars", over "all episodes, those that do not count too", absent "no price is recorded", "the trace",
+    "cost_usd", Lower, "US dollars", over "all episodes, those that do not count and those played again too", absent "no price is recorded", "the trace",
         "sum of the prices of all model calls";
     "cost_per_success", Lower, "US dollars", over "episodes that succeeded", absent "no price is recorded, or no success", "cost per successful task",
         "all that was spent, on failed tries, retries and escalations too / successes";
@@ -98,6 +98,10 @@ metrics! {
         "wall clock of episode number ceil(0.50 n) in order of wall clock";
     "seconds_p95", Lower, "seconds", over EPISODES, absent NO_EPISODE, "nearest rank",
         "wall clock of episode number ceil(0.95 n) in order of wall clock";
+    "call_seconds_p50", Lower, "seconds", over "calls of remote models, of the episodes that count", absent "no such call", "nearest rank",
+        "wall clock of call number ceil(0.50 n) in order of wall clock: further attempts and pauses included, the wait for a place not";
+    "call_seconds_p95", Lower, "seconds", over "calls of remote models, of the episodes that count", absent "no such call", "nearest rank",
+        "wall clock of call number ceil(0.95 n) in order of wall clock: further attempts and pauses included, the wait for a place not";
     "reward", Higher, "reward", over "episodes that count and have a reward", absent "no such episode", "the recipe's or the taskset's reward",
         "sum of rewards / episodes";
     "score/SCORER/PART", Neither, "the scorer's", over "episodes that count and have the part", absent "no such episode", "the scorer",

@@ -79,6 +79,8 @@ pub struct Measures {
     recovered_calls: (u64, u64),
     /// Wall clock of each counted episode.
     seconds: Vec<f64>,
+    /// Wall clock of each call of a remote model.
+    call_seconds: Vec<f64>,
     sampled_tokens: u64,
     /// Tokens of prompts and of answers.
     tokens: (u64, u64),
@@ -141,6 +143,9 @@ impl Measures {
             .count() as u64;
         self.add_calls(&episode.tool_calls);
         self.seconds.push(episode.timing.duration_us as f64 / 1e6);
+        let remote = episode.model_calls.iter().filter(|call| call.remote.is_some());
+        self.call_seconds
+            .extend(remote.map(|call| call.timing.duration_us as f64 / 1e6));
         self.sampled_tokens += episode.sampled_tokens();
         if let Some(reward) = episode.reward {
             self.reward.0 += reward;
@@ -202,6 +207,7 @@ impl Measures {
             *sum += more;
         }
         self.seconds.extend(other.seconds);
+        self.call_seconds.extend(other.call_seconds);
         self.cost_usd = match (self.cost_usd, other.cost_usd) {
             (Some(a), Some(b)) => Some(a + b),
             (a, b) => a.or(b),
@@ -355,6 +361,11 @@ impl Measures {
         percentile(&self.seconds, share)
     }
 
+    /// The same of the calls of remote models; `None` without any.
+    pub fn call_seconds(&self, share: f64) -> Option<f64> {
+        percentile(&self.call_seconds, share)
+    }
+
     /// Mean number of agent turns; `None` without episodes.
     pub fn mean_turns(&self) -> Option<f64> {
         mean(self.turns as f64, self.seen)
@@ -375,6 +386,11 @@ impl Measures {
     pub fn mean_tokens(&self) -> Option<(f64, f64)> {
         let (input, output) = self.tokens;
         (input + output > 0).then(|| (input as f64 / self.seen as f64, output as f64 / self.seen as f64))
+    }
+
+    /// Count what was spent on tries that are not in the record any more, in US dollars.
+    pub fn add_cost(&mut self, usd: f64) {
+        self.cost_usd = Some(self.cost_usd.unwrap_or(0.0) + usd);
     }
 
     /// What all model calls cost, in US dollars, of episodes that do not count too; `None` where no price is recorded.

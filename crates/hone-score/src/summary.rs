@@ -121,6 +121,8 @@ fn metrics(measures: &Measures) -> BTreeMap<String, f64> {
         ("recovery_rate", measures.recovery_rate()),
         ("seconds_p50", measures.seconds(0.5)),
         ("seconds_p95", measures.seconds(0.95)),
+        ("call_seconds_p50", measures.call_seconds(0.5)),
+        ("call_seconds_p95", measures.call_seconds(0.95)),
         ("turns", measures.mean_turns()),
         ("tool_calls", measures.mean_tool_calls()),
         ("sampled_tokens", measures.mean_sampled_tokens()),

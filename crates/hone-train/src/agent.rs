@@ -204,7 +204,7 @@ impl Run<'_> {
             });
         }
         let (taskset, codec, name) = (Arc::clone(&self.taskset), Arc::clone(&self.codec), name.to_owned());
-        Ok(Player::PerEpisode(Arc::new(move |task, stream| -> Arc<dyn Model> {
+        Ok(Player::PerEpisode(Arc::new(move |task, _, stream| -> Arc<dyn Model> {
             // The name was checked above, for every task alike.
             let script = taskset
                 .script(&name, task, stream)

@@ -2,33 +2,14 @@
 
 mod support;
 
-use hone_engine::{Config, Weights, checkpoint};
-use hone_trace::{Filter, Store, StoreError, Stream};
+use hone_engine::checkpoint;
+use hone_trace::{Filter, Store, StoreError};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
-use support::{Place, data_with};
-
-/// A tiny random model in Hugging Face layout.
-fn make_model(dir: &Path, seed: u64) {
-    let codec = hone_model::train_tokenizer(hone_primer::tokenizer_texts(), 1024).unwrap();
-    let config = Config {
-        vocab_size: codec.vocab_size(),
-        hidden_size: 16,
-        num_hidden_layers: 1,
-        num_attention_heads: 2,
-        num_key_value_heads: 1,
-        head_dim: 8,
-        intermediate_size: 24,
-        rope_theta: 10_000.0,
-        rms_norm_eps: 1e-6,
-        max_position_embeddings: 384,
-    };
-    checkpoint::save(dir, &Weights::random(config, &Stream::new(seed)).unwrap()).unwrap();
-    codec.save(dir).unwrap();
-}
+use support::{Place, data_with, make_model};
 
 /// Id and digest of every recorded episode.
 fn recorded(run: &Path) -> BTreeMap<String, String> {

@@ -165,6 +165,35 @@ impl Error {
         }
     }
 
+    /// Whether the server refuses because the conversation, or with it the answer, is longer than the model's context.
+    /// Servers have no status for it of their own, so their words decide.
+    pub fn is_too_long(&self) -> bool {
+        const WORDS: [&str; 10] = [
+            "context length",
+            "context_length",
+            "context window",
+            "context size",
+            "maximum context",
+            "model length",
+            "prompt is too long",
+            "prompt too long",
+            "input is too long",
+            "too many tokens",
+        ];
+        match self {
+            Self::Refused { status: 413, .. } => true,
+            Self::Refused {
+                status: 400 | 422,
+                message,
+                ..
+            } => {
+                let message = message.to_lowercase();
+                WORDS.iter().any(|words| message.contains(words))
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the same request may fare better later: everything that is neither the user's to mend nor a body that
     /// makes no sense.
     pub fn is_transient(&self) -> bool {
@@ -213,6 +242,35 @@ impl fmt::Display for Tries {
         match self.0 {
             0 => Ok(()),
             n => write!(f, " (attempt {} was the last)", n + 1),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_conversation_that_is_too_long_is_known_by_the_servers_words() {
+        let refused = |status, message: &str| Error::Refused {
+            url: String::new(),
+            status,
+            message: message.into(),
+            remedy: "",
+        };
+        // OpenAI and vLLM, Anthropic, llama.cpp, SGLang.
+        for message in [
+            "This model's maximum context length is 8192 tokens. However, your messages resulted in 10234 tokens.",
+            "prompt is too long: 208310 tokens > 200000 maximum",
+            "the request exceeds the available context size (4096 tokens), try increasing it",
+            "The input (9000 tokens) is longer than the model's context length (8192 tokens).",
+        ] {
+            assert!(refused(400, message).is_too_long(), "{message}");
+            assert!(!refused(401, message).is_too_long(), "{message}");
+        }
+        assert!(refused(413, "").is_too_long());
+        for message in ["Unsupported value: 'temperature'", "the model `m` does not exist", ""] {
+            assert!(!refused(400, message).is_too_long(), "{message}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::console::{print_json, say};
 use crate::episode_text;
-use crate::models::{self, ModelSpec};
+use crate::models::{self, ModelSpec, PLAYERS};
 use crate::tasksets::{self, Suite, TaskId};
 use anyhow::{Context, bail};
 use async_trait::async_trait;
@@ -10,6 +10,7 @@ use hone_model::{Completion, Conversation, Message, Model, ModelError, Request};
 use hone_rollout::{Hooks, Job, Player, Rollout};
 use hone_tool::ApprovalPolicy;
 use hone_trace::{Outcome, SamplingSettings};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -18,14 +19,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// The request, each turn of the agent, each tool result and the score with its parts go to stderr as they come. Nothing
 /// is recorded; `hone eval` records.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = format!("{EXAMPLES}\n\n{PLAYERS}"))]
 pub struct Args {
     /// Taskset: shop, shop-guided, textcraft, textcraft:2-3, or the folder of your own tasks
     taskset: String,
     /// The task, as SPLIT/INDEX: test/3, train/0
     #[arg(long)]
     task: TaskId,
-    /// Who plays: a model's directory, or script:NAME
+    /// Who plays: a model's directory, openai:MODEL, http://HOST/v1#MODEL, gold, … (see Players below)
     #[arg(long)]
     model: ModelSpec,
     /// 0 takes the likeliest token, 1 samples as the model says
@@ -34,6 +35,9 @@ pub struct Args {
     /// All randomness comes from it
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// More prices of models (repeatable); see Players below
+    #[arg(long, value_name = "FILE")]
+    prices: Vec<PathBuf>,
 }
 
 const EXAMPLES: &str = "\
@@ -47,13 +51,14 @@ impl Args {
     /// Play.
     pub fn run(self, json: bool) -> anyhow::Result<()> {
         let Suite { taskset, harness, .. } = tasksets::suite(&self.taskset)?;
-        let (player, _) = models::player(&self.model, &taskset)?;
+        let cast = models::cast(&self.model, &taskset, &self.prices)?;
+        let player = cast.player.clone();
         let told = Arc::new(AtomicUsize::new(0));
         let counter = told.clone();
-        let player = Player::PerEpisode(Arc::new(move |task, stream| {
+        let player = Player::PerEpisode(Arc::new(move |task, sample, stream| {
             let model = match &player {
                 Player::Shared(model) => model.clone(),
-                Player::PerEpisode(cast) => cast(task, stream),
+                Player::PerEpisode(cast) => cast(task, sample, stream),
             };
             Arc::new(Told {
                 model,
@@ -61,7 +66,7 @@ impl Args {
             })
         }));
         let rollout = Rollout {
-            budget: taskset.budget(),
+            budget: cast.budget(&*taskset),
             taskset,
             player,
             harness,
@@ -87,7 +92,7 @@ impl Args {
         }
         say(episode_text::verdict(episode));
         if json {
-            print_json(episode)?;
+            print_json(&cast.secrets.redacted(episode).as_ref().unwrap_or(episode))?;
         }
         if let Outcome::InfraFailed { cause } = &episode.outcome {
             bail!("the episode does not count: {cause}; mend that and play it again");

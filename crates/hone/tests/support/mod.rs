@@ -1,7 +1,11 @@
 //! What the tests of the program share: calling it in a folder of its own, and reading what it says.
 #![allow(dead_code)] // Each test file uses its part of it.
 
+pub mod server;
+
 use assert_cmd::Command;
+use hone_engine::{Config, Weights, checkpoint};
+use hone_trace::Stream;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -36,11 +40,26 @@ impl Place {
 
     /// Call `hone` with data from this folder.
     pub fn hone_with(&self, arguments: &str, data: &Path) -> Said {
-        let output = Command::cargo_bin("hone")
-            .unwrap()
+        self.hone_in(arguments, &[("HONE_DATA", &data.display().to_string())])
+    }
+
+    /// Call `hone` with these variables in its environment, and none of those that name models and keys.
+    pub fn hone_in(&self, arguments: &str, variables: &[(&str, &str)]) -> Said {
+        let mut command = Command::cargo_bin("hone").unwrap();
+        for name in [
+            "HONE_API_KEY",
+            "OPENAI_API_KEY",
+            "OPENAI_BASE_URL",
+            "ANTHROPIC_API_KEY",
+            "ANTHROPIC_BASE_URL",
+        ] {
+            command.env_remove(name);
+        }
+        let output = command
             .args(arguments.split(' '))
             .current_dir(self.dir.path())
-            .env("HONE_DATA", data)
+            .env("HONE_DATA", self.dir.path())
+            .envs(variables.iter().copied())
             .output()
             .unwrap();
         Said {
@@ -99,6 +118,25 @@ impl Said {
             .map(|line| serde_json::from_str(line).unwrap())
             .collect()
     }
+}
+
+/// A tiny random model in Hugging Face layout.
+pub fn make_model(dir: &Path, seed: u64) {
+    let codec = hone_model::train_tokenizer(hone_primer::tokenizer_texts(), 1024).unwrap();
+    let config = Config {
+        vocab_size: codec.vocab_size(),
+        hidden_size: 16,
+        num_hidden_layers: 1,
+        num_attention_heads: 2,
+        num_key_value_heads: 1,
+        head_dim: 8,
+        intermediate_size: 24,
+        rope_theta: 10_000.0,
+        rms_norm_eps: 1e-6,
+        max_position_embeddings: 384,
+    };
+    checkpoint::save(dir, &Weights::random(config, &Stream::new(seed)).unwrap()).unwrap();
+    codec.save(dir).unwrap();
 }
 
 /// The folder of public data, if this machine has the suite; else says how to get it.

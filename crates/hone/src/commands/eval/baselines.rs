@@ -69,7 +69,7 @@ pub(super) fn play(
         let rollout = Rollout {
             budget: taskset.budget(),
             taskset: taskset.clone(),
-            player: models::scripted(taskset, name, codec.clone())?,
+            player: models::script(taskset, name, codec.clone())?,
             harness: Arc::new(React),
             sampling: SamplingSettings {
                 temperature: 0.0,
@@ -88,6 +88,7 @@ pub(super) fn play(
             sink: Some(&mut sink),
             on_episode: None,
             cancel: Some(interrupt::flag()),
+            enough: None,
         };
         let played = rollout
             .run(&jobs, hooks)

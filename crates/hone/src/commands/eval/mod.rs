@@ -7,13 +7,14 @@ pub mod gate;
 mod page;
 mod replay;
 mod show;
+mod watch;
 
 use super::run::greedy_or;
 use crate::console::{print_json, say, table};
 use crate::data;
 use crate::interrupt::{self, Interrupted};
 use crate::lock::RunLock;
-use crate::models::{self, ModelSpec};
+use crate::models::{self, Cast, ModelSpec, PLAYERS};
 use crate::tasksets::{self, Suite};
 use anyhow::{Context, bail};
 use baselines::Recorded;
@@ -25,10 +26,12 @@ use hone_tool::ApprovalPolicy;
 use hone_trace::{Episode, Filter, OutcomeKind, Store, StoreError};
 use hone_view::{EvalReport, Progress, Status};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
+use watch::{Then, Watch};
 
 /// The phase that the episodes are recorded under.
 const PHASE: &str = "eval";
@@ -38,6 +41,8 @@ const SETTINGS: &str = "eval";
 const MAX_TASKS: u64 = 1_000_000;
 /// Where it keeps the seconds that went into it so far.
 const SECONDS: &str = "seconds";
+/// Where it keeps what was spent on episodes that were played again and are no longer in the record, in US dollars.
+const REPLACED_USD: &str = "replaced_usd";
 
 /// Measure a model or a script on many tasks.
 ///
@@ -45,14 +50,15 @@ const SECONDS: &str = "seconds";
 /// was stopped or killed goes on with --resume: what is recorded stays, only the rest is played. Episodes that failed for
 /// the infrastructure's reasons count for nothing and are played again then.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(after_help = format!("{EXAMPLES}\n\n{PLAYERS}"), args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Args {
     #[command(subcommand)]
     other: Option<Other>,
     /// Taskset: shop, shop-guided, textcraft, textcraft:2-3, or the folder of your own tasks
     #[arg(required_unless_present = "resume")]
     taskset: Option<String>,
-    /// Who plays: a model's directory, or script:NAME. With --resume: where the same model is now, if it was moved
+    /// Who plays: a model's directory, openai:MODEL, http://HOST/v1#MODEL, gold, … (see Players below). With --resume: where
+    /// the same model is now, if it was moved
     #[arg(long, required_unless_present = "resume")]
     model: Option<ModelSpec>,
     /// Which tasks: train, validation, test
@@ -76,6 +82,12 @@ pub struct Args {
     /// Where the data of published suites lies (default: HONE_DATA, .hone-data)
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Start no more episodes once so many US dollars are spent, over all calls for the same run
+    #[arg(long, value_name = "USD", allow_negative_numbers = true, value_parser = watch::usd)]
+    max_cost: Option<f64>,
+    /// More prices of models (repeatable); see Players below
+    #[arg(long, value_name = "FILE")]
+    prices: Vec<PathBuf>,
     /// Run directory to make (default: the next free runs/eval-TASKSET-MODEL-NNN)
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -113,6 +125,8 @@ Examples:
   hone eval shop --model script:expert                     200 held-out tasks, the upper bound
   hone eval shop --model models/nano --n 50                a quick look at a model
   hone eval my --model script:gold                         your own tasks, in a folder that `hone init my` made
+  hone eval shop --model openai:MODEL --n 50 --max-cost 2 --prices prices.toml
+  hone eval shop --model http://localhost:8000/v1#MODEL    a server of your own
   hone eval textcraft:2-3 --model DIR --temperature 1 --samples 8 --json | jq .pass_at
   hone eval bfcl:simple_python --model DIR --data DATA     a published suite (in a build with --features suites)
   hone eval --resume runs/eval-shop-nano-001               go on after Ctrl-C or a crash
@@ -127,7 +141,7 @@ Exit status: 0 measured, and every gate passed; 1 failed; 2 wrong usage; 3 measu
 struct Settings {
     taskset: String,
     model: String,
-    /// See [`models::Loaded::hash`]; none for a script.
+    /// See [`Cast::identity`].
     model_hash: Option<String>,
     /// Hash of the user's own tasks; none for a taskset that comes with the program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -140,6 +154,8 @@ struct Settings {
     samples: u32,
     temperature: f32,
     seed: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    prices: Vec<PathBuf>,
 }
 
 impl Args {
@@ -161,12 +177,13 @@ impl Args {
             (Side::AtMost, self.fail_over.clone()),
         ];
         let baselines = !self.no_baselines;
+        let max_cost = self.max_cost;
         let run = match self.resume {
-            Some(ref dir) => Run::resume(dir, self.model)?,
+            Some(ref dir) => Run::resume(dir, self.model, self.prices, max_cost)?,
             None => self.start()?,
         };
         let before = run.seconds()?;
-        let end = run.play(concurrency).and_then(|stopped| {
+        let end = run.play(concurrency, max_cost).and_then(|stopped| {
             Ok(stopped || (baselines && baselines::play(&run.dir, &run.settings, &run.taskset, concurrency)?))
         });
         let seconds = before + started.elapsed().as_secs_f64();
@@ -228,7 +245,8 @@ impl Args {
         };
         let suite = tasksets::suite(&name)?;
         let taskset = suite.taskset.clone();
-        let (player, model_hash) = models::player(&model, &taskset)?;
+        let cast = models::cast(&model, &taskset, &self.prices)?;
+        affordable(&model, &cast, self.max_cost)?;
         let n = match taskset.len(self.split) {
             Some(0) => bail!(
                 "taskset {name} has no tasks in split {}; choose another split",
@@ -259,11 +277,12 @@ impl Args {
             )?,
         };
         let lock = RunLock::take(&dir)?;
-        let store = Store::create(dir.join("run.db"))?;
+        let mut store = Store::create(dir.join("run.db"))?;
+        store.hide(cast.secrets.clone());
         let settings = Settings {
             taskset: name,
             model: model.to_string(),
-            model_hash,
+            model_hash: cast.identity.clone(),
             suite: suite.digest.is_some().then(|| taskset.name().to_owned()),
             tasks_hash: suite.digest.clone(),
             split: self.split,
@@ -271,6 +290,7 @@ impl Args {
             samples: self.samples,
             temperature: self.temperature,
             seed: self.seed,
+            prices: self.prices,
         };
         store.set_meta(SETTINGS, &serde_json::to_value(&settings)?)?;
         store.set_meta("hone", &env!("CARGO_PKG_VERSION").into())?;
@@ -281,9 +301,17 @@ impl Args {
             settings,
             suite,
             taskset,
-            player,
+            cast,
         })
     }
+}
+
+/// A bound on cost needs a price.
+fn affordable(model: &ModelSpec, cast: &Cast, max_cost: Option<f64>) -> anyhow::Result<()> {
+    if max_cost.is_some() && !cast.priced {
+        bail!("the price of {model} is not known, so --max-cost cannot be kept; give it in a file with --prices");
+    }
+    Ok(())
 }
 
 /// A run under way.
@@ -294,12 +322,17 @@ struct Run {
     settings: Settings,
     suite: Suite,
     taskset: Arc<dyn Taskset>,
-    player: hone_rollout::Player,
+    cast: Cast,
 }
 
 impl Run {
-    fn resume(dir: &Path, moved: Option<ModelSpec>) -> anyhow::Result<Self> {
-        let store = Store::open(dir.join("run.db"))?;
+    fn resume(
+        dir: &Path,
+        moved: Option<ModelSpec>,
+        prices: Vec<PathBuf>,
+        max_cost: Option<f64>,
+    ) -> anyhow::Result<Self> {
+        let mut store = Store::open(dir.join("run.db"))?;
         let lock = RunLock::take(dir)?;
         let settings = settings(&store, dir)?;
         let s = &settings;
@@ -325,14 +358,17 @@ impl Run {
             );
         }
         let taskset = suite.taskset.clone();
-        let (player, hash) = models::player(&spec, &taskset)?;
-        let same_script = hash.is_some() || spec.to_string() == settings.model;
-        if hash != settings.model_hash || !same_script {
+        let prices = if prices.is_empty() { &settings.prices } else { &prices };
+        let cast = models::cast(&spec, &taskset, prices)?;
+        affordable(&spec, &cast, max_cost)?;
+        let same_script = cast.identity.is_some() || spec.to_string() == settings.model;
+        if cast.identity != settings.model_hash || !same_script {
             bail!(
                 "{spec} is not the model that {} was started with; give that one with --model, or start a new evaluation",
                 dir.display()
             );
         }
+        store.hide(cast.secrets.clone());
         Ok(Self {
             _lock: lock,
             dir: dir.into(),
@@ -340,7 +376,7 @@ impl Run {
             settings,
             suite,
             taskset,
-            player,
+            cast,
         })
     }
 
@@ -349,8 +385,32 @@ impl Run {
         Ok(self.store.get_meta(SECONDS)?.and_then(|s| s.as_f64()).unwrap_or(0.0))
     }
 
+    /// What was spent on failed episodes that will be played again, by id, and on all others, in US dollars.
+    fn spent(&self) -> Result<(BTreeMap<String, f64>, f64), StoreError> {
+        let mut failed = BTreeMap::new();
+        let mut spent = self.replaced()?;
+        self.store.for_each(&Filter::phase(PHASE), |episode| {
+            let cost = watch::cost(&episode);
+            if episode.outcome.kind() == OutcomeKind::InfraFailed {
+                failed.insert(episode.id, cost);
+            } else {
+                spent += cost;
+            }
+            Ok::<_, StoreError>(())
+        })?;
+        Ok((failed, spent))
+    }
+
+    fn replaced(&self) -> Result<f64, StoreError> {
+        Ok(self
+            .store
+            .get_meta(REPLACED_USD)?
+            .and_then(|usd| usd.as_f64())
+            .unwrap_or(0.0))
+    }
+
     /// Play what is missing. Whether the user stopped it.
-    fn play(&self, concurrency: usize) -> anyhow::Result<bool> {
+    fn play(&self, concurrency: usize, max_cost: Option<f64>) -> anyhow::Result<bool> {
         let recorded = self.store.episodes(&Filter::phase(PHASE))?;
         let done: BTreeSet<String> = recorded
             .into_iter()
@@ -363,9 +423,9 @@ impl Run {
             say(format!("{} episodes are recorded already", done.len()));
         }
         let rollout = Rollout {
-            budget: self.taskset.budget(),
+            budget: self.cast.budget(&*self.taskset),
             taskset: self.taskset.clone(),
-            player: self.player.clone(),
+            player: self.cast.player.clone(),
             harness: self.suite.harness.clone(),
             sampling: greedy_or(s.temperature),
             approval: Arc::new(ApprovalPolicy::AllowAll),
@@ -373,6 +433,13 @@ impl Run {
             phase: PHASE.into(),
             concurrency,
         };
+        let (failed, spent) = if self.cast.priced {
+            self.spent()?
+        } else {
+            Default::default()
+        };
+        let mut watch = Watch::new(max_cost, spent + failed.values().sum::<f64>());
+        let enough = AtomicBool::new(watch.stop().is_some());
         let cancel = interrupt::flag();
         let mut progress = Progress::stderr();
         progress.phase(&format!("eval {}", s.taskset));
@@ -384,6 +451,11 @@ impl Run {
             .map(|job| u64::from(job.samples.end - job.samples.start))
             .sum();
         let mut count = |episode: &Episode| {
+            match watch.see(episode) {
+                Then::Go => {}
+                Then::Finish => enough.store(true, Ordering::Relaxed),
+                Then::Drop => cancel.store(true, Ordering::Relaxed),
+            }
             stats.add(episode);
             steps += 1;
             progress.update(Status {
@@ -397,14 +469,27 @@ impl Run {
                     .filter(|_| stats.sampled_tokens > 0),
             });
         };
-        let mut sink = |episode: &Episode| Ok(self.store.append(std::slice::from_ref(episode))?);
+        let mut sink = |episode: &Episode| {
+            self.store.append(std::slice::from_ref(episode))?;
+            if let Some(cost) = failed.get(&episode.id).filter(|cost| **cost > 0.0) {
+                self.store.set_meta(REPLACED_USD, &(self.replaced()? + cost).into())?;
+            }
+            Ok(())
+        };
         let hooks = Hooks {
             sink: Some(&mut sink),
             on_episode: Some(&mut count),
             cancel: Some(cancel),
+            enough: Some(&enough),
         };
         let played = rollout.run(&jobs, hooks)?;
         progress.finish();
+        // The last episode may have been the one that was too much.
+        if let Some(why) = watch.stop()
+            && (played.len() as u64) < all
+        {
+            bail!("{why}");
+        }
         Ok((played.len() as u64) < all)
     }
 }
@@ -420,6 +505,9 @@ fn measures(store: &Store, recorded: &Recorded) -> Result<Measures, StoreError> 
     })?;
     let mut measures = Measures::default();
     pieces.into_iter().for_each(|piece| measures.merge(piece));
+    if let Some(usd) = store.get_meta(REPLACED_USD)?.and_then(|usd| usd.as_f64()) {
+        measures.add_cost(usd);
+    }
     Ok(measures)
 }
 
@@ -484,6 +572,7 @@ pub fn make_run(dir: &Path, taskset: &str, n: u64) -> anyhow::Result<Store> {
         samples: 1,
         temperature: 0.0,
         seed: 0,
+        prices: Vec::new(),
     };
     store.set_meta(SETTINGS, &serde_json::to_value(&settings)?)?;
     Ok(store)
