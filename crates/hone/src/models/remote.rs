@@ -1,7 +1,7 @@
 //! Models behind an API: from what the user wrote to a client with its settings, prices and keys.
 
 use super::{Address, Server};
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow};
 use hone_model::RemoteModel;
 use hone_trace::Secrets;
 use hone_wire::{Api, Client, Endpoint, MaxTokensField, Prices, Settings};
@@ -42,7 +42,7 @@ pub fn connect(address: &Address, price_files: &[PathBuf]) -> anyhow::Result<Con
         let text = read(file)?;
         prices.extend(
             Prices::parse(&file.display().to_string(), &text)
-                .map_err(|error| anyhow::anyhow!("{error}; see `hone eval --help` for its form"))?,
+                .map_err(|error| anyhow!("{error}; see `hone eval --help` for its form"))?,
         );
     }
     let api = match endpoint.api {
@@ -120,9 +120,6 @@ fn described(text: &str) -> anyhow::Result<Place> {
         Some(settings) => settings.try_into().context("`settings`")?,
         None => Settings::default(),
     };
-    if !settings.stop.is_empty() && settings.stop.iter().any(String::is_empty) {
-        bail!("`settings.stop` holds an empty text; leave it out");
-    }
     let prices = match table.remove("price") {
         Some(prices) => {
             let own = toml::Table::from_iter([("price".to_owned(), prices)]);
@@ -186,6 +183,15 @@ mod tests {
             let error = described(&FILE.replace(from, to)).expect_err("refused");
             assert!(format!("{error:#}").contains(word), "{error:#}");
         }
+    }
+
+    #[test]
+    fn the_file_in_the_help_is_one() {
+        let (_, file) = crate::models::PLAYERS.split_once("(TOML):\n").unwrap();
+        let place = described(file).unwrap();
+        assert_eq!(place.endpoint.key_env.as_deref(), Some("MY_KEY"));
+        assert_eq!(place.settings.extra["reasoning_effort"], "low");
+        assert_eq!(place.prices.of("MODEL").map(|price| price.output), Some(4.0));
     }
 
     #[test]

@@ -7,29 +7,34 @@ use std::str::FromStr;
 /// What may be written after `--model`, for help.
 pub const PLAYERS: &str = "\
 Players:
-  DIR                       a model in Hugging Face layout
-  openai:MODEL              OpenAI's API; OPENAI_API_KEY holds the key, OPENAI_BASE_URL another address
-  anthropic:MODEL           Anthropic's API; ANTHROPIC_API_KEY, ANTHROPIC_BASE_URL
-  http://HOST:PORT/v1#MODEL any server with OpenAI's Chat Completions (vLLM, SGLang, llama.cpp, Ollama, …); if HONE_API_KEY is
-                            set, it is sent as the key
-  endpoint:FILE.toml#MODEL  a server with all its settings (see below)
-  script:NAME               a script of the taskset
-  gold, random              the taskset's expert, and its random player
-  null                      gives an empty answer at once
-  replay:RUN                says again what the agent of a recorded evaluation said, by task and sample
-  scripted:FILE.jsonl       turns written by hand, a task a line:
-                            {\"task\": \"test/0\", \"turns\": [[{\"name\": \"TOOL\", \"arguments\": {}}], \"the answer\"]}
+  DIR                    a model in Hugging Face layout
+  openai:MODEL           OpenAI's API; key in OPENAI_API_KEY, another address in OPENAI_BASE_URL
+  anthropic:MODEL        Anthropic's API; key in ANTHROPIC_API_KEY, address in ANTHROPIC_BASE_URL
+  http://HOST/v1#MODEL   any server with OpenAI's Chat Completions (vLLM, llama.cpp, Ollama, …);
+                         sends the key in HONE_API_KEY, if that is set
+  endpoint:FILE#MODEL    a server with all its settings, see below
+  script:NAME            a script of the taskset
+  gold, random           the taskset's expert, and its random player
+  null                   gives an empty answer at once
+  replay:RUN             says again what a recorded evaluation's agent said, by task and sample
+  scripted:FILE          turns written by hand, a task a line: a text is the answer, a list calls
+                         {\"task\": \"test/0\",
+                          \"turns\": [[{\"name\": \"TOOL\", \"arguments\": {}}], \"the answer\"]}
 
-The file of an endpoint:
-  api = \"openai\"                           # or \"anthropic\"
+A taskset's bounds on tokens count tokens of small models; for models behind an API they are
+at least 4096 for an answer and 128000 for a conversation.
+
+The file of an endpoint (TOML):
+  api = \"openai\"                         # or \"anthropic\"
   base_url = \"http://localhost:8000/v1\"
-  key_env = \"MY_KEY\"                       # environment variable with the key; left out: none is sent
-  deadlines = { idle_ms = 60000 }          # also connect_ms, first_byte_ms, total_ms
-  retry = { attempts = 6 }                 # also base_ms, max_ms, max_retry_after_ms
-  pace = { in_flight = 16 }                # also requests_per_minute, tokens_per_minute
-  [settings]                               # of every request; they go before --temperature and the taskset's bounds
-  max_tokens = 16000                       # also top_p, stop, parallel_tool_calls, extra = { reasoning_effort = \"low\" }, …
-  [[price]]                                # USD per million tokens; the same in a file for --prices
+  key_env = \"MY_KEY\"                     # variable with the key; left out: none is sent
+  deadlines = { idle_ms = 60000 }        # also connect_ms, first_byte_ms, total_ms
+  retry = { attempts = 6 }               # also base_ms, max_ms, max_retry_after_ms
+  pace = { in_flight = 16 }              # also requests_per_minute, tokens_per_minute
+  [settings]                             # of each request, before --temperature and all bounds
+  max_tokens = 16000                     # also temperature, top_p, stop, parallel_tool_calls, …
+  extra = { reasoning_effort = \"low\" } # fields of the request as they are
+  [[price]]                              # USD per million tokens; as in a file for --prices
   model = \"MODEL\"
   input = 1.0
   output = 4.0

@@ -48,7 +48,8 @@ const REPLACED_USD: &str = "replaced_usd";
 ///
 /// Plays the first N tasks of a split and records every episode in a run directory as soon as it is finished. A run that
 /// was stopped or killed goes on with --resume: what is recorded stays, only the rest is played. Episodes that failed for
-/// the infrastructure's reasons count for nothing and are played again then.
+/// the infrastructure's reasons count for nothing and are played again then. A model that fails alike in the first eight
+/// episodes (a wrong key, no such model, no server) ends it at once.
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{PLAYERS}"), args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Args {
