@@ -148,7 +148,7 @@ impl ToolHost for World {
         Ok(ToolOutput {
             data,
             text,
-            terminal: false,
+            ..ToolOutput::default()
         })
     }
 
