@@ -375,16 +375,6 @@ impl Codec {
         (turn, text)
     }
 
-    /// The same tokenizer with a format in which a turn may hold several calls.
-    ///
-    /// # Errors
-    /// Never where this codec could be made.
-    pub fn with_several_calls(self) -> Result<Self, CodecError> {
-        let mut format = self.format;
-        format.several_calls = true;
-        Self::new(self.tokenizer, format)
-    }
-
     /// The token that ends a turn.
     pub fn end_token(&self) -> TokenId {
         self.end

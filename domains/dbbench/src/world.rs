@@ -127,15 +127,14 @@ impl ToolHost for World {
                 Ok(ToolOutput {
                     data: shown.clone().into(),
                     text: shown,
-                    terminal: false,
+                    ..ToolOutput::default()
                 })
             }
             ("commit_final_answer", _, Some(answers)) => {
                 self.answer = Some(answers.clone());
                 Ok(ToolOutput {
-                    data: Value::Null,
-                    text: String::new(),
                     terminal: true,
+                    ..ToolOutput::default()
                 })
             }
             _ => Err(ToolError::tool("Invalid function call. Please call a tool instead.")),

@@ -76,9 +76,9 @@ impl ToolHost for Play {
     fn call(&mut self, tool: &str, arguments: &Value) -> Result<ToolOutput, ToolError> {
         if self.world.is_none() {
             return Ok(ToolOutput {
-                data: Value::Null,
                 text: "recorded".into(),
                 terminal: true,
+                ..ToolOutput::default()
             });
         }
         let answer = Answer::Calls(vec![(tool.to_owned(), arguments.to_string())]);
@@ -89,7 +89,7 @@ impl ToolHost for Play {
         Ok(ToolOutput {
             data: text.clone().into(),
             text,
-            terminal: false,
+            ..ToolOutput::default()
         })
     }
 
