@@ -161,6 +161,7 @@ impl ToolHost for ExternalEnvironment {
                     data => data,
                 },
                 text,
+                media: Vec::new(),
                 terminal: called.end,
             }),
         }

@@ -149,6 +149,7 @@ impl ToolHost for Workspace {
             "read_file" => self.read(text("path")).map(|text| ToolOutput {
                 data: Value::String(text.clone()),
                 text,
+                media: Vec::new(),
                 terminal: false,
             }),
             "write_file" => match self.write(text("path"), text("text")) {
