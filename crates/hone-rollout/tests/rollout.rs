@@ -226,7 +226,7 @@ fn the_sink_comes_first_and_its_failure_stops_the_run() {
     let hooks = Hooks {
         sink: Some(&mut sink),
         on_episode: Some(&mut count),
-        cancel: None,
+        ..Hooks::default()
     };
     let error = rollout(true, counting(|_, _| None), 2)
         .run(&jobs(1..20, 1), hooks)
@@ -247,7 +247,7 @@ fn cancelling_stops_at_once_and_records_nothing_half_done() {
     let hooks = Hooks {
         on_episode: Some(&mut count),
         cancel: Some(&cancel),
-        sink: None,
+        ..Hooks::default()
     };
     let start = Instant::now();
     let episodes = rollout(true, player, 8).run(&jobs(1..20, 1), hooks).unwrap();

@@ -30,7 +30,7 @@ fn play(taskset: &Arc<dyn Taskset>, name: &'static str, n: u64) -> Vec<Episode> 
         train_tokenizer(["call the function", "[name(parameter=value)]"], 512).and_then(|c| c.with_several_calls());
     let codec = Arc::new(codec.expect("a tokenizer"));
     let scripts = taskset.clone();
-    let player = move |task: &Task, stream: &Stream| {
+    let player = move |task: &Task, _: u32, stream: &Stream| {
         let script = scripts.script(name, task, stream).expect("the script is on offer");
         Arc::new(Scripted::new("script", script, codec.clone())) as Arc<dyn Model>
     };

@@ -245,7 +245,7 @@ mod tests {
         transcript.answered(Assistant {
             parts: vec![Part::Call(ToolCall::new("call_0", "pay", "{"))],
         });
-        let ids: Vec<_> = transcript.messages.iter().filter_map(|message| match message {
+        let ids = transcript.messages.iter().filter_map(|message| match message {
             hone_wire::Message::Assistant(said) => Some(said.calls().map(|call| call.id.as_str()).collect::<Vec<_>>()),
             _ => None,
         });
