@@ -62,7 +62,10 @@ impl Dbbench {
         records.retain(keep);
         let tests = records.len();
         if file.is_none() {
-            records.extend(load(data, FILES[1])?.into_iter().filter(keep));
+            let others = load(data, FILES[1])?.into_iter().filter(keep).enumerate();
+            // They are sorted by kind, so every fifth is for validation.
+            let (validation, train): (Vec<_>, Vec<_>) = others.partition(|(i, _)| i % 5 == 4);
+            records.extend(train.into_iter().chain(validation).map(|(_, record)| record));
         }
         Ok(Some(Self {
             name: name.to_owned(),
@@ -74,7 +77,6 @@ impl Dbbench {
 
     fn of(&self, split: Split) -> &[Record] {
         let (tests, others) = self.records.all().split_at(self.tests);
-        // Every fifth of the others is for validation; they are sorted by nothing, so a block would do as well.
         let cut = others.len() - others.len() / 5;
         match split {
             Split::Test => tests,

@@ -171,6 +171,11 @@ fn what_mysql_refuses_is_refused_with_its_error() {
     ] {
         assert!(gives(sql).starts_with(code), "{sql}: {}", gives(sql));
     }
+    let many: Vec<String> = (0..1_000).map(|n| format!("'{n}'")).collect();
+    assert_eq!(
+        gives(&format!("SELECT '777' IN ({}), 5 NOT IN (1, NULL)", many.join(","))),
+        "[(1, None)]"
+    );
     // A column that an equation fixes may stand beside an aggregate.
     assert_eq!(
         gives("SELECT `Home team`, MAX(`Year`) FROM `Football Matches` WHERE `Home team` = 'Derby' GROUP BY 1"),

@@ -142,7 +142,7 @@ const STRICT: &[Scalar] = &[
     Scalar("abs", 1, 1, |a| {
         Ok(match a[0].clone().number() {
             Datum::Int(value) => Datum::Int(value.checked_abs().ok_or(OutOfRange)?),
-            Datum::Decimal(value) => Datum::Decimal(Decimal::new(value.units.abs(), value.scale)),
+            Datum::Decimal(value) => Datum::Decimal(Decimal::new(value.units.saturating_abs(), value.scale)),
             other => other.double().map_or(Datum::Null, |value| Datum::Double(value.abs())),
         })
     }),

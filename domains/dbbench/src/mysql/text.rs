@@ -12,7 +12,7 @@ pub fn substring(text: &str, from: i64, count: Option<i64>) -> String {
     let start = match from {
         0 => return String::new(),
         1.. => from - 1,
-        _ if -from > length => return String::new(),
+        _ if from < -length => return String::new(),
         _ => length + from,
     };
     let count = count.unwrap_or(length).clamp(0, length);
@@ -45,7 +45,9 @@ pub fn substring_index(text: &str, delimiter: &str, count: i64) -> String {
 /// Where `needle` begins, from 1 on; 0 if nowhere.
 pub fn locate(needle: &str, text: &str, from: i64) -> i64 {
     let (text, needle): (Vec<char>, Vec<char>) = (text.chars().collect(), needle.chars().collect());
-    let Ok(from) = usize::try_from(from - 1) else { return 0 };
+    let Ok(from) = usize::try_from(from.saturating_sub(1)) else {
+        return 0;
+    };
     collation::find(&text, &needle, from).map_or(0, |at| at as i64 + 1)
 }
 

@@ -9,6 +9,9 @@ use sqlparser::ast::{
     ObjectName, TrimWhereField, UnaryOperator, Value,
 };
 
+/// Arguments that SQLite takes for a function, with some to spare.
+const MAX_ARGUMENTS: usize = 100;
+
 /// A call of one of our functions.
 pub(super) fn call(name: &str, arguments: &[String]) -> String {
     format!("{PREFIX}{name}({})", arguments.join(", "))
@@ -48,9 +51,10 @@ impl Translator<'_> {
             Expr::IsFalse(inner) => format!("{PREFIX}true(NOT {})", self.expression(inner)?),
             Expr::IsNotFalse(inner) => format!("(NOT {PREFIX}true(NOT {}))", self.expression(inner)?),
             Expr::InList { expr, list, negated } => {
-                let mut arguments = vec![self.expression(expr)?];
-                arguments.extend(self.expressions(list)?);
-                not(*negated, call("in", &arguments))
+                let (wanted, list) = (self.expression(expr)?, self.expressions(list)?);
+                let part = |part: &[String]| format!("{PREFIX}in({wanted}, {})", part.join(", "));
+                let parts: Vec<_> = list.chunks(MAX_ARGUMENTS).map(part).collect();
+                not(*negated, format!("({})", parts.join(" OR ")))
             }
             Expr::InSubquery {
                 expr,
