@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The names, with what they mean.
-pub const TASKSETS: [(&str, &str); 6] = [
+pub const TASKSETS: &[(&str, &str)] = &[
     ("shop", "serve a store's customers as policy asks"),
     ("shop-guided", "the same, with the policy in a system message"),
     ("textcraft", "craft items with the real Minecraft recipes"),
@@ -27,6 +27,18 @@ pub const TASKSETS: [(&str, &str); 6] = [
         "DIR",
         "your own tasks: a folder with a hone.toml (`hone init DIR` makes one)",
     ),
+    #[cfg(feature = "dbbench")]
+    (
+        "dbbench, dbbench:FILE",
+        "answer questions and make changes with SQL (AgentBench)",
+    ),
+    #[cfg(feature = "dbbench")]
+    (
+        "dbbench-strict",
+        "the same, without broken records and by a stricter rule",
+    ),
+    #[cfg(feature = "nemo-gym")]
+    ("nemo-gym:SERVER", "rows of a NeMo Gym server with its verifier"),
 ];
 
 /// A taskset with what goes with it.
@@ -91,22 +103,45 @@ pub fn taskset(name: &str) -> anyhow::Result<Arc<dyn Taskset>> {
             let folder = data::folder_with("textcraft/recipes.json");
             Arc::new(Textcraft::load(folder.as_deref(), &selection)?)
         }
-        #[cfg(feature = "bfcl")]
-        _ if matches!(name.split(':').next(), Some("bfcl" | "bfcl-prompt")) => {
-            let folder = ["bfcl", "BFCL_v4_simple_python.json"]
-                .iter()
-                .find_map(|file| data::folder_with(file));
-            let folder = folder.ok_or_else(|| {
-                let places: Vec<String> = data::folders().iter().map(|place| place.display().to_string()).collect();
-                anyhow!(
-                    "there is no data of BFCL in {}; name a folder that holds bfcl_eval/data of the package bfcl-eval as bfcl/ with --data",
-                    places.join(" or ")
-                )
-            })?;
-            Arc::new(hone_bfcl::Bfcl::load(name, &folder)?)
-        }
         _ if Path::new(name).is_dir() => suite(name)?.taskset,
-        _ => bail!("there is no taskset `{name}`; choose one of:\n{}", listed()),
+        _ => match published(name)? {
+            Some(taskset) => taskset,
+            None => bail!("there is no taskset `{name}`; choose one of:\n{}", listed()),
+        },
+    })
+}
+
+/// A taskset of the published suites. `None` if this build knows none of that name.
+fn published(name: &str) -> anyhow::Result<Option<Arc<dyn Taskset>>> {
+    #[cfg(feature = "bfcl")]
+    if matches!(name.split(':').next(), Some("bfcl" | "bfcl-prompt")) {
+        // Its data may also be a folder of the package's own layout.
+        let folder = data::folder_with("BFCL_v4_simple_python.json").map_or_else(|| data_of("bfcl"), Ok)?;
+        return Ok(Some(Arc::new(hone_bfcl::Bfcl::load(name, &folder)?)));
+    }
+    #[cfg(feature = "dbbench")]
+    if name.starts_with("dbbench") {
+        let found = hone_dbbench::Dbbench::load(name, &data_of("dbbench")?)?;
+        return Ok(found.map(|taskset| Arc::new(taskset) as _));
+    }
+    #[cfg(feature = "nemo-gym")]
+    if name.starts_with("nemo-gym:") {
+        let found = hone_nemo_gym::NemoGym::load(name, &data_of("nemo-gym")?)?;
+        return Ok(found.map(|taskset| Arc::new(taskset) as _));
+    }
+    let _ = name;
+    Ok(None)
+}
+
+/// The folder that holds a suite's data.
+#[cfg(any(feature = "bfcl", feature = "dbbench", feature = "nemo-gym"))]
+fn data_of(suite: &str) -> anyhow::Result<std::path::PathBuf> {
+    data::folder_with(suite).ok_or_else(|| {
+        let places: Vec<String> = data::folders().iter().map(|folder| folder.display().to_string()).collect();
+        anyhow!(
+            "there is no data of {suite} in {}; name the folder that holds {suite}/ with --data or in HONE_DATA",
+            places.join(" or ")
+        )
     })
 }
 

@@ -111,6 +111,18 @@ fn the_suites_score_as_their_originals_do() {
         ("tau2/mock/gold", 10, 7),
         ("tau2/telecom/generated/gold", 3405, 3405),
         ("tau2/airline/do_nothing", 50, 23),
+        // Each label equals itself; one recorded hash of a change is that of no table.
+        ("dbbench/standard/read/label", 100, 100),
+        ("dbbench/standard/change/gold", 200, 199),
+        ("dbbench/standard/change/do_nothing", 200, 0),
+        ("dbbench/dev/change/gold", 40, 40),
+        ("nemo-gym/mcqa/gold", 5, 5),
+        ("nemo-gym/example_session_state_mgmt/gold", 5, 5),
+        (
+            "nemo-gym/single_step_tool_use_with_argument_comparison/do_nothing",
+            5,
+            0,
+        ),
     ] {
         let line = find(set);
         let expected = json!([records, passed, passed, true]);
@@ -172,7 +184,40 @@ fn gold_of_a_suite_scores_in_full_and_parts_not_played_are_named() {
     place.fails(
         "eval bfcl:all --model script:gold --data .",
         1,
-        &["no data of BFCL", "--data"],
+        &["no data of bfcl", "--data"],
+    );
+}
+
+#[test]
+#[cfg(feature = "suites")]
+fn suites_are_tasksets_too() {
+    for (suite, taskset, n, gold) in [
+        // MySQL refuses the table of one task, which nobody can solve then.
+        ("dbbench", "dbbench:dev", 60, 59.0 / 60.0),
+        ("dbbench", "dbbench-strict:dev", 59, 1.0),
+        ("nemo-gym", "nemo-gym:example_session_state_mgmt", 5, 1.0),
+        ("nemo-gym", "nemo-gym:example_multi_turn_gymnasium", 5, 1.0),
+        ("nemo-gym", "nemo-gym:xlam_fc", 5, 1.0),
+    ] {
+        let Some(data) = data_with(suite) else { return };
+        let place = Place::new();
+        for (script, success) in [("gold", gold), ("do_nothing", 0.0)] {
+            let said = place.hone_with(&format!("eval {taskset} --model script:{script} --n {n} --json"), &data);
+            assert_eq!(said.status, 0, "{taskset} {script}: {}", said.stderr);
+            assert_eq!(
+                said.json()["success"],
+                json!(success),
+                "{taskset} {script}: {}",
+                said.stderr
+            );
+        }
+    }
+    let Some(data) = data_with("nemo-gym") else { return };
+    let said = Place::new().hone_with("eval nemo-gym:simpleqa --model script:gold --n 1", &data);
+    assert!(
+        said.status == 1 && said.stderr.contains("no server whose verifier is known"),
+        "{}",
+        said.stderr
     );
 }
 

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Folder with bfcl/, tau2/ and tau-bench/airline/ (default: HONE_DATA, .hone-data or ../shared/data)
+    /// Folder with bfcl/, dbbench/, nemo-gym/, tau2/ and tau-bench/airline/ (default: HONE_DATA, .hone-data or ../shared/data)
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 }
@@ -27,13 +27,20 @@ Examples:
 impl Args {
     /// Check.
     pub fn run(self, json: bool) -> anyhow::Result<()> {
-        if cfg!(not(any(feature = "bfcl", feature = "tau"))) {
+        if cfg!(not(any(
+            feature = "bfcl",
+            feature = "dbbench",
+            feature = "nemo-gym",
+            feature = "tau"
+        ))) {
             bail!("this build knows no suites; make one that does: cargo build --release -p hone --features suites");
         }
-        let data = self
-            .data
-            .or_else(|| data::folder_with("bfcl"))
-            .or_else(|| data::folder_with("tau2"));
+        let found = || {
+            ["bfcl", "tau2", "dbbench", "nemo-gym"]
+                .into_iter()
+                .find_map(data::folder_with)
+        };
+        let data = self.data.or_else(found);
         let Some(data) = data.filter(|data| data.is_dir()) else {
             bail!("there is no folder of the suites' data; name one with --data");
         };
@@ -41,6 +48,10 @@ impl Args {
         let (mut lines, mut absent) = (Vec::<Conformance>::new(), Vec::<String>::new());
         #[cfg(feature = "bfcl")]
         bfcl(&data, &mut lines, &mut absent)?;
+        #[cfg(feature = "dbbench")]
+        dbbench(&data, &mut lines, &mut absent)?;
+        #[cfg(feature = "nemo-gym")]
+        nemo_gym(&data, &mut lines, &mut absent);
         #[cfg(feature = "tau")]
         tau(&data, &mut lines, &mut absent);
         let wrong: Vec<&str> = lines
@@ -101,6 +112,31 @@ fn bfcl(data: &std::path::Path, lines: &mut Vec<Conformance>, absent: &mut Vec<S
     let missing = suite.absent.iter().chain(&tasks.absent);
     absent.extend(missing.map(|category| format!("bfcl/{} (no file)", category.name())));
     Ok(())
+}
+
+#[cfg(feature = "dbbench")]
+fn dbbench(data: &std::path::Path, lines: &mut Vec<Conformance>, absent: &mut Vec<String>) -> anyhow::Result<()> {
+    for file in hone_dbbench::FILES {
+        if !data.join("dbbench").join(format!("{file}.jsonl")).exists() {
+            absent.push(format!("dbbench/{file} (no file)"));
+            continue;
+        }
+        let records = hone_dbbench::load(data, file)?;
+        lines.extend(hone_dbbench::conformance(file, &records));
+        say(format!("dbbench/{file}: {}", hone_dbbench::report(&records)));
+    }
+    Ok(())
+}
+
+#[cfg(feature = "nemo-gym")]
+fn nemo_gym(data: &std::path::Path, lines: &mut Vec<Conformance>, absent: &mut Vec<String>) {
+    if !data.join("nemo-gym").is_dir() {
+        absent.push("nemo-gym (no folder nemo-gym)".into());
+        return;
+    }
+    let (found, missing) = hone_nemo_gym::conformance(data);
+    lines.extend(found);
+    absent.extend(missing);
 }
 
 #[cfg(feature = "tau")]
