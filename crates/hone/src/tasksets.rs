@@ -137,7 +137,10 @@ fn published(name: &str) -> anyhow::Result<Option<Arc<dyn Taskset>>> {
 #[cfg(any(feature = "bfcl", feature = "dbbench", feature = "nemo-gym"))]
 fn data_of(suite: &str) -> anyhow::Result<std::path::PathBuf> {
     data::folder_with(suite).ok_or_else(|| {
-        let places: Vec<String> = data::folders().iter().map(|folder| folder.display().to_string()).collect();
+        let places: Vec<String> = data::folders()
+            .iter()
+            .map(|folder| folder.display().to_string())
+            .collect();
         anyhow!(
             "there is no data of {suite} in {}; name the folder that holds {suite}/ with --data or in HONE_DATA",
             places.join(" or ")

@@ -1,6 +1,6 @@
 //! The published example rows: right responses, silence, hostile responses, and what is played.
 
-use hone_env::{Environment, Split, Taskset};
+use hone_env::{Split, Taskset};
 use hone_nemo_gym::{Item, NemoGym, Response, SERVERS, World, conformance, load, play};
 use hone_tool::ToolHost;
 use serde_json::json;

@@ -4,7 +4,6 @@ use super::{Acts, Broken, Server, Verdict, text_field};
 use crate::difflib::ratio;
 use crate::pattern::Pattern;
 use crate::response::Response;
-use crate::row::Row;
 use hone_python::text::strip;
 
 /// Longest text that is compared, in characters: the comparison takes quadratic time.
@@ -68,6 +67,7 @@ pub fn bounded(text: &str) -> Result<(), Broken> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::row::Row;
     use hone_python::loads;
 
     #[test]
