@@ -22,7 +22,7 @@ from inspect_ai.dataset import Sample  # noqa: E402
 from inspect_ai.log import (  # noqa: E402
     list_eval_logs, read_eval_log, read_eval_log_sample, read_eval_log_sample_summaries, write_eval_log,
 )
-from inspect_ai.model import ModelOutput, get_model  # noqa: E402
+from inspect_ai.model import ModelOutput, ModelUsage, get_model  # noqa: E402
 from inspect_ai.scorer import includes  # noqa: E402
 from inspect_ai.solver import generate, use_tools  # noqa: E402
 from inspect_ai.tool import tool  # noqa: E402
@@ -133,10 +133,13 @@ def theirs_in_hone(program: Path, home: Path) -> None:
     task = Task(dataset=[Sample(id="two", input="2 + 2? " + "Think well. " * 40, target="4", metadata={"kind": "sums"}),
                          Sample(id="three", input="1 + 2?", target="3")],
                 solver=[use_tools(add()), generate()], scorer=includes(), epochs=Epochs(2), name="sums")
+    for output in outputs:  # Without it, Inspect counts tokens with a table that it fetches.
+        output.usage = ModelUsage(input_tokens=10, output_tokens=5, total_tokens=15)
     for suffix in ("eval", "json"):
         model = get_model("mockllm/model", custom_outputs=list(outputs))
         folder = home / f"theirs-{suffix}"
         log = inspect_eval(task, model=model, log_dir=str(folder), log_format=suffix, max_samples=1, max_connections=1)[0]
+        check(f"{suffix} status", log.status, "success")
         path = Path(list_eval_logs(str(folder))[0].name.removeprefix("file://"))
         if suffix == "eval":
             methods = {entry.compress_type for entry in zipfile.ZipFile(path).infolist()}
@@ -167,6 +170,7 @@ def theirs_in_hone(program: Path, home: Path) -> None:
             check(f"{where} results", [c["shown"] for c in episode["tool_calls"] if not c.get("error")],
                   [m.text for m in answers if not m.error])
             check(f"{where} policy", episode["policy"], "mockllm/model")
+            check(f"{where} usage", [c["remote"]["usage"]["output"] for c in episode["model_calls"]], [5] * len(texts))
     print(f"Hone reads {len(log.samples)} samples of Inspect's, as .eval and as .json")
 
 

@@ -137,6 +137,7 @@ def judge(spans: list, episodes: list, content: bool) -> None:
     everything = str(spans)
     request = episodes[0]["turns"][0]["text"][:30]
     check("what was said", request in everything, content)
+    check("reasons", "gen_ai.evaluation.explanation" in everything, content)
 
 
 def main(program: Path) -> int:

@@ -239,8 +239,7 @@ impl Store {
                 let Some(chunk) = chunks.get(index) else {
                     return Ok(done);
                 };
-                let loaded = chunk.iter().filter_map(|key| store.load(*key).transpose());
-                done.push((index, map(&loaded.collect::<Result<Vec<_>, _>>()?)));
+                done.push((index, map(&store.load_all(chunk)?)));
             }
         };
         let mut pieces = Vec::new();
@@ -352,6 +351,18 @@ impl Store {
             let keys = statement.query_map(params_from_iter(values), |row| row.get(0))?;
             keys.collect()
         })
+    }
+
+    /// Those of these episodes that are there, as of one moment: a lock and a look at the log for all together.
+    fn load_all(&self, keys: &[i64]) -> Result<Vec<Episode>, StoreError> {
+        let connection = self.connection();
+        let act = || {
+            let moment = connection.unchecked_transaction()?;
+            keys.iter()
+                .filter_map(|key| rows::load(&moment, *key).transpose())
+                .collect::<Result<Vec<_>, RowError>>()
+        };
+        act().map_err(|error| self.error(error))
     }
 
     fn load(&self, key: i64) -> Result<Option<Episode>, StoreError> {

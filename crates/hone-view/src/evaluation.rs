@@ -107,18 +107,18 @@ impl EvalReport {
         document(&title, &footer, |o| {
             self.head(o, &title);
             self.results(o);
+            shares(
+                o,
+                "Why it failed",
+                "Failed episodes by class, one class each, decided by rules from the record.",
+                &self.failures,
+            );
             rates(
                 o,
                 "By kind of task",
                 "Success, the weakest kinds first.",
                 "Kind",
                 &self.kinds,
-            );
-            shares(
-                o,
-                "Why it failed",
-                "Failed episodes by class, one class each, decided by rules from the record.",
-                &self.failures,
             );
             shares(o, "How episodes ended", "All episodes that count.", &self.ends);
             self.numbers(o);

@@ -22,7 +22,14 @@ pub(super) fn page(
     let dir = &summary.run;
     Ok(EvalReport {
         taskset: s.taskset.clone(),
-        model: s.model.clone(),
+        // A path's last part: the whole is among the run's settings.
+        model: s
+            .model
+            .trim_end_matches('/')
+            .rsplit('/')
+            .next()
+            .unwrap_or_default()
+            .to_owned(),
         seed: s.seed,
         success: measures.success(),
         facts: facts(s, summary),

@@ -303,9 +303,9 @@ fn difference(episode: &Episode, reference: &Reference) -> Option<Difference> {
     let made: Vec<_> = episode.tool_calls.iter().map(as_call).collect();
     let unpaired = Unpaired::of(&reference.calls, &made);
     let expected = unpaired.expected.first().map(|&i| (i, &reference.calls[i]));
-    let own = unpaired.made.iter().map(|&i| (i, &made[i]));
+    let mut own = unpaired.made.iter().map(|&i| (i, &made[i]));
     if let Some((i, wanted)) = expected {
-        let call = own.clone().find(|(_, call)| call.name == wanted.name);
+        let call = own.find(|(_, call)| call.name == wanted.name);
         return Some(
             match call.and_then(|(j, call)| Some((j, first_difference(&call.arguments, &wanted.arguments)?))) {
                 Some((j, (field, got, expected))) => Difference {
@@ -318,17 +318,20 @@ fn difference(episode: &Episode, reference: &Reference) -> Option<Difference> {
                     what: "missing_call",
                     at: i.to_string(),
                     expected: shown(wanted).into(),
-                    got: made.get(i).map_or(Value::Null, |call| shown(call).into()),
+                    got: episode
+                        .tool_calls
+                        .get(i)
+                        .map_or(Value::Null, |call| as_written(call).into()),
                 },
             },
         );
     }
-    if let Some((i, call)) = own.clone().next() {
+    if let Some(&i) = unpaired.made.first() {
         return Some(Difference {
             what: "extra_call",
             at: i.to_string(),
             expected: Value::Null,
-            got: shown(call).into(),
+            got: as_written(&episode.tool_calls[i]).into(),
         });
     }
     let (said, right) = (answer(episode), reference.answer.as_deref());
