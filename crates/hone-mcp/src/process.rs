@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// How long a server may take to end by itself, and then once more after SIGTERM.
@@ -49,6 +50,8 @@ pub(crate) struct Process {
 struct Owned {
     child: Child,
     group: Group,
+    /// Reads its standard error.
+    words: JoinHandle<()>,
 }
 
 impl Process {
@@ -109,12 +112,12 @@ impl Process {
             return Err(failed("its pipes are missing; try again".to_owned()));
         };
         let group = Group::new(id);
-        tokio::spawn(keep_words(stderr, watch.clone()));
+        let words = tokio::spawn(keep_words(stderr, watch.clone()));
         Ok(Self {
             stream: AsyncRwTransport::new(Watched::new(stdout, watch.clone()), stdin)
                 .with_max_line_length(config.limits.message_bytes.saturating_add(1)),
             watch,
-            child: Some(Owned { child, group }),
+            child: Some(Owned { child, group, words }),
         })
     }
 }
@@ -161,6 +164,10 @@ impl Owned {
         if status.is_err() {
             self.group.signal(libc::SIGTERM);
             status = timeout(GRACE, self.child.wait()).await;
+        }
+        // What it said last comes before its end; whoever else holds its standard error is not waited for.
+        if status.is_ok() {
+            let _ = timeout(GRACE, &mut self.words).await;
         }
         match status {
             Ok(Ok(status)) => watch.ended(status),

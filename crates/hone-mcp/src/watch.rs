@@ -122,7 +122,7 @@ impl Watch {
     pub async fn obituary(&self, otherwise: &str) -> String {
         let told = self.news.notified();
         if self.notes().broke.is_none() && self.notes().status.is_none() {
-            let _ = tokio::time::timeout(Duration::from_millis(300), told).await;
+            let _ = tokio::time::timeout(Duration::from_secs(3), told).await;
         }
         let notes = self.notes();
         let mut why = match (&notes.broke, notes.status) {

@@ -171,6 +171,7 @@ fn a_server_that_does_not_greet_is_given_up_with_what_may_explain_it() {
     config.connect_timeout_ms = 700;
     assert!(refused(&config).contains("no greeting within 700 ms"));
     config.command[2] = "noise".into();
+    config.connect_timeout_ms = 8_000;
     assert!(refused(&config).contains("no messages, such as `Server listening on stdio\\n`"));
     let error = refused(&server("exit"));
     assert!(
