@@ -19,6 +19,10 @@ fn episodes(place: &Place, run: &str) -> BTreeMap<String, Episode> {
     summaries.into_iter().map(|summary| load(summary.id)).collect()
 }
 
+/// With this price an answer of the server's costs 0.002 USD.
+const PRICE: &str =
+    "[[price]]\nmodel = \"m\"\ninput = 1.0\noutput = 10.0\ndate = \"2026-01-31\"\nsource = \"made up\"\n";
+
 /// Two calls, the first of which the store refuses; then an answer.
 fn plays(asked: &Asked) -> Answer {
     match asked.roles().contains(&"tool") {
@@ -37,8 +41,7 @@ fn plays(asked: &Asked) -> Answer {
 fn a_remote_model_plays_and_all_of_it_is_on_record() {
     let place = Place::new();
     let server = Server::start(plays);
-    let prices = "[[price]]\nmodel = \"m\"\ninput = 1.0\noutput = 10.0\ndate = \"2026-01-31\"\nsource = \"made up\"\n";
-    std::fs::write(place.path("prices.toml"), prices).unwrap();
+    std::fs::write(place.path("prices.toml"), PRICE).unwrap();
     let eval = format!(
         "eval shop --model {}#m-1 --n 3 --prices prices.toml --json --out a",
         server.url
@@ -50,6 +53,11 @@ fn a_remote_model_plays_and_all_of_it_is_on_record() {
     );
     let metrics = &summary["metrics"];
     assert_eq!((&metrics["turns"], &metrics["tool_calls"]), (&json!(2.0), &json!(2.0)));
+    assert_eq!(
+        (&metrics["input_tokens"], &metrics["output_tokens"]),
+        (&json!(2000.0), &json!(200.0))
+    );
+    assert!((metrics["cost_usd"].as_f64().unwrap() - 0.012).abs() < 1e-9);
     assert!(metrics["call_seconds_p95"].as_f64().unwrap() >= metrics["call_seconds_p50"].as_f64().unwrap());
 
     let asked = server.asked();
@@ -287,15 +295,20 @@ fn what_failed_is_played_again_when_the_server_is_back() {
     let server = Server::start(move |asked| {
         let mut first = first.lock().unwrap();
         let lucky = first.get_or_insert_with(|| asked.request().to_owned()) == asked.request();
-        if lucky || flag.load(Ordering::SeqCst) {
+        if lucky || flag.load(Ordering::SeqCst) || !asked.roles().contains(&"tool") {
             plays(asked)
         } else {
             refusal(503, "down")
         }
     });
     impatient(&place, &server);
+    let file = std::fs::read_to_string(place.path("e.toml")).unwrap();
+    std::fs::write(place.path("e.toml"), file + PRICE).unwrap();
     let said = place.ok("eval shop --model endpoint:e.toml#m --n 6 --concurrency 1 --out a --json");
     assert_eq!(said.json()["outcomes"]["infra_failed"], 5, "{}", said.stderr);
+    // Seven answers came, of 0.002 USD each; those of the episodes that are played again stay paid.
+    let cost = |summary: Value| (summary["metrics"]["cost_usd"].as_f64().unwrap() * 1e6).round();
+    assert_eq!(cost(said.json()), 14_000.0);
     let before = episodes(&place, "a")["eval/0/0"].digest();
     up.store(true, Ordering::SeqCst);
     let said = place.ok("eval --resume a --json");
@@ -303,6 +316,7 @@ fn what_failed_is_played_again_when_the_server_is_back() {
         (&said.json()["n"], &said.json()["outcomes"]["infra_failed"]),
         (&json!(6), &json!(0))
     );
+    assert_eq!(cost(said.json()), 34_000.0);
     assert!(
         said.stderr.contains("1 episodes are recorded already"),
         "{}",
