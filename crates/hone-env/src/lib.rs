@@ -6,8 +6,14 @@
 //! Invariants: a task is a pure function of (taskset, split, index); an environment's state is private to its episode;
 //! tools do not enforce policy unless the taskset says so; scoring reads only the task, the trace and the final state.
 
+mod judged;
+mod user;
+
+pub use judged::{Finding, Question, VERDICT, Vote, findings};
+pub use user::{Given, Party, SimulatedUser};
+
 use hone_model::Script;
-use hone_tool::ToolHost;
+use hone_tool::{ToolError, ToolHost, ToolOutput, ToolSpec};
 use hone_trace::{Episode, Score, Stream};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -110,6 +116,20 @@ pub trait Environment: ToolHost {
         None
     }
 
+    /// The simulated user's own tools, where both sides act on the world (dual control).
+    fn user_specs(&self) -> &[ToolSpec] {
+        &[]
+    }
+
+    /// Run a tool of the simulated user. Only harnesses call it, through [`hone_tool::dispatch`].
+    ///
+    /// # Errors
+    /// What the tool reports.
+    fn user_call(&mut self, tool: &str, arguments: &Value) -> Result<ToolOutput, ToolError> {
+        let _ = arguments;
+        Err(ToolError::tool(format!("the user has no tool `{tool}`")))
+    }
+
     /// Whether and how it can branch.
     fn fork_kind(&self) -> Fork {
         Fork::None
@@ -190,6 +210,13 @@ pub struct Budget {
     /// Agent turns from one message of the user to the next; 0 is no bound.
     #[serde(default)]
     pub max_steps: u32,
+    /// With a simulated user: messages of both sides and rounds of results, together; 0 is no bound. Checked as
+    /// τ²-bench does: not while calls wait for their results, and before the user's own end counts.
+    #[serde(default)]
+    pub max_messages: u32,
+    /// With a simulated user: calls of either side that failed; 0 is no bound. Checked where `max_messages` is.
+    #[serde(default)]
+    pub max_errors: u32,
     /// Of a turn's calls, only the first is run and kept.
     #[serde(default)]
     pub first_call_only: bool,
@@ -211,6 +238,8 @@ impl Default for Budget {
             episode_timeout_ms: 600_000,
             on_malformed: OnMalformed::default(),
             max_steps: 0,
+            max_messages: 0,
+            max_errors: 0,
             first_call_only: false,
             on_overflow: OnOverflow::default(),
         }
@@ -246,10 +275,42 @@ pub trait Taskset: Send + Sync {
     /// A fresh environment with the tools of this task, to be reset with it (or another of the same tools).
     fn environment(&self, task: &Task) -> Box<dyn Environment>;
 
+    /// The simulated user of a task, in tasksets that have one.
+    fn user(&self, task: &Task) -> Option<SimulatedUser> {
+        let _ = task;
+        None
+    }
+
+    /// Whether a model can be told how to play the users.
+    ///
+    /// # Errors
+    /// What is missing.
+    fn check_user(&self) -> Result<(), EnvError> {
+        Ok(())
+    }
+
+    /// Scripts on offer that play the user; at least one in tasksets that have users.
+    fn user_scripts(&self) -> &'static [ScriptInfo] {
+        &[]
+    }
+
+    /// A script that plays the user of one episode, with its own randomness.
+    fn user_script(&self, name: &str, task: &Task, stream: &Stream) -> Option<Box<dyn Script>> {
+        let _ = (name, task, stream);
+        None
+    }
+
     /// Default bounds.
     fn budget(&self) -> Budget;
 
-    /// Score a finished episode: `value` is 1 for success and 0 for failure, the parts say why.
+    /// What a judge must say before [`Taskset::score`], which reads the answers from the trace ([`findings`]).
+    fn questions(&self, task: &Task, episode: &Episode) -> Vec<Question> {
+        let _ = (task, episode);
+        Vec::new()
+    }
+
+    /// Score a finished episode: `value` is 1 for success and 0 for failure, the parts say why. A `value` that
+    /// is no number means that it cannot be said, for the reasons of the parts that are none; the episode then does not count.
     fn score(&self, task: &Task, episode: &Episode, environment: &dyn Environment) -> Score;
 
     /// What the suite itself makes of the successes and the counted tries of each kind of task.

@@ -197,7 +197,7 @@ impl Run {
     fn enter(&mut self, name: &str) {
         if self.current != name {
             let next = self.waiting.remove(name).unwrap_or_default();
-            let last = std::mem::replace(&mut self.play.conversation, next);
+            let last = std::mem::replace(self.play.conversation(), next);
             let last_name = std::mem::replace(&mut self.current, name.to_owned());
             self.waiting.insert(last_name, last);
         }
@@ -214,7 +214,7 @@ impl Run {
             if main {
                 self.play.episode.turns.push(turn);
             }
-            self.play.conversation.messages.push(message);
+            self.play.conversation().messages.push(message);
         }
         let before = self.play.episode.model_calls.len();
         let turns = self.play.episode.turns.len();
@@ -253,7 +253,7 @@ impl Run {
         };
         let end = self.play.call(asked, Some(raw)).await?;
         if !shown {
-            self.play.conversation.messages.pop();
+            self.play.conversation().messages.pop();
         }
         let call = self.play.episode.tool_calls.last();
         let text = call.map_or("", |call| call.shown.as_str());

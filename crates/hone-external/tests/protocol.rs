@@ -138,6 +138,7 @@ async fn play(dir: &Path, text: &str, turns: Vec<AgentTurn>, max_turns: u32) -> 
         environment: Box::new(environment),
         toolset,
         model: Arc::new(Scripted::new("script", Box::new(Says(turns.into_iter())), codec)),
+        user: None,
         budget: hone_env::Budget {
             max_turns,
             ..hone_env::Budget::default()

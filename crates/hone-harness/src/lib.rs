@@ -10,11 +10,15 @@
 //!
 //! Deliberately not here: running many episodes, scoring (`hone-rollout`), and how text becomes tokens (`hone-model`).
 
+mod dialogue;
 mod react;
+mod run;
 mod setup;
 
-pub use react::{DROPPED, End, Play, React};
-pub use setup::{EpisodeSetup, Finished, Label};
+pub use dialogue::Dialogue;
+pub use react::React;
+pub use run::{DROPPED, End, Play};
+pub use setup::{EpisodeSetup, Finished, Label, UserSetup};
 
 use async_trait::async_trait;
 

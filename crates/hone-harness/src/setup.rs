@@ -1,6 +1,6 @@
 //! What an episode starts from and what comes out of it.
 
-use hone_env::{Budget, Environment, Task};
+use hone_env::{Budget, Environment, SimulatedUser, Task};
 use hone_model::Model;
 use hone_tool::{ApprovalPolicy, Recording, Toolset};
 use hone_trace::{EndReason, Episode, Outcome, SCHEMA, SamplingSettings, Stream, Timing};
@@ -58,6 +58,18 @@ impl Label {
     }
 }
 
+/// Who plays the simulated user.
+pub struct UserSetup {
+    /// Whom, and by which rules.
+    pub role: SimulatedUser,
+    /// The model that does.
+    pub model: Arc<dyn Model>,
+    /// The user's own tools, compiled.
+    pub toolset: Arc<Toolset>,
+    /// Its sampling settings.
+    pub sampling: SamplingSettings,
+}
+
 /// All that an episode starts from.
 pub struct EpisodeSetup {
     /// Which episode it is.
@@ -70,6 +82,8 @@ pub struct EpisodeSetup {
     pub toolset: Arc<Toolset>,
     /// Who.
     pub model: Arc<dyn Model>,
+    /// The simulated user, for harnesses that have one.
+    pub user: Option<UserSetup>,
     /// Bounds.
     pub budget: Budget,
     /// Sampling settings; the budget lowers `max_tokens` further (0 means: by the budget only), and the harness names

@@ -27,6 +27,7 @@ fn setup(model: Arc<dyn Model>, inline: bool) -> EpisodeSetup {
         environment: Box::new(Counter::new(inline)),
         toolset: Arc::new(Toolset::compile(&specs()).unwrap()),
         model,
+        user: None,
         budget: budget(),
         sampling: SamplingSettings {
             temperature: 1.0,

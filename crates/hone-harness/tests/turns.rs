@@ -35,6 +35,7 @@ fn play(words: &[&str], budget: Budget, model: Arc<dyn Model>) -> Episode {
         environment: Box::new(environment),
         toolset: Arc::new(Toolset::compile(&specs()).unwrap()),
         model,
+        user: None,
         budget,
         sampling,
         approval: Arc::new(ApprovalPolicy::AllowAll),

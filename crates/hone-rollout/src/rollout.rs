@@ -2,10 +2,11 @@
 
 use crate::score;
 use hone_env::{Budget, EnvError, Split, Task, Taskset};
-use hone_harness::{EpisodeSetup, Harness, Label};
+use hone_harness::{EpisodeSetup, Harness, Label, UserSetup};
 use hone_model::Model;
+use hone_score::judge::Panel;
 use hone_tool::{ApprovalPolicy, SchemaError, ToolSpec, Toolset, caught};
-use hone_trace::{EndReason, Episode, SamplingSettings, Stream};
+use hone_trace::{EndReason, Episode, Outcome, SamplingSettings, Stream};
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -34,6 +35,24 @@ pub enum Player {
     Shared(Arc<dyn Model>),
     /// A model per episode (a script), with the episode's stream `script` for its randomness.
     PerEpisode(Arc<Cast>),
+}
+
+impl Player {
+    fn cast(&self, task: &Task, sample: u32, stream: &Stream) -> Arc<dyn Model> {
+        match self {
+            Self::Shared(model) => model.clone(),
+            Self::PerEpisode(cast) => cast(task, sample, &stream.named("script")),
+        }
+    }
+}
+
+/// Who plays the simulated user.
+#[derive(Clone)]
+pub struct UserPlayer {
+    /// The model or script.
+    pub player: Player,
+    /// Its sampling settings.
+    pub sampling: SamplingSettings,
 }
 
 /// Rollouts of one task.
@@ -123,6 +142,10 @@ pub struct Rollout {
     pub taskset: Arc<dyn Taskset>,
     /// The agent.
     pub player: Player,
+    /// The simulated user, in tasksets that have one.
+    pub user: Option<UserPlayer>,
+    /// Who judges what only a judge can tell; without one, such episodes do not count.
+    pub judge: Option<Arc<Panel>>,
     /// The agent's loop.
     pub harness: Arc<dyn Harness>,
     /// Bounds of each episode.
@@ -151,6 +174,7 @@ struct Planned {
 struct Stage {
     rollout: Rollout,
     toolset: Mutex<Arc<Toolset>>,
+    user_toolset: Mutex<Arc<Toolset>>,
 }
 
 impl Rollout {
@@ -185,6 +209,7 @@ impl Rollout {
         let stage = Arc::new(Stage {
             rollout: self.clone(),
             toolset: Mutex::new(self.toolset(&first.task)?),
+            user_toolset: Mutex::new(Arc::new(Toolset::compile(&[])?)),
         });
         let mut running = JoinSet::new();
         let mut in_flight = BTreeMap::new();
@@ -290,10 +315,16 @@ impl Stage {
         let played = caught(async {
             let rollout = &self.rollout;
             let environment = rollout.taskset.environment(&task);
-            let toolset = self.toolset(environment.specs())?;
-            let model = match &rollout.player {
-                Player::Shared(model) => model.clone(),
-                Player::PerEpisode(cast) => cast(&task, label.sample, &stream.named("script")),
+            let toolset = compiled(&self.toolset, environment.specs())?;
+            let model = rollout.player.cast(&task, label.sample, &stream);
+            let user = match (rollout.taskset.user(&task), &rollout.user) {
+                (Some(role), Some(UserPlayer { player, sampling })) => Some(UserSetup {
+                    role,
+                    model: player.cast(&task, label.sample, &stream.named("user")),
+                    toolset: compiled(&self.user_toolset, environment.user_specs())?,
+                    sampling: sampling.clone(),
+                }),
+                _ => None,
             };
             let setup = EpisodeSetup {
                 label,
@@ -301,13 +332,24 @@ impl Stage {
                 environment,
                 toolset,
                 model,
+                user,
                 budget: rollout.budget,
                 sampling: rollout.sampling.clone(),
                 approval: rollout.approval.clone(),
                 recording: None,
                 stream,
             };
-            let finished = rollout.harness.run(setup).await;
+            let judged = setup.stream.named("judge");
+            let mut finished = rollout.harness.run(setup).await;
+            let episode = &mut finished.episode;
+            if let Some(panel) = rollout.judge.as_ref().filter(|_| episode.counts()) {
+                let questions = rollout.taskset.questions(&task, episode);
+                if let Err(reason) = panel.judge(episode, &questions, &judged).await {
+                    episode.outcome = Outcome::InfraFailed {
+                        cause: format!("judge: {reason}"),
+                    };
+                }
+            }
             let time = Duration::from_millis(rollout.budget.tool_timeout_ms);
             Ok::<_, SchemaError>(score(rollout.taskset.clone(), task, finished, time).await)
         });
@@ -317,13 +359,13 @@ impl Stage {
             Err(panic) => spare.failed(format!("panicked: {panic}")),
         }
     }
+}
 
-    /// The compiled tools of an environment: those of the one before, if they are the same.
-    fn toolset(&self, specs: &[ToolSpec]) -> Result<Arc<Toolset>, SchemaError> {
-        let mut cached = self.toolset.lock().unwrap_or_else(PoisonError::into_inner);
-        if cached.specs() != specs {
-            *cached = Arc::new(Toolset::compile(specs)?);
-        }
-        Ok(cached.clone())
+/// The compiled tools of an environment: those of the one before, if they are the same.
+fn compiled(cache: &Mutex<Arc<Toolset>>, specs: &[ToolSpec]) -> Result<Arc<Toolset>, SchemaError> {
+    let mut cached = cache.lock().unwrap_or_else(PoisonError::into_inner);
+    if cached.specs() != specs {
+        *cached = Arc::new(Toolset::compile(specs)?);
     }
+    Ok(cached.clone())
 }

@@ -51,12 +51,18 @@ impl Stats {
                 return;
             }
         }
-        self.turns += episode.model_calls.len() as u64;
-        self.calls += episode.tool_calls.len() as u64;
+        // Model calls of a simulated user or a judge, and the user's tool calls, are not the policy's.
+        let theirs = |role: &str| matches!(role, "user" | "judge");
+        self.turns += episode.model_calls.iter().filter(|call| !theirs(&call.role)).count() as u64;
+        let calls: Vec<_> = episode
+            .tool_calls
+            .iter()
+            .filter(|call| !theirs(episode.caller(call)))
+            .collect();
+        self.calls += calls.len() as u64;
         use ToolErrorClass::{InvalidArguments, Malformed, UnknownTool};
         let invalid = |class| matches!(class, Malformed | UnknownTool | InvalidArguments);
-        let valid = episode
-            .tool_calls
+        let valid = calls
             .iter()
             .filter(|c| !c.error.as_ref().is_some_and(|e| invalid(e.class)));
         self.valid_calls += valid.count() as u64;

@@ -21,6 +21,8 @@ fn rollout(inline: bool, player: Player, concurrency: usize) -> Rollout {
         budget: taskset.budget(),
         taskset,
         player,
+        user: None,
+        judge: None,
         harness: Arc::new(React),
         sampling: SamplingSettings {
             temperature: 1.0,

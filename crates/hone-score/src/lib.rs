@@ -1,8 +1,8 @@
 //! Metrics over scored traces: success with intervals, pass@k, pass^k, call validity, comparisons of two policies,
-//! trajectories beside a reference, reasons of failures, calibration. [`DICTIONARY`] says what each number means.
+//! trajectories beside a reference, reasons of failures, calibration; and [`judge`]s, which are models. [`DICTIONARY`] says what each number means.
 //!
 //! Feed finished [`hone_trace::Episode`]s to [`Measures`]; read numbers from it; turn it into the [`EvalSummary`] that
-//! `hone eval --json` prints; compare two of them with [`Paired`]. Everything here is a pure function of the episodes
+//! `hone eval --json` prints; compare two of them with [`Paired`]. All but the judges is a pure function of the episodes
 //! (and of a [`hone_trace::Stream`] for the bootstrap), in any order.
 //!
 //! Invariants:
@@ -17,6 +17,7 @@ mod conformance;
 mod dictionary;
 mod estimate;
 mod failure;
+pub mod judge;
 mod measures;
 mod paired;
 mod summary;

@@ -135,13 +135,18 @@ impl Measures {
         }
         self.seen += 1;
         self.turns += episode.turns.iter().filter(|t| matches!(t, Turn::Agent { .. })).count() as u64;
-        self.tool_calls += episode.tool_calls.len() as u64;
-        self.valid_calls += episode
+        // A simulated user's calls are not the policy's.
+        let calls: Vec<&ToolCall> = episode
             .tool_calls
+            .iter()
+            .filter(|call| episode.caller(call) != "user")
+            .collect();
+        self.tool_calls += calls.len() as u64;
+        self.valid_calls += calls
             .iter()
             .filter(|call| call.error.as_ref().is_none_or(|error| is_well_formed(error.class)))
             .count() as u64;
-        self.add_calls(&episode.tool_calls);
+        self.add_calls(&calls);
         self.seconds.push(episode.timing.duration_us as f64 / 1e6);
         let remote = episode.model_calls.iter().filter(|call| call.remote.is_some());
         self.call_seconds
@@ -282,7 +287,7 @@ impl Measures {
         }
     }
 
-    fn add_calls(&mut self, calls: &[ToolCall]) {
+    fn add_calls(&mut self, calls: &[&ToolCall]) {
         use ToolErrorClass::{Denied, Infrastructure, Panic, Timeout};
         let class = |call: &ToolCall| call.error.as_ref().map(|error| error.class);
         for (i, call) in calls.iter().enumerate() {
@@ -291,7 +296,7 @@ impl Measures {
                 self.executable_calls.1 += 1;
                 self.executable_calls.0 += u64::from(error.is_none_or(|e| is_well_formed(e) && e != Denied));
             }
-            let before = i.checked_sub(1).map(|before| &calls[before]);
+            let before = i.checked_sub(1).map(|before| calls[before]);
             let repeats = |b: &ToolCall| (&b.tool, &b.arguments, &b.raw) == (&call.tool, &call.arguments, &call.raw);
             self.repeated_calls += u64::from(before.is_some_and(repeats));
             if error.is_some_and(ToolErrorClass::is_policy) {
@@ -299,7 +304,7 @@ impl Measures {
                 // A call that names no tool may have meant any.
                 let good =
                     |later: &ToolCall| later.error.is_none() && (call.tool.is_empty() || later.tool == call.tool);
-                self.recovered_calls.0 += u64::from(calls[i + 1..].iter().any(good));
+                self.recovered_calls.0 += u64::from(calls[i + 1..].iter().copied().any(good));
             }
         }
     }
@@ -481,6 +486,7 @@ fn end_name(end: EndReason) -> &'static str {
         EndReason::Terminal => "terminal",
         EndReason::MaxTurns => "max_turns",
         EndReason::MaxCalls => "max_calls",
+        EndReason::MaxErrors => "max_errors",
         EndReason::MaxTokens => "max_tokens",
         EndReason::ContextOverflow => "context_overflow",
         EndReason::Deadline => "deadline",
@@ -689,6 +695,7 @@ mod tests {
             Terminal,
             MaxTurns,
             MaxCalls,
+            MaxErrors,
             MaxTokens,
             ContextOverflow,
             Deadline,

@@ -386,6 +386,8 @@ pub enum EndReason {
     MaxTurns,
     /// The bound on tool calls was reached.
     MaxCalls,
+    /// The bound on failed tool calls was reached.
+    MaxErrors,
     /// The bound on tokens was reached.
     MaxTokens,
     /// The context window is full.
@@ -536,6 +538,12 @@ impl Episode {
         Some(ids)
     }
 
+    /// The role of who made a tool call: that of the model call that asked; the agent's where none did.
+    pub fn caller(&self, call: &ToolCall) -> &str {
+        let asked = call.model_call.and_then(|id| self.model_calls.get(id as usize));
+        asked.map_or("agent", |call| &call.role)
+    }
+
     /// The episode without its calls, which others keep in places of their own.
     pub(crate) fn without_calls(&self) -> Self {
         Self {
@@ -574,10 +582,11 @@ impl Episode {
         !matches!(self.outcome, Outcome::InfraFailed { .. })
     }
 
-    /// Number of tokens that the policy sampled.
+    /// Number of tokens that the policy sampled; those of a simulated user or a judge are not its.
     pub fn sampled_tokens(&self) -> u64 {
         self.model_calls
             .iter()
+            .filter(|call| !matches!(call.role.as_str(), "user" | "judge"))
             .flat_map(|c| &c.origins)
             .filter(|s| s.value == Origin::Sampled)
             .map(|s| u64::from(s.end.saturating_sub(s.start)))

@@ -139,6 +139,8 @@ impl Run<'_> {
         Rollout {
             taskset: Arc::clone(if held_out { &self.held_out } else { &self.taskset }),
             player,
+            user: None,
+            judge: None,
             harness: Arc::new(React),
             budget: self.held_out.budget(),
             sampling: SamplingSettings {

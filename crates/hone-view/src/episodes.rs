@@ -259,6 +259,7 @@ fn end_words(end: EndReason) -> &'static str {
         EndReason::Terminal => "the environment ended it",
         EndReason::MaxTurns => "no turns left",
         EndReason::MaxCalls => "no tool calls left",
+        EndReason::MaxErrors => "too many failed calls",
         EndReason::MaxTokens => "no tokens left",
         EndReason::ContextOverflow => "context window full",
         EndReason::Deadline => "out of time",

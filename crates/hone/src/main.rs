@@ -1,7 +1,7 @@
 //! `hone`: run, record, measure and train LLM agents that use tools.
 //!
 //! This file parses the command line and hands over; each command is a module of [`commands`], and what they share is
-//! [`tasksets`] (names to tasksets), [`models`] (names to players), [`data`] (public data suites) and [`console`].
+//! [`tasksets`] (names to tasksets), [`models`] and [`users`] (names to players), [`data`] (public data suites) and [`console`].
 //!
 //! Exit status: 0 done, 1 failed, 2 wrong usage, 3 a gate of `hone eval` failed, 130 stopped by the user.
 
@@ -14,6 +14,7 @@ mod lock;
 mod models;
 mod tasksets;
 mod train;
+mod users;
 
 use clap::Parser;
 use commands::Command;

@@ -4,7 +4,7 @@ use crate::{data, models};
 use anyhow::{anyhow, bail};
 use hone_env::{Split, Taskset};
 use hone_external::{CommandLine, ExternalHarness, Limits};
-use hone_harness::{Harness, React};
+use hone_harness::{Dialogue, Harness, React};
 use hone_project::Project;
 use hone_shop::Shop;
 use hone_textcraft::{Selection, Textcraft};
@@ -59,9 +59,10 @@ pub fn suite(name: &str) -> anyhow::Result<Suite> {
     let built_in = TASKSETS.iter().any(|(known, _)| *known == name) && name != "DIR";
     let folder = Path::new(name);
     if built_in || !folder.is_dir() {
+        let taskset = taskset(name)?;
         return Ok(Suite {
-            taskset: taskset(name)?,
-            harness: Arc::new(React),
+            harness: built_in_loop(&*taskset),
+            taskset,
             digest: None,
         });
     }
@@ -86,6 +87,14 @@ pub fn suite(name: &str) -> anyhow::Result<Suite> {
         taskset: Arc::new(project),
         harness,
     })
+}
+
+/// The built-in loop that a taskset is played in: a conversation where it has simulated users.
+pub fn built_in_loop(taskset: &dyn Taskset) -> Arc<dyn Harness> {
+    match taskset.user_scripts() {
+        [] => Arc::new(React),
+        _ => Arc::new(Dialogue),
+    }
 }
 
 /// The taskset of that name.
@@ -119,6 +128,23 @@ fn published(name: &str) -> anyhow::Result<Option<Arc<dyn Taskset>>> {
         let folder = data::folder_with("BFCL_v4_simple_python.json").map_or_else(|| data_of("bfcl"), Ok)?;
         return Ok(Some(Arc::new(hone_bfcl::Bfcl::load(name, &folder)?)));
     }
+    #[cfg(feature = "tau")]
+    if name == "tau:airline" {
+        let folder = data_of("tau-bench")?.join("tau-bench").join("airline");
+        return Ok(Some(Arc::new(hone_tau::v1::Tau1::load(&folder)?)));
+    }
+    #[cfg(feature = "tau")]
+    if name.starts_with("tau2:") {
+        let selection = hone_tau::taskset::Selection::of(name).ok_or_else(|| {
+            anyhow!(
+                "`{name}` is no taskset of tau2; write tau2:retail, airline, telecom or mock, with options that fit it"
+            )
+        })?;
+        let folder = data_of("tau2")?;
+        let parts = folder.join("tau-bench").join("airline");
+        let taskset = hone_tau::taskset::Tau2::load(&folder.join("tau2"), &parts, selection)?;
+        return Ok(Some(Arc::new(taskset)));
+    }
     #[cfg(feature = "dbbench")]
     if name.starts_with("dbbench") {
         let found = hone_dbbench::Dbbench::load(name, &data_of("dbbench")?)?;
@@ -134,7 +160,7 @@ fn published(name: &str) -> anyhow::Result<Option<Arc<dyn Taskset>>> {
 }
 
 /// The folder that holds a suite's data.
-#[cfg(any(feature = "bfcl", feature = "dbbench", feature = "nemo-gym"))]
+#[cfg(any(feature = "bfcl", feature = "dbbench", feature = "nemo-gym", feature = "tau"))]
 fn data_of(suite: &str) -> anyhow::Result<std::path::PathBuf> {
     data::folder_with(suite).ok_or_else(|| {
         let places: Vec<String> = data::folders()
@@ -164,13 +190,16 @@ pub fn for_training(name: &str) -> anyhow::Result<Arc<dyn Taskset>> {
 
 /// The names, a line each, for messages and help.
 pub fn listed() -> String {
-    #[cfg(feature = "bfcl")]
-    let suites = hone_bfcl::NAMES.as_slice();
-    #[cfg(not(feature = "bfcl"))]
-    let suites: &[(&str, &str)] = &[];
-    let lines = TASKSETS
-        .iter()
-        .chain(suites)
+    let suites = [
+        TASKSETS,
+        #[cfg(feature = "bfcl")]
+        hone_bfcl::NAMES.as_slice(),
+        #[cfg(feature = "tau")]
+        hone_tau::NAMES.as_slice(),
+    ];
+    let lines = suites
+        .into_iter()
+        .flatten()
         .map(|(name, about)| format!("  {name:<28}{about}"));
     lines.collect::<Vec<_>>().join("\n")
 }

@@ -38,6 +38,8 @@ fn play(taskset: &Arc<dyn Taskset>, name: &'static str, n: u64) -> Vec<Episode> 
         budget: taskset.budget(),
         taskset: taskset.clone(),
         player: Player::PerEpisode(Arc::new(player)),
+        user: None,
+        judge: None,
         harness: Arc::new(React),
         sampling: SamplingSettings {
             temperature: 0.0,

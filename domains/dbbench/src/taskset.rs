@@ -5,7 +5,7 @@ use crate::database::Database;
 use crate::defects::defect;
 use crate::judge::{Mode, equal};
 use crate::world::{Records, World};
-use hone_env::{Budget, EnvError, Environment, OnMalformed, OnOverflow, ScriptInfo, ScriptRole, Split, Task, Taskset};
+use hone_env::{Budget, EnvError, Environment, OnMalformed, ScriptInfo, ScriptRole, Split, Task, Taskset};
 use hone_model::{AgentTurn, Message, Script};
 use hone_python::Value;
 use hone_trace::{Episode, Score, ScorePart, Stream};
@@ -179,9 +179,7 @@ impl Taskset for Dbbench {
             tool_timeout_ms: 60_000,
             episode_timeout_ms: 1_800_000,
             on_malformed: OnMalformed::Observe,
-            max_steps: 0,
-            first_call_only: false,
-            on_overflow: OnOverflow::default(),
+            ..Budget::default()
         }
     }
 

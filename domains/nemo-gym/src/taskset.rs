@@ -4,7 +4,7 @@ use crate::response::{Item, Response};
 use crate::row::{DataError, Row, load};
 use crate::verify::{Acts, Broken, Server, Verdict, server};
 use crate::world::World;
-use hone_env::{Budget, EnvError, Environment, OnMalformed, OnOverflow, ScriptInfo, ScriptRole, Split, Task, Taskset};
+use hone_env::{Budget, EnvError, Environment, OnMalformed, ScriptInfo, ScriptRole, Split, Task, Taskset};
 use hone_model::{AgentTurn, CallRequest, Message, Script};
 use hone_tool::ToolHost;
 use hone_trace::{Episode, Score, ScorePart, Stream};
@@ -215,9 +215,7 @@ impl Taskset for NemoGym {
             tool_timeout_ms: 10_000,
             episode_timeout_ms: 1_800_000,
             on_malformed: OnMalformed::Observe,
-            max_steps: 0,
-            first_call_only: false,
-            on_overflow: OnOverflow::default(),
+            ..Budget::default()
         }
     }
 

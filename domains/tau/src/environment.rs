@@ -1,4 +1,4 @@
-//! The agent's side of a world as a Hone environment.
+//! A world as a Hone environment: the agent's side, and the user's where it has tools.
 
 use crate::evaluate::{Replay, idle_messages, restore};
 use crate::py::Value;
@@ -7,35 +7,74 @@ use crate::toolkit::{Info, Side, schema};
 use crate::world::World;
 use hone_env::{EnvError, Environment, Fork};
 use hone_tool::{Annotations, ToolError, ToolHost, ToolOutput, ToolSpec};
+use std::sync::Arc;
 
-/// A world whose agent tools Hone calls. [`Environment::reset`] takes the task record from the task's data.
-///
-/// What the user does goes through [`AgentSide::world`].
-pub struct AgentSide {
-    fresh: Box<dyn World>,
-    world: Box<dyn World>,
-    specs: Vec<ToolSpec>,
+/// Who plays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// The agent with a user.
+    #[default]
+    Dialogue,
+    /// The agent alone, with both sides' tools and one that ends the run.
+    Solo,
 }
 
-impl AgentSide {
-    /// The agent's side of a fresh world.
-    pub fn new(fresh: Box<dyn World>) -> Self {
-        let specs = fresh
-            .tools(Side::Assistant)
-            .unwrap_or_default()
-            .into_iter()
-            .map(spec)
-            .collect();
+/// Name of the tool that ends a run without a user.
+pub const DONE: &str = "done";
+
+/// A world whose tools Hone calls, for both sides. [`Environment::reset`] takes the task record from the task's data.
+pub struct Stage {
+    fresh: Arc<dyn World>,
+    world: Box<dyn World>,
+    mode: Mode,
+    specs: Arc<[ToolSpec]>,
+    user_specs: Arc<[ToolSpec]>,
+}
+
+impl Stage {
+    /// A fresh world. The user has those of its tools that are named; all of them without a list.
+    pub fn new(fresh: Arc<dyn World>, mode: Mode, user_tools: Option<&[String]>) -> Self {
+        let kit = |side| fresh.tools(side).unwrap_or_default().into_iter();
+        let agent = kit(Side::Assistant).map(spec);
+        let user = kit(Side::User).filter(|info| {
+            mode == Mode::Solo || user_tools.is_none_or(|names| names.iter().any(|name| name == info.name))
+        });
+        let (specs, user_specs): (Vec<_>, Vec<_>) = match mode {
+            Mode::Dialogue => (agent.collect(), user.map(spec).collect()),
+            Mode::Solo => (agent.chain(user.map(spec)).chain([done()]).collect(), vec![]),
+        };
+        let mut world = fresh.fork();
+        world.set_solo(mode == Mode::Solo);
         Self {
-            world: fresh.fork(),
+            world,
             fresh,
-            specs,
+            mode,
+            specs: specs.into(),
+            user_specs: user_specs.into(),
         }
     }
 
-    /// The world, for the user's side and for judging.
-    pub fn world(&mut self) -> &mut dyn World {
-        &mut *self.world
+    /// The world as it is.
+    pub fn world(&self) -> &dyn World {
+        &*self.world
+    }
+
+    fn run(&mut self, side: Side, tool: &str, arguments: &serde_json::Value) -> Result<ToolOutput, ToolError> {
+        if self.mode == Mode::Solo && tool == DONE {
+            return Ok(ToolOutput {
+                terminal: true,
+                ..ToolOutput::default()
+            });
+        }
+        let arguments: Value = serde_json::from_value(arguments.clone()).map_err(|e| ToolError::tool(e.to_string()))?;
+        let reply = self.world.call(side, tool, &arguments);
+        let reply = reply.and_then(|reply| self.world.sync().map(|()| reply));
+        let text = reply.map_err(|raised| ToolError::tool(raised.0))?.shown();
+        Ok(ToolOutput {
+            data: serde_json::from_str(&text).unwrap_or_else(|_| text.clone().into()),
+            text,
+            ..ToolOutput::default()
+        })
     }
 }
 
@@ -56,21 +95,24 @@ pub fn spec(info: &Info) -> ToolSpec {
     }
 }
 
-impl ToolHost for AgentSide {
+fn done() -> ToolSpec {
+    ToolSpec {
+        name: DONE.to_owned(),
+        description: "Call it when the ticket is solved; nothing can be done afterwards.".to_owned(),
+        input_schema: serde_json::json!({"type": "object", "properties": {}}),
+        annotations: Annotations::default(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        unchecked: true,
+    }
+}
+
+impl ToolHost for Stage {
     fn specs(&self) -> &[ToolSpec] {
         &self.specs
     }
 
     fn call(&mut self, tool: &str, arguments: &serde_json::Value) -> Result<ToolOutput, ToolError> {
-        let arguments: Value = serde_json::from_value(arguments.clone()).map_err(|e| ToolError::tool(e.to_string()))?;
-        let reply = self.world.call(Side::Assistant, tool, &arguments);
-        let reply = reply.and_then(|reply| self.world.sync().map(|()| reply));
-        let text = reply.map_err(|raised| ToolError::tool(raised.0))?.shown();
-        Ok(ToolOutput {
-            data: serde_json::from_str(&text).unwrap_or_else(|_| text.clone().into()),
-            text,
-            ..ToolOutput::default()
-        })
+        self.run(Side::Assistant, tool, arguments)
     }
 
     fn state_hash(&self) -> Option<String> {
@@ -87,7 +129,7 @@ impl ToolHost for AgentSide {
     }
 }
 
-impl Environment for AgentSide {
+impl Environment for Stage {
     fn reset(&mut self, task: &hone_env::Task) -> Result<(), EnvError> {
         let broken = |what: String| EnvError::Data {
             what: format!("task {}: {what}", task.id),
@@ -95,6 +137,7 @@ impl Environment for AgentSide {
         };
         let record: Task = serde_json::from_value(task.data.clone()).map_err(|e| broken(e.to_string()))?;
         let mut world = self.fresh.fork();
+        world.set_solo(self.mode == Mode::Solo);
         let history = idle_messages(&record);
         restore(&mut *world, &record, &history, Replay::Strict).map_err(|e| broken(e.to_string()))?;
         self.world = world;
@@ -110,15 +153,25 @@ impl Environment for AgentSide {
         serde_json::json!({"assistant": dump(Side::Assistant), "user": dump(Side::User)})
     }
 
+    fn user_specs(&self) -> &[ToolSpec] {
+        &self.user_specs
+    }
+
+    fn user_call(&mut self, tool: &str, arguments: &serde_json::Value) -> Result<ToolOutput, ToolError> {
+        self.run(Side::User, tool, arguments)
+    }
+
     fn fork_kind(&self) -> Fork {
         Fork::Native
     }
 
     fn fork(&self) -> Option<Box<dyn Environment>> {
         Some(Box::new(Self {
-            fresh: self.fresh.fork(),
+            fresh: self.fresh.clone(),
             world: self.world.fork(),
+            mode: self.mode,
             specs: self.specs.clone(),
+            user_specs: self.user_specs.clone(),
         }))
     }
 }

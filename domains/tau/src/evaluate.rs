@@ -242,6 +242,88 @@ pub fn action_matches(action: &Action, call: &ToolCall) -> bool {
     }
 }
 
+/// The corrected rule, for a run that earned its reward: whether it would also without these defects of the original's.
+///
+/// * Where nothing has to change and nothing to be said, an agent that calls nothing passes; here not, if the reference
+///   solution calls something.
+/// * Where calls count, one call may match several of the reference solution, and an argument that is left out matches;
+///   here each call matches once (the best assignment decides), and without `compare_args` the arguments are equal.
+/// * A text that had to be said may be part of a longer number or word, and its own commas are kept while the message's are
+///   removed; here it stands by itself, commas apart.
+///
+/// Returns that and the reason.
+pub fn strict(task: &Task, run: &Run<'_>, reward: &Reward) -> (bool, String) {
+    let fails = |why: &str| (false, why.to_owned());
+    if reward.reward == 0.0 {
+        return fails("it fails by the original's rule");
+    }
+    let Some(criteria) = &task.evaluation_criteria else {
+        return (true, String::new());
+    };
+    let calls: Vec<&ToolCall> = run.messages.iter().filter_map(Message::calls).flatten().collect();
+    let actions = gold_actions(task);
+    if calls.is_empty() && !actions.is_empty() {
+        return fails("nothing was called where the reference solution calls something");
+    }
+    if criteria.reward_basis.contains(&Component::Action) {
+        let equal = |action: &Action, call: &ToolCall| {
+            action_matches(action, call) && (action.compare_args.is_some() || action.arguments == call.arguments)
+        };
+        let fits: Vec<Vec<usize>> = actions
+            .iter()
+            .map(|action| (0..calls.len()).filter(|i| equal(action, calls[*i])).collect())
+            .collect();
+        if !assigned(&fits, calls.len()) {
+            return fails("a call of the reference solution has no call of its own that equals it");
+        }
+    }
+    let said = criteria.communicate_info.as_deref().unwrap_or_default();
+    if criteria.reward_basis.contains(&Component::Communicate) && !said.iter().all(|text| stands(run.messages, text)) {
+        return fails("a text that had to be said is only part of another");
+    }
+    (true, String::new())
+}
+
+/// Whether each left side can have a right side of its own (Kuhn's algorithm).
+fn assigned(fits: &[Vec<usize>], rights: usize) -> bool {
+    fn place(left: usize, fits: &[Vec<usize>], taken: &mut [Option<usize>], seen: &mut [bool]) -> bool {
+        for &right in &fits[left] {
+            if !std::mem::replace(&mut seen[right], true)
+                && taken[right].is_none_or(|other| place(other, fits, taken, seen))
+            {
+                taken[right] = Some(left);
+                return true;
+            }
+        }
+        false
+    }
+    let mut taken = vec![None; rights];
+    (0..fits.len()).all(|left| place(left, fits, &mut taken, &mut vec![false; rights]))
+}
+
+/// Whether the agent said a text as a whole: not within a longer word or number, commas apart.
+fn stands(messages: &[Message], text: &str) -> bool {
+    let text = text.to_lowercase().replace(',', "");
+    messages.iter().any(|message| match message {
+        Message::Assistant(turn) => {
+            let content = turn
+                .content
+                .as_deref()
+                .unwrap_or_default()
+                .to_lowercase()
+                .replace(',', "");
+            content.match_indices(&text).any(|(at, _)| {
+                let before = content[..at].chars().next_back();
+                let mut after = content[at + text.len()..].chars();
+                let next = after.next();
+                let fraction = next == Some('.') && after.next().is_some_and(|c| c.is_ascii_digit());
+                !before.is_some_and(char::is_alphanumeric) && !next.is_some_and(char::is_alphanumeric) && !fraction
+            })
+        }
+        _ => false,
+    })
+}
+
 /// Whether the agent said a text: in one of its messages, without regard to case and to the message's commas.
 fn communicated(messages: &[Message], text: &str) -> bool {
     let text = text.to_lowercase();

@@ -1,4 +1,4 @@
-//! τ²-bench: its worlds, tools, tasks and rewards, equal to the reference (sierra-research/tau2-bench, a2c0247) to the bit.
+//! τ²-bench, and τ-bench ([`v1`]): their worlds, tools, tasks and rewards, equal to the reference (sierra-research/tau2-bench, a2c0247) to the bit.
 //!
 //! A [`world::World`] holds a domain's databases, the agent's and the user's tools, and the rule that keeps both sides
 //! consistent. A [`task::Task`] says what happened before, what the user wants and how the run is judged;
@@ -19,8 +19,10 @@
 //! the process, here for the world; integers beyond 64 bits in task files are read as floats; `calculate` refuses what
 //! would take hours.
 //!
-//! Deliberately not here: the conversation itself (the user's simulator, models), the judge of assertions in words
-//! ([`evaluate::Judge`] is where one plugs in), voice, the banking domain.
+//! [`taskset`] makes tasksets of it: the conversation with a simulated user is `hone_harness::Dialogue`, a judge of
+//! assertions in words is asked through `hone_env::Question`.
+//!
+//! Deliberately not here: models, voice, the banking domain.
 
 pub mod airline;
 mod arithmetic;
@@ -34,14 +36,27 @@ pub mod mock;
 pub mod model;
 pub mod py;
 pub mod raised;
+mod rescore;
 pub mod retail;
 pub mod store;
 pub mod task;
+pub mod taskset;
 pub mod telecom;
 mod toml_file;
 pub mod toolkit;
+pub mod v1;
 pub mod world;
 
 pub use conformance::{ConformanceError, conformance};
 pub use domains::{DOMAINS, Domains};
-pub use environment::{AgentSide, spec};
+pub use environment::{DONE, Mode, Stage, spec};
+pub use rescore::{Rescored, Responses, Summary, rescore, rescore_v1, responses};
+
+/// The tasksets' names on the command line, with what they mean.
+pub const NAMES: [(&str, &str); 2] = [
+    ("tau:airline", "τ-bench's airline, with its turn rules"),
+    (
+        "tau2:DOMAIN[:OPTION…]",
+        "τ²-bench: retail, airline, telecom, mock; options split, solo, db, protocol, small, full, generated, workflow",
+    ),
+];

@@ -6,7 +6,7 @@ mod doctor;
 pub mod eval;
 mod init;
 mod metrics;
-mod run;
+pub mod run;
 mod systems;
 #[cfg(feature = "mcp")]
 mod tools;

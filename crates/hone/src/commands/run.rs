@@ -4,6 +4,7 @@ use crate::console::{print_json, say};
 use crate::episode_text;
 use crate::models::{self, ModelSpec, PLAYERS};
 use crate::tasksets::{self, Suite, TaskId};
+use crate::users;
 use anyhow::{Context, bail};
 use async_trait::async_trait;
 use hone_model::{Completion, Conversation, Message, Model, ModelError, Request};
@@ -29,6 +30,9 @@ pub struct Args {
     /// Who plays: a model's directory, openai:MODEL, http://HOST/v1#MODEL, gold, … (see Players below)
     #[arg(long)]
     model: ModelSpec,
+    /// Who plays the simulated user, in tasksets that have one: a model's directory, or script:NAME
+    #[arg(long, value_name = "MODEL")]
+    user: Option<ModelSpec>,
     /// 0 takes the likeliest token, 1 samples as the model says
     #[arg(long, default_value = "0", allow_negative_numbers = true, value_parser = models::temperature)]
     temperature: f32,
@@ -53,9 +57,12 @@ impl Args {
         let Suite { taskset, harness, .. } = tasksets::suite(&self.taskset)?;
         let cast = models::cast(&self.model, &taskset, &self.prices)?;
         let player = cast.player.clone();
+        let user = self.user.or_else(|| users::default_user(&taskset));
+        let user = user.map(|spec| users::user(&spec, &taskset)).transpose()?;
         let told = Arc::new(AtomicUsize::new(0));
         let counter = told.clone();
-        let player = Player::PerEpisode(Arc::new(move |task, sample, stream| {
+        let told_after = Player::clone(&player);
+        let as_it_comes = Player::PerEpisode(Arc::new(move |task, sample, stream| {
             let model = match &player {
                 Player::Shared(model) => model.clone(),
                 Player::PerEpisode(cast) => cast(task, sample, stream),
@@ -67,8 +74,11 @@ impl Args {
         }));
         let rollout = Rollout {
             budget: cast.budget(&*taskset),
+            // In a conversation of two models the agent's messages are not the whole; it is told when it is over.
+            player: if user.is_some() { told_after } else { as_it_comes },
             taskset,
-            player,
+            user: user.map(|(user, _)| user),
+            judge: None,
             harness,
             sampling: greedy_or(self.temperature),
             approval: Arc::new(ApprovalPolicy::AllowAll),

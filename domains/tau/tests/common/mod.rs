@@ -5,13 +5,12 @@
 use hone_tau::Domains;
 use std::path::PathBuf;
 
-/// The domains of the data folder. Without them: fails where `CI` is set, else says so and gives `None`.
-pub fn domains() -> Option<Domains> {
+/// The folder with the domains' folders. Without it: fails where `CI` is set, else says so and gives `None`.
+pub fn folder() -> Option<PathBuf> {
     let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
-    let dir = std::env::var_os("HONE_DATA").map_or(beside, PathBuf::from);
-    let tau2 = dir.join("tau2");
+    let tau2 = std::env::var_os("HONE_DATA").map_or(beside, PathBuf::from).join("tau2");
     if tau2.is_dir() {
-        return Some(Domains::load(&tau2, &dir.join("tau-bench").join("airline")));
+        return Some(tau2);
     }
     assert!(std::env::var_os("CI").is_none(), "{} is missing", tau2.display());
     eprintln!(
@@ -19,4 +18,10 @@ pub fn domains() -> Option<Domains> {
         tau2.display()
     );
     None
+}
+
+/// The domains of the data folder, as [`folder`].
+pub fn domains() -> Option<Domains> {
+    let tau2 = folder()?;
+    Some(Domains::load(&tau2, &tau2.join("../tau-bench/airline")))
 }

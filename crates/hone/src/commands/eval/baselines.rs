@@ -5,10 +5,9 @@
 
 use super::{PHASE, Settings, missing};
 use crate::interrupt;
-use crate::models;
+use crate::{models, tasksets, users};
 use anyhow::Context;
 use hone_env::{ScriptRole, Taskset};
-use hone_harness::React;
 use hone_rollout::{Hooks, Rollout};
 use hone_score::{Baseline, Bound, Measures, Reference};
 use hone_tool::ApprovalPolicy;
@@ -60,6 +59,8 @@ pub(super) fn play(
         Store::create(&path)?
     };
     let codec = models::script_codec()?;
+    let user = users::default_user(taskset).map(|spec| users::user(&spec, taskset));
+    let user = user.transpose()?.map(|(user, _)| user);
     for (name, _) in scripts {
         let phase = format!("{BASELINE}/{name}");
         let recorded = store.episodes(&Filter::phase(&*phase))?;
@@ -70,7 +71,10 @@ pub(super) fn play(
             budget: taskset.budget(),
             taskset: taskset.clone(),
             player: models::script(taskset, name, codec.clone())?,
-            harness: Arc::new(React),
+            // Gold wants a user that does as it is told, and no baseline is worth a judge's price.
+            user: user.clone(),
+            judge: None,
+            harness: tasksets::built_in_loop(&**taskset),
             sampling: SamplingSettings {
                 temperature: 0.0,
                 top_p: 1.0,

@@ -6,6 +6,7 @@ mod conformance;
 pub mod gate;
 mod page;
 mod replay;
+mod score;
 mod show;
 mod watch;
 
@@ -16,11 +17,13 @@ use crate::interrupt::{self, Interrupted};
 use crate::lock::RunLock;
 use crate::models::{self, Cast, ModelSpec, PLAYERS};
 use crate::tasksets::{self, Suite};
+use crate::users;
 use anyhow::{Context, bail};
 use baselines::Recorded;
 use gate::{Gate, GateFailed, Side};
 use hone_env::{Split, Taskset};
-use hone_rollout::{Hooks, Job, Rollout, Stats};
+use hone_rollout::{Hooks, Job, Rollout, Stats, UserPlayer};
+use hone_score::judge::Panel;
 use hone_score::{EvalSummary, Measures, Rate, alarms, define};
 use hone_tool::ApprovalPolicy;
 use hone_trace::{Episode, Filter, OutcomeKind, Store, StoreError};
@@ -62,6 +65,12 @@ pub struct Args {
     /// the same model is now, if it was moved
     #[arg(long, required_unless_present = "resume")]
     model: Option<ModelSpec>,
+    /// Who plays the simulated user, in tasksets that have one: a model's directory, or script:NAME
+    #[arg(long, value_name = "MODEL")]
+    user: Option<ModelSpec>,
+    /// Who judges what only a judge can tell; given several times, the majority decides
+    #[arg(long = "judge", value_name = "MODEL")]
+    judges: Vec<ModelSpec>,
     /// Which tasks: train, validation, test
     #[arg(long, default_value = "test", value_parser = tasksets::split)]
     split: Split,
@@ -96,7 +105,7 @@ pub struct Args {
     #[arg(
         long,
         value_name = "DIR",
-        conflicts_with_all = ["taskset", "split", "n", "samples", "temperature", "seed", "out"]
+        conflicts_with_all = ["taskset", "user", "judges", "split", "n", "samples", "temperature", "seed", "out"]
     )]
     resume: Option<PathBuf>,
     /// Do not play the taskset's own scripts (expert, do_nothing, random) on the same tasks
@@ -119,6 +128,8 @@ enum Other {
     Compare(compare::Args),
     /// Check our scorers of published suites against the originals
     Conformance(conformance::Args),
+    /// Score what others recorded: simulations of τ²-bench, OpenAI messages, result files of BFCL
+    Score(score::Args),
 }
 
 const EXAMPLES: &str = "\
@@ -144,6 +155,11 @@ struct Settings {
     model: String,
     /// See [`Cast::identity`].
     model_hash: Option<String>,
+    /// Who plays the simulated user, where there is one, and the hash of its weights.
+    #[serde(default)]
+    user: Option<(String, Option<String>)>,
+    #[serde(default)]
+    judges: Vec<String>,
     /// Hash of the user's own tasks; none for a taskset that comes with the program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tasks_hash: Option<String>,
@@ -166,6 +182,7 @@ impl Args {
             Some(Other::Show(args)) => return args.run(json),
             Some(Other::Compare(args)) => return args.run(json),
             Some(Other::Conformance(args)) => return args.run(json),
+            Some(Other::Score(args)) => return args.run(json),
             None => {}
         }
         if let Some(folder) = &self.data {
@@ -248,6 +265,7 @@ impl Args {
         let taskset = suite.taskset.clone();
         let cast = models::cast(&model, &taskset, &self.prices)?;
         affordable(&model, &cast, self.max_cost)?;
+        let others = Others::of(self.user, &self.judges, &taskset)?;
         let n = match taskset.len(self.split) {
             Some(0) => bail!(
                 "taskset {name} has no tasks in split {}; choose another split",
@@ -284,6 +302,8 @@ impl Args {
             taskset: name,
             model: model.to_string(),
             model_hash: cast.identity.clone(),
+            user: others.named.clone(),
+            judges: self.judges.iter().map(ModelSpec::to_string).collect(),
             suite: suite.digest.is_some().then(|| taskset.name().to_owned()),
             tasks_hash: suite.digest.clone(),
             split: self.split,
@@ -303,6 +323,40 @@ impl Args {
             suite,
             taskset,
             cast,
+            others,
+        })
+    }
+}
+
+/// Who else takes part.
+#[derive(Default)]
+struct Others {
+    /// The simulated user, by name and hash of its weights.
+    named: Option<(String, Option<String>)>,
+    user: Option<UserPlayer>,
+    judge: Option<Arc<Panel>>,
+}
+
+impl Others {
+    fn of(user: Option<ModelSpec>, judges: &[ModelSpec], taskset: &Arc<dyn Taskset>) -> anyhow::Result<Self> {
+        let judge = users::judges(judges)?;
+        let default = users::default_user(taskset);
+        if let (None, Some(spec)) = (&user, &default) {
+            say(format!(
+                "the user is {spec}, which answers by rule; name a model with --user for the benchmark's own kind"
+            ));
+        }
+        let Some(spec) = user.or(default) else {
+            return Ok(Self {
+                judge,
+                ..Self::default()
+            });
+        };
+        let (user, hash) = users::user(&spec, taskset)?;
+        Ok(Self {
+            named: Some((spec.to_string(), hash)),
+            user: Some(user),
+            judge,
         })
     }
 }
@@ -324,6 +378,7 @@ struct Run {
     suite: Suite,
     taskset: Arc<dyn Taskset>,
     cast: Cast,
+    others: Others,
 }
 
 impl Run {
@@ -369,6 +424,16 @@ impl Run {
                 dir.display()
             );
         }
+        let spec = |name: &String| name.parse::<ModelSpec>().map_err(anyhow::Error::msg);
+        let user = settings.user.as_ref().map(|(name, _)| spec(name)).transpose()?;
+        let judges = settings.judges.iter().map(spec).collect::<anyhow::Result<Vec<_>>>()?;
+        let others = Others::of(user, &judges, &taskset)?;
+        if others.named != settings.user {
+            bail!(
+                "the simulated user of {} is not there as it was; bring its model back, or start a new evaluation",
+                dir.display()
+            );
+        }
         store.hide(cast.secrets.clone());
         Ok(Self {
             _lock: lock,
@@ -378,6 +443,7 @@ impl Run {
             suite,
             taskset,
             cast,
+            others,
         })
     }
 
@@ -427,6 +493,8 @@ impl Run {
             budget: self.cast.budget(&*self.taskset),
             taskset: self.taskset.clone(),
             player: self.cast.player.clone(),
+            user: self.others.user.clone(),
+            judge: self.others.judge.clone(),
             harness: self.suite.harness.clone(),
             sampling: greedy_or(s.temperature),
             approval: Arc::new(ApprovalPolicy::AllowAll),
@@ -566,6 +634,8 @@ pub fn make_run(dir: &Path, taskset: &str, n: u64) -> anyhow::Result<Store> {
         taskset: taskset.to_owned(),
         model: "made-up".into(),
         model_hash: None,
+        user: None,
+        judges: Vec::new(),
         suite: None,
         tasks_hash: None,
         split: Split::Test,

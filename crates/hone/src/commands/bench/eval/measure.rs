@@ -64,7 +64,7 @@ pub fn measure(args: &Args, work: &Work<'_>, mut peer: Option<&mut Peer>) -> any
             if found.passed != expected {
                 bail!(
                     "{}: of {} answers we pass {expected} and the original {}, so the figures would not be of the same work; \
-                     run tests/parity/bfcl_single_turn.py",
+                     run the parity tests of the suite",
                     work.name,
                     work.count,
                     found.passed

@@ -1,0 +1,546 @@
+//! An episode under way: what all loops share.
+
+use crate::{EpisodeSetup, Finished};
+use hone_env::{Budget, Environment, OnMalformed, OnOverflow, Party, Task};
+use hone_model::{AgentTurn, CallRequest, Completion, Conversation, Message, Model, Request};
+use hone_tool::{ApprovalPolicy, Asked, Recording, Rules, ToolError, ToolHost, ToolOutput, ToolRequest, ToolSpec};
+use hone_tool::{Toolset, caught, dispatch, guarded};
+use hone_trace::{EndReason, Episode, Event, FinishReason, Lineage, Outcome, SamplingSettings, Stream, Timing, Turn};
+use hone_trace::{ToolErrorClass, ToolFailure};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::time::{Instant, timeout};
+
+/// What stands in place of an observation that made room.
+pub const DROPPED: &str = "[dropped to make room]";
+
+/// What answers a readable call of a turn that ends for an unreadable one.
+const NOT_RUN: &str = "error: not run, because another call of the turn cannot be read";
+
+/// How an episode ended; with a cause if that is not the policy's doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct End {
+    /// How.
+    pub reason: EndReason,
+    /// Which part of the infrastructure failed and how.
+    pub infra: Option<String>,
+}
+
+impl End {
+    /// By what the policy did.
+    pub fn policy(reason: EndReason) -> Self {
+        Self { reason, infra: None }
+    }
+
+    /// By what went wrong around it.
+    pub fn infra(reason: EndReason, cause: String) -> Self {
+        Self {
+            reason,
+            infra: Some(cause),
+        }
+    }
+}
+
+/// Who is asked: a model with its tools and its view of the conversation.
+pub(crate) struct Speaker {
+    pub(crate) party: Party,
+    pub(crate) model: Arc<dyn Model>,
+    pub(crate) toolset: Arc<Toolset>,
+    pub(crate) sampling: SamplingSettings,
+    pub(crate) conversation: Conversation,
+    /// Turns that it may take.
+    pub(crate) max_turns: u32,
+    turns: u32,
+    /// Turns since the other side spoke.
+    pub(crate) steps: u32,
+    last_call: Option<u32>,
+}
+
+impl Speaker {
+    pub(crate) fn new(
+        party: Party,
+        model: Arc<dyn Model>,
+        toolset: Arc<Toolset>,
+        sampling: SamplingSettings,
+        max_turns: u32,
+    ) -> Self {
+        Self {
+            party,
+            model,
+            toolset,
+            sampling,
+            conversation: Conversation::default(),
+            max_turns,
+            turns: 0,
+            steps: 0,
+            last_call: None,
+        }
+    }
+
+    pub(crate) fn hear(&mut self, message: Message) {
+        self.conversation.messages.push(message);
+    }
+
+    /// Role in the record, and the start of a cause that names it.
+    fn role(&self) -> &'static str {
+        match self.party {
+            Party::Agent => "agent",
+            Party::User => "user",
+        }
+    }
+}
+
+/// An environment with one side's tools.
+struct Seat {
+    environment: Box<dyn Environment>,
+    party: Party,
+}
+
+impl ToolHost for Seat {
+    fn specs(&self) -> &[ToolSpec] {
+        match self.party {
+            Party::Agent => self.environment.specs(),
+            Party::User => self.environment.user_specs(),
+        }
+    }
+
+    fn call(&mut self, tool: &str, arguments: &Value) -> Result<ToolOutput, ToolError> {
+        match self.party {
+            Party::Agent => self.environment.call(tool, arguments),
+            Party::User => self.environment.user_call(tool, arguments),
+        }
+    }
+
+    fn state_hash(&self) -> Option<String> {
+        self.environment.state_hash()
+    }
+
+    fn inline(&self) -> bool {
+        self.environment.inline()
+    }
+}
+
+/// What a turn's calls led to.
+pub(crate) enum Ran {
+    /// The caller goes on.
+    On,
+    /// The environment says that the episode is over.
+    Over,
+    /// A call cannot be read, and such a turn counts as an empty answer.
+    EndTurn,
+}
+
+/// An episode under way, for loops to build on: every bound holds, every model and tool call is recorded. One speaker is
+/// asked at a time; at first it is the agent.
+pub struct Play {
+    task: Arc<Task>,
+    pub(crate) environment: Option<Box<dyn Environment>>,
+    budget: Budget,
+    pub(crate) speaker: Speaker,
+    approval: Arc<ApprovalPolicy>,
+    recording: Option<Recording>,
+    stream: Stream,
+    start: Instant,
+    start_us: u64,
+    /// The record so far.
+    pub episode: Episode,
+}
+
+impl Play {
+    /// An episode of which nothing has happened yet.
+    pub fn start(harness: &str, setup: EpisodeSetup) -> Self {
+        let start_us = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |d| d.as_micros() as u64);
+        let mut episode = setup.label.blank(&setup.task, &setup.stream);
+        episode.harness = harness.to_owned();
+        episode.policy = setup.model.name();
+        let max_turns = setup.budget.max_turns;
+        let agent = Speaker::new(Party::Agent, setup.model, setup.toolset, setup.sampling, max_turns);
+        Self {
+            speaker: agent,
+            start: Instant::now(),
+            start_us,
+            task: setup.task,
+            environment: Some(setup.environment),
+            budget: setup.budget,
+            approval: setup.approval,
+            recording: setup.recording,
+            stream: setup.stream.named("call"),
+            episode,
+        }
+    }
+
+    /// The task.
+    pub fn task(&self) -> &Task {
+        &self.task
+    }
+
+    /// The speaker's tools, compiled.
+    pub fn toolset(&self) -> &Toolset {
+        &self.speaker.toolset
+    }
+
+    /// The bounds.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// What the speaker's next model call continues, and where tools' answers go. A loop may put another one in its place.
+    pub fn conversation(&mut self) -> &mut Conversation {
+        &mut self.speaker.conversation
+    }
+
+    /// The finished episode.
+    pub async fn finish(mut self, mut end: End) -> Finished {
+        if let Err(lost) = self.read_final_state().await {
+            end = if end.infra.is_some() { end } else { lost };
+        }
+        let Self {
+            mut episode,
+            environment,
+            ..
+        } = self;
+        episode.end = end.reason;
+        if let Some(cause) = end.infra {
+            episode.outcome = Outcome::InfraFailed { cause };
+        }
+        episode.timing = Timing {
+            start_us: self.start_us,
+            duration_us: self.start.elapsed().as_micros() as u64,
+        };
+        Finished { episode, environment }
+    }
+
+    /// The task's system message, if it has one, as the first that the speaker hears.
+    pub(crate) fn brief(&mut self) {
+        if let Some(text) = self.task.system.clone() {
+            self.episode.turns.push(Turn::System { text: text.clone() });
+            self.speaker.hear(Message::System(text));
+        }
+    }
+
+    /// A turn's calls, in order.
+    pub(crate) async fn calls(&mut self, mut calls: Vec<CallRequest>) -> Result<Ran, End> {
+        if self.budget.first_call_only {
+            calls.truncate(1);
+        }
+        let unreadable = calls.iter().any(|call| call.malformed.is_some());
+        let ends = unreadable && self.budget.on_malformed == OnMalformed::EndTurn;
+        let single = calls.len() == 1;
+        let mut over = false;
+        for call in calls {
+            // The whole turn then counts as one that cannot be read.
+            if ends && call.malformed.is_none() {
+                self.speaker.hear(Message::Tool(NOT_RUN.to_owned()));
+                continue;
+            }
+            let written = match &call.arguments {
+                Value::String(text) if call.malformed.is_some() => format!("{} {text}", call.name),
+                arguments => json!({"name": call.name, "arguments": arguments}).to_string(),
+            };
+            let asked = match call.malformed {
+                Some(error) => Asked::Malformed {
+                    error: format!("{}: {error}", call.name),
+                },
+                None => Asked::Call {
+                    tool: call.name,
+                    arguments: call.arguments,
+                },
+            };
+            over |= self.call(asked, (!single).then_some(written)).await?;
+        }
+        Ok(match (over, ends) {
+            (true, _) => Ran::Over,
+            (false, true) => Ran::EndTurn,
+            (false, false) => Ran::On,
+        })
+    }
+
+    /// Reset the environment with the task. Comes first.
+    ///
+    /// # Errors
+    /// When it fails, which ends the episode.
+    pub async fn reset(&mut self) -> Result<(), End> {
+        let failed = |cause| {
+            Err(End::infra(
+                EndReason::EnvironmentFailure,
+                format!("environment reset: {cause}"),
+            ))
+        };
+        let Some(environment) = self.environment.take() else {
+            return Ok(());
+        };
+        let task = self.task.clone();
+        match guarded(environment, self.left(), move |environment| environment.reset(&task)).await {
+            Ok((environment, result)) => {
+                self.environment = Some(environment);
+                result.or_else(|error| failed(error.to_string()))
+            }
+            Err(lost) => failed(lost.to_string()),
+        }
+    }
+
+    /// One turn of the speaker's model, recorded.
+    ///
+    /// # Errors
+    /// When a bound is reached or the model fails, which ends the episode.
+    pub async fn ask(&mut self) -> Result<AgentTurn, End> {
+        let id = self.episode.model_calls.len() as u32;
+        let left = self.budget.max_tokens.saturating_sub(self.tokens());
+        let bound = self.budget.max_steps;
+        if self.speaker.turns >= self.speaker.max_turns || (bound > 0 && self.speaker.steps >= bound) {
+            return Err(End::policy(EndReason::MaxTurns));
+        }
+        self.speaker.turns += 1;
+        self.speaker.steps += 1;
+        if left == 0 {
+            return Err(self.cut(EndReason::MaxTokens));
+        }
+        let time = self.left();
+        if time.is_zero() {
+            return Err(self.overtime("between turns"));
+        }
+        let request = Request {
+            sampling: self.settings(id, left),
+            stream: self.stream.at(u64::from(id)),
+            call_id: id,
+            tools: self.speaker.toolset.clone(),
+        };
+        let answer = loop {
+            let time = self.left();
+            let answer = caught(
+                self.speaker
+                    .model
+                    .complete(&mut self.speaker.conversation, request.clone()),
+            );
+            let answer = timeout(time, answer).await;
+            let full = matches!(&answer, Ok(Ok(Err(error))) if error.is_overflow());
+            if !(full && self.make_room(id)) {
+                break answer;
+            }
+        };
+        let who = match self.speaker.party {
+            Party::Agent => "model",
+            Party::User => "user's model",
+        };
+        let Completion { turn, mut call } = match answer {
+            Ok(Ok(Ok(completion))) => completion,
+            Ok(Ok(Err(error))) if error.is_overflow() => {
+                self.note(
+                    "context_overflow",
+                    json!({"model_call": id, "error": error.to_string()}),
+                );
+                return Err(self.cut(EndReason::ContextOverflow));
+            }
+            Ok(Ok(Err(error))) => {
+                return Err(End::infra(EndReason::ModelFailure, format!("{who}: {error}")));
+            }
+            Ok(Err(panic)) => {
+                return Err(End::infra(EndReason::ModelFailure, format!("{who}: panicked: {panic}")));
+            }
+            Err(_) => return Err(self.overtime(&format!("while the {who} answered"))),
+        };
+        call.id = id;
+        call.role = self.speaker.role().to_owned();
+        if self.speaker.party == Party::User {
+            call.lineage = Lineage::SubAgent("user".to_owned());
+        }
+        let finish = call.finish;
+        self.speaker.last_call = Some(id);
+        if self.speaker.party == Party::Agent {
+            self.episode.turns.push(Turn::Agent { model_call: id });
+        }
+        self.episode.model_calls.push(call);
+        if let AgentTurn::Malformed { error, .. } = &turn {
+            let detail = json!({"model_call": id, "error": error});
+            self.note("malformed_turn", detail);
+        }
+        let reason = match finish {
+            FinishReason::Stop => return Ok(turn),
+            FinishReason::Length => EndReason::MaxTokens,
+            FinishReason::Context => EndReason::ContextOverflow,
+            FinishReason::Cancelled | FinishReason::Error => {
+                let cause = format!("{who}: call {id} ended as {finish:?}");
+                return Err(End::infra(EndReason::ModelFailure, cause));
+            }
+        };
+        // A turn without an end is neither a call nor an answer; text that is no call either is still kept as one.
+        if let AgentTurn::Malformed { error, .. } = turn
+            && let Err(end) = self.call(Asked::Malformed { error }, None).await
+            && end.infra.is_some()
+        {
+            return Err(end);
+        }
+        self.note("cut_turn", json!({"model_call": id}));
+        Err(self.cut(reason))
+    }
+
+    /// The end where a speaker has no room left. A simulated user's is not the policy's doing.
+    fn cut(&self, reason: EndReason) -> End {
+        match self.speaker.party {
+            Party::Agent => End::policy(reason),
+            Party::User => End::infra(
+                EndReason::ModelFailure,
+                format!("the user's model ran out of room ({reason:?}); give it a wider bound or context"),
+            ),
+        }
+    }
+
+    /// Tokens of a speaker's conversation so far, as the engine holds them or the endpoint counts them.
+    fn tokens(&self) -> u32 {
+        let last = self
+            .speaker
+            .last_call
+            .and_then(|id| self.episode.model_calls.get(id as usize));
+        let counted = last
+            .and_then(|call| call.remote.as_ref()?.usage)
+            .map_or(0, |usage| usage.input.saturating_add(usage.output));
+        u32::try_from(counted.max(self.speaker.conversation.ids.len() as u64)).unwrap_or(u32::MAX)
+    }
+
+    /// Where the budget says so, drop the older half of the observations that are left, the last one excepted. Whether
+    /// there was anything to drop.
+    fn make_room(&mut self, call: u32) -> bool {
+        if self.budget.on_overflow != OnOverflow::DropObservations {
+            return false;
+        }
+        let observations = self
+            .speaker
+            .conversation
+            .messages
+            .iter_mut()
+            .filter_map(|message| match message {
+                Message::Tool(text) if text.len() > DROPPED.len() => Some(text),
+                _ => None,
+            });
+        let mut observations: Vec<&mut String> = observations.collect();
+        observations.pop();
+        let dropped = observations.len().div_ceil(2);
+        for text in observations.into_iter().take(dropped) {
+            *text = DROPPED.to_owned();
+        }
+        if dropped > 0 {
+            self.speaker.conversation.forget();
+            self.note("dropped_observations", json!({"model_call": call, "dropped": dropped}));
+        }
+        dropped > 0
+    }
+
+    fn settings(&self, call: u32, left: u32) -> SamplingSettings {
+        let mut sampling = self.speaker.sampling.clone();
+        let bound = left.min(self.budget.max_turn_tokens);
+        sampling.max_tokens = if sampling.max_tokens == 0 {
+            bound
+        } else {
+            sampling.max_tokens.min(bound)
+        };
+        sampling.stream = if sampling.temperature > 0.0 {
+            format!("{}/call/{call}", self.episode.id)
+        } else {
+            String::new()
+        };
+        sampling
+    }
+
+    /// One tool call (or malformed turn), recorded and shown; `raw` is its text where the turn holds others too. Whether the
+    /// environment says that the episode is over.
+    ///
+    /// # Errors
+    /// When a bound is reached or something other than the policy fails, which ends the episode.
+    pub async fn call(&mut self, asked: Asked, raw: Option<String>) -> Result<bool, End> {
+        let id = self.episode.tool_calls.len() as u32;
+        if id >= self.budget.max_calls {
+            return Err(End::policy(EndReason::MaxCalls));
+        }
+        let Some(environment) = self.environment.take() else {
+            return Err(End::infra(
+                EndReason::EnvironmentFailure,
+                "the environment is lost".to_owned(),
+            ));
+        };
+        let model_call = self.episode.model_calls.last();
+        let seat = Box::new(Seat {
+            environment,
+            party: self.speaker.party,
+        });
+        let request = ToolRequest {
+            id,
+            model_call: model_call.map(|call| call.id),
+            raw: raw.unwrap_or_else(|| model_call.map_or_else(String::new, |call| call.text.clone())),
+            asked,
+        };
+        let rules = Rules {
+            toolset: &self.speaker.toolset,
+            approval: &self.approval,
+            timeout: Duration::from_millis(self.budget.tool_timeout_ms).min(self.left()),
+            max_shown_chars: self.budget.max_observation_chars as usize,
+        };
+        let done = dispatch(seat, request, &rules, self.recording.as_mut()).await;
+        self.environment = done.host.map(|seat| seat.environment);
+        let shown = done.record.shown.clone();
+        let failure = done.record.error.clone();
+        self.episode.turns.push(Turn::Tool { tool_call: id });
+        self.episode.tool_calls.push(done.record);
+        if let Some(chars) = done.cut_from {
+            self.note("truncated_observation", json!({"tool_call": id, "chars": chars}));
+        }
+        match failure {
+            Some(ToolFailure {
+                class: ToolErrorClass::Timeout,
+                message,
+            }) if self.left().is_zero() => {
+                return Err(self.overtime(&format!("while a tool ran ({message})")));
+            }
+            Some(ToolFailure { class, message }) if !class.is_policy() => {
+                return Err(End::infra(EndReason::ToolFailure, format!("tool {message}")));
+            }
+            Some(ToolFailure {
+                class: ToolErrorClass::Malformed,
+                ..
+            }) if self.budget.on_malformed == OnMalformed::EndEpisode => {
+                return Err(End::policy(EndReason::Malformed));
+            }
+            _ => {}
+        }
+        self.speaker.hear(Message::Tool(shown));
+        Ok(done.terminal)
+    }
+
+    async fn read_final_state(&mut self) -> Result<(), End> {
+        let Some(environment) = self.environment.take() else {
+            return Ok(());
+        };
+        let time = Duration::from_millis(self.budget.tool_timeout_ms);
+        match guarded(environment, time, |environment| environment.state_hash()).await {
+            Ok((environment, hash)) => {
+                self.environment = Some(environment);
+                self.episode.final_state = hash;
+                Ok(())
+            }
+            Err(lost) => Err(End::infra(
+                EndReason::EnvironmentFailure,
+                format!("environment state: {lost}"),
+            )),
+        }
+    }
+
+    /// Time that the episode has left.
+    pub fn left(&self) -> Duration {
+        Duration::from_millis(self.budget.episode_timeout_ms).saturating_sub(self.start.elapsed())
+    }
+
+    fn overtime(&self, when: &str) -> End {
+        let bound = self.budget.episode_timeout_ms;
+        End::infra(EndReason::Deadline, format!("the episode's {bound} ms passed {when}"))
+    }
+
+    /// Record an event.
+    pub fn note(&mut self, kind: &str, detail: Value) {
+        self.episode.events.push(Event {
+            kind: kind.to_owned(),
+            detail,
+        });
+    }
+}
