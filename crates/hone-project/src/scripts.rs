@@ -37,7 +37,7 @@ pub(crate) enum Agent {
         left: u32,
         specs: Vec<ToolSpec>,
         words: Vec<String>,
-        stream: Stream,
+        stream: Box<Stream>,
     },
 }
 
@@ -60,7 +60,7 @@ impl Agent {
                     left: stream.random_range(0..=4),
                     specs: specs.to_vec(),
                     words: line.prompt.split_whitespace().map(str::to_owned).collect(),
-                    stream,
+                    stream: Box::new(stream),
                 });
             }
             _ => return None,

@@ -92,7 +92,7 @@ fn failures_are_shown_with_their_reasons_beside_the_expert() {
     let only = place
         .ok("eval show run --class policy_violation --limit 1 --json")
         .json_lines();
-    assert_eq!(only, [granted.clone()]);
+    assert_eq!(only, std::slice::from_ref(granted));
     let task = granted["task"].as_str().unwrap();
     let text = place.ok(&format!("eval show run --task {task}"));
     for words in [
@@ -188,8 +188,11 @@ fn a_log_for_inspect_comes_back_as_it_was() {
     );
 }
 
+/// Head and body of a request.
+type Received = (String, Vec<u8>);
+
 /// A receiver that answers with these statuses, one a request, and gives what it was sent: heads and bodies.
-fn receiver(statuses: &'static [&'static str]) -> (String, std::thread::JoinHandle<Vec<(String, Vec<u8>)>>) {
+fn receiver(statuses: &'static [&'static str]) -> (String, std::thread::JoinHandle<Vec<Received>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let serve = move || {

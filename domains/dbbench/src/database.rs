@@ -468,14 +468,9 @@ fn authorize(context: AuthContext<'_>) -> Authorization {
         AuthAction::Pragma { pragma_name, .. } if !matches!(pragma_name, "table_info" | "quick_check") => {
             Authorization::Deny
         }
-        AuthAction::Function { function_name }
-            if matches!(
-                function_name,
-                "load_extension" | "readfile" | "writefile" | "edit" | "fts3_tokenizer"
-            ) =>
-        {
-            Authorization::Deny
-        }
+        AuthAction::Function {
+            function_name: "load_extension" | "readfile" | "writefile" | "edit" | "fts3_tokenizer",
+        } => Authorization::Deny,
         _ => Authorization::Allow,
     }
 }

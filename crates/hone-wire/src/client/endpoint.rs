@@ -298,7 +298,7 @@ impl Endpoint {
 }
 
 fn url(base: &str, dialect: &Dialect) -> Result<Uri, SetupError> {
-    plain_url(base, &dialect.path(base))
+    plain_url(base, dialect.path(base))
 }
 
 /// A URL of a server with `path` after it: without a user, a password or a query.

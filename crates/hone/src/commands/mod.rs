@@ -25,7 +25,7 @@ pub enum Command {
     /// Play one episode and watch it step by step.
     Run(run::Args),
     /// Measure a model or a script on many tasks.
-    Eval(eval::Args),
+    Eval(Box<eval::Args>),
     /// Say what the numbers mean: formula, unit, denominator, source.
     Metrics(metrics::Args),
     /// Look into a recorded run, compare it, move it.

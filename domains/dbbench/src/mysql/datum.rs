@@ -64,7 +64,8 @@ impl Decimal {
         self.to_string().parse().unwrap_or(f64::NAN)
     }
 
-    pub fn cmp(self, other: Self) -> Ordering {
+    /// By value: 2.50 and 2.5 are equal.
+    pub fn compared(self, other: Self) -> Ordering {
         let scale = self.scale.max(other.scale);
         match (self.rescaled(scale), other.rescaled(scale)) {
             (Some(a), Some(b)) => a.units.cmp(&b.units),
@@ -245,7 +246,7 @@ mod tests {
             [round("2.5", 0), round("-2.5", 0), round("2.49", 0), round("1.005", 2)],
             ["3", "-3", "2", "1.01"]
         );
-        assert_eq!(Decimal::new(250, 2).cmp(Decimal::new(25, 1)), Ordering::Equal);
+        assert_eq!(Decimal::new(250, 2).compared(Decimal::new(25, 1)), Ordering::Equal);
     }
 
     #[test]

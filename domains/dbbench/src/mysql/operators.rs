@@ -11,9 +11,9 @@ pub fn compare(a: &Datum, b: &Datum) -> Option<Ordering> {
         (Datum::Null, _) | (_, Datum::Null) => None,
         (Datum::Text(a), Datum::Text(b)) => Some(collation::compare(a, b)),
         (Datum::Int(a), Datum::Int(b)) => Some(a.cmp(b)),
-        (Datum::Int(a), Datum::Decimal(b)) => Some(Decimal::new(*a, 0).cmp(*b)),
-        (Datum::Decimal(a), Datum::Int(b)) => Some(a.cmp(Decimal::new(*b, 0))),
-        (Datum::Decimal(a), Datum::Decimal(b)) => Some(a.cmp(*b)),
+        (Datum::Int(a), Datum::Decimal(b)) => Some(Decimal::new(*a, 0).compared(*b)),
+        (Datum::Decimal(a), Datum::Int(b)) => Some(a.compared(Decimal::new(*b, 0))),
+        (Datum::Decimal(a), Datum::Decimal(b)) => Some(a.compared(*b)),
         _ => a.double()?.partial_cmp(&b.double()?),
     }
 }

@@ -79,10 +79,9 @@ fn extracted(text: &str) -> String {
     let text = strip(&text);
     let named = ANSWERS.iter().find_map(|pattern| {
         let found = pattern.all(text);
-        let caught = found.iter().map(|found| strip(group(found, 1)));
+        let mut caught = found.iter().map(|found| strip(group(found, 1)));
         caught
-            .filter(|caught| !caught.is_empty() && normal(caught) != "candidate answer")
-            .last()
+            .rfind(|caught| !caught.is_empty() && normal(caught) != "candidate answer")
             .map(str::to_owned)
     });
     let lines: Vec<String> = super::lines(named.as_deref().unwrap_or(text))

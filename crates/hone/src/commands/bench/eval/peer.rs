@@ -72,7 +72,7 @@ impl Peer {
         }
         let done: Done =
             serde_json::from_str(&line).context("the original's answer is not to be read; report this as a bug")?;
-        if done.work != work || !(done.seconds > 0.0) {
+        if done.work != work || done.seconds.is_nan() || done.seconds <= 0.0 {
             bail!("the original was to do {work} and answered {line:?}; report this as a bug");
         }
         Ok(done)
