@@ -64,7 +64,10 @@ pub const DEFECTS: &[Defect] = &[
     },
     Defect {
         domain: "mock",
-        tasks: &["update_task_with_history_and_env_assertions"],
+        tasks: &[
+            "update_task_with_history_and_env_assertions",
+            "update_task_with_user_tools",
+        ],
         kind: DefectKind::GoldFails,
         why: "it asserts over what only a conversation brings about",
     },
