@@ -5,6 +5,7 @@
 
 mod engine;
 mod env;
+#[cfg(any(feature = "bfcl", feature = "tau"))]
 mod eval;
 mod neighbours;
 mod report;
@@ -48,6 +49,7 @@ enum Bench {
     /// Comparing and reporting large evaluations.
     Report(report::Args),
     /// Scoring of published suites, beside the originals.
+    #[cfg(any(feature = "bfcl", feature = "tau"))]
     Eval(eval::Args),
     /// Training step and sampling of the in-process engine.
     Engine(engine::Args),
@@ -66,6 +68,7 @@ impl Args {
             Bench::Env(args) => args.run()?,
             Bench::Trace(args) => args.run()?,
             Bench::Report(args) => args.run()?,
+            #[cfg(any(feature = "bfcl", feature = "tau"))]
             Bench::Eval(args) => args.run()?,
             Bench::Engine(args) => args.run()?,
         };

@@ -6,6 +6,7 @@ mod conformance;
 pub mod gate;
 mod page;
 mod replay;
+#[cfg(any(feature = "bfcl", feature = "tau"))]
 mod score;
 mod show;
 mod watch;
@@ -129,6 +130,7 @@ enum Other {
     /// Check our scorers of published suites against the originals
     Conformance(conformance::Args),
     /// Score what others recorded: simulations of τ²-bench, OpenAI messages, result files of BFCL
+    #[cfg(any(feature = "bfcl", feature = "tau"))]
     Score(score::Args),
 }
 
@@ -182,6 +184,7 @@ impl Args {
             Some(Other::Show(args)) => return args.run(json),
             Some(Other::Compare(args)) => return args.run(json),
             Some(Other::Conformance(args)) => return args.run(json),
+            #[cfg(any(feature = "bfcl", feature = "tau"))]
             Some(Other::Score(args)) => return args.run(json),
             None => {}
         }

@@ -80,7 +80,6 @@ impl Args {
     }
 
     /// The data folder that holds this.
-    #[cfg_attr(not(any(feature = "tau", feature = "bfcl")), allow(dead_code))]
     fn folder(&self, holds: &str) -> anyhow::Result<PathBuf> {
         match self.data.clone().or_else(|| data::folder_with(holds)) {
             Some(folder) => Ok(folder),
