@@ -306,7 +306,15 @@ fn the_program_leaves_no_server_behind() {
     let pids: Vec<&str> = pids.lines().next().unwrap().split(' ').collect();
     assert_eq!(pids.len(), 2);
     for pid in pids {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
+        let stat = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let gone = || stat().is_empty() || stat().contains(") Z ");
+        // A signal that was sent takes effect when the process next runs.
+        for _ in 0..500 {
+            if gone() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        assert!(gone(), "{}", stat());
     }
 }
