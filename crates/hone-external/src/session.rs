@@ -22,6 +22,8 @@ pub enum Role {
     Scorer,
     /// An agent loop.
     Harness,
+    /// Makes vectors of texts.
+    Embedder,
 }
 
 /// What a command says of itself.
@@ -44,6 +46,9 @@ pub struct Hello {
     /// Whether a state can be had again by playing the same calls on a fresh instance.
     #[serde(default)]
     pub replay: bool,
+    /// How many numbers an embedder's vectors have.
+    #[serde(default)]
+    pub dimension: usize,
 }
 
 /// A tool as the Model Context Protocol lists it.
@@ -211,6 +216,7 @@ impl Session {
                 tools: Vec::new(),
                 state: false,
                 replay: false,
+                dimension: 0,
             },
             next_id: 1,
             timeout,
