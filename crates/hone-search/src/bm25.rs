@@ -1,6 +1,6 @@
 //! Ranking by words.
 
-use crate::words::{analyzer, words};
+use crate::words::{analyzer, beginning, words};
 use crate::{Ranked, SearchError, best};
 use std::collections::HashMap;
 use tantivy::directory::RamDirectory;
@@ -82,7 +82,7 @@ impl Bm25 {
     /// # Errors
     /// When the index cannot be read.
     pub fn search(&self, query: &str, k: usize, keep: &dyn Fn(usize) -> bool) -> Result<Vec<Ranked>, SearchError> {
-        let query = &query[..query.floor_char_boundary(QUERY_BYTES)];
+        let query = beginning(query, QUERY_BYTES);
         let mut counts: HashMap<String, usize> = HashMap::new();
         let mut order = Vec::new();
         for word in words(query) {

@@ -1,6 +1,7 @@
 //! A command as an embedder.
 
 use crate::embed::normalize;
+use crate::words::beginning;
 use crate::{Embedder, Purpose, SearchError, Vectors};
 use hone_external::{CommandLine, Limits, Role, Session};
 use serde::Deserialize;
@@ -106,10 +107,7 @@ impl Embedder for CommandEmbedder {
     }
 
     fn embed(&self, texts: &[&str], purpose: Purpose) -> Result<Vectors, SearchError> {
-        let texts: Vec<&str> = texts
-            .iter()
-            .map(|text| &text[..text.floor_char_boundary(TEXT_BYTES)])
-            .collect();
+        let texts: Vec<&str> = texts.iter().map(|text| beginning(text, TEXT_BYTES)).collect();
         let mut flat = Vec::with_capacity(texts.len() * self.dimension);
         let mut rest = &texts[..];
         while !rest.is_empty() {

@@ -4,6 +4,7 @@
 //! them, then tools of those servers. Attributes of tools (FinToolBench, arXiv 2603.08262) are constraints: what they
 //! exclude is not ranked lower but never found.
 
+use crate::words::beginning;
 use crate::{Document, Embedder, Index, Method, Ranked, SearchError, best};
 use hone_tool::ToolSpec;
 use serde_json::Value;
@@ -252,7 +253,7 @@ impl Pool {
 pub fn tool_text(spec: &ToolSpec) -> String {
     let mut text = format!("{}: {}", spec.name, spec.description);
     parameters(&spec.input_schema, 0, &mut text);
-    text.truncate(text.floor_char_boundary(TOOL_TEXT));
+    text.truncate(beginning(&text, TOOL_TEXT).len());
     text
 }
 

@@ -17,6 +17,15 @@ pub fn words(text: &str) -> Vec<String> {
     words
 }
 
+/// The beginning of a text: at most so many bytes, and whole characters.
+pub(crate) fn beginning(text: &str, bytes: usize) -> &str {
+    let mut end = bytes.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
 pub(crate) fn analyzer() -> TextAnalyzer {
     TextAnalyzer::builder(Names)
         .filter(RemoveLongFilter::limit(LONGEST))
@@ -122,6 +131,14 @@ mod tests {
         );
         assert_eq!(words("Straße, ÉTÉ 天気"), ["straße", "été", "天", "気"]);
         assert_eq!(words(&"x".repeat(65)), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_beginning_ends_between_characters() {
+        assert_eq!(
+            [0, 1, 2, 3, 9].map(|bytes| beginning("aäb", bytes)),
+            ["", "a", "a", "aä", "aäb"]
+        );
     }
 
     proptest! {
