@@ -4,6 +4,7 @@ use crate::stages;
 use crate::supervised::Example;
 use hone_model::{Codec, Message};
 use hone_trace::{Episode, Flaw, Joining, Origin};
+use serde_json::{Value, json};
 
 /// A document of a corpus as an example: every agent turn is learnt.
 pub fn document(codec: &Codec, messages: &[Message]) -> Example {
@@ -49,23 +50,107 @@ pub fn demonstration(episode: &Episode) -> Result<Vec<Example>, Flaw> {
         .collect())
 }
 
-/// A rollout with its training rows: the ids, masks and log-probabilities as they were recorded at sampling.
+/// A rollout with its training rows: the ids, masks and log-probabilities as they were recorded at sampling. Why it has
+/// several rows stands in its `breaks`; so do sampled tokens without a log-probability, which nothing is learnt from.
 ///
 /// # Errors
 /// When the record is damaged.
 pub fn rollout(episode: &Episode) -> Result<stages::Rollout, Flaw> {
     let joined = Joining::ExactPrefix.join(episode, |call| call.role == "agent")?;
+    let mut breaks: Vec<Value> = joined.breaks.iter().map(|it| json!(it)).collect();
     let rows = joined
         .segments
         .into_iter()
-        .map(|segment| stages::Row {
-            mask: segment.mask(),
-            turns: Vec::new(),
-            ids: segment.ids,
-            logp_sampler: segment.sampled_logprobs,
-            logp_old: None,
-            logp_ref: None,
+        .map(|segment| {
+            let mut mask = segment.mask();
+            if !segment.has_logprobs {
+                mask.fill(false);
+                let first = segment.calls.first().map(|span| span.call);
+                breaks.push(json!({ "call": first, "reason": "no_logprobs" }));
+            }
+            stages::Row {
+                mask,
+                turns: Vec::new(),
+                ids: segment.ids,
+                logp_sampler: segment.sampled_logprobs,
+                logp_old: None,
+                logp_ref: None,
+            }
         })
         .collect();
-    Ok(stages::Rollout::new(episode, rows))
+    Ok(stages::Rollout {
+        breaks,
+        ..stages::Rollout::new(episode, rows)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hone_trace::{ModelCall, Prompt, Span, Stream, Turn, sample};
+
+    fn call(id: u32, ids: &[u32], logprobs: &[f32]) -> ModelCall {
+        let (prompt, output) = ids.split_at(ids.len() - 2);
+        let all = |value| Span {
+            start: 0,
+            end: 2,
+            value,
+        };
+        ModelCall {
+            id,
+            parent: None,
+            retry_of: None,
+            role: "agent".into(),
+            prompt: Prompt {
+                shared: 0,
+                new: prompt.to_vec(),
+            },
+            output: output.to_vec(),
+            origins: vec![all(Origin::Sampled)],
+            logprobs: logprobs.to_vec(),
+            sampled_logprobs: Vec::new(),
+            entropies: Vec::new(),
+            versions: Vec::new(),
+            ..sample::episode(&Stream::new(0), "x", 1).model_calls.remove(0)
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_chained_or_has_no_logprobs_is_said() {
+        let mut episode = sample::episode(&Stream::new(0), "rl/1/0/0", 1);
+        let known = [-0.5, -0.25];
+        episode.tool_calls.clear();
+        episode.turns = (0..4).map(|model_call| Turn::Agent { model_call }).collect();
+        episode.model_calls = vec![
+            call(0, &[1, 2, 7, 9], &known),
+            call(1, &[1, 2, 7, 9, 3, 7, 9], &known),
+            // The first answer is rendered otherwise.
+            call(2, &[1, 2, 8, 9, 3, 4, 7, 9], &known),
+            call(3, &[5, 7, 9], &[]),
+        ];
+        let rollout = rollout(&episode).unwrap();
+        assert_eq!(rollout.rows.len(), 3);
+        assert_eq!(rollout.rows[0].ids, [1, 2, 7, 9, 3, 7, 9]);
+        assert_eq!(rollout.rows[0].mask, [false, false, true, true, false, true, true]);
+        assert_eq!(rollout.rows[2].sampled(), 0);
+        let reasons: Vec<_> = rollout
+            .breaks
+            .iter()
+            .map(|it| (it["call"].as_u64().unwrap(), it["reason"].as_str().unwrap()))
+            .collect();
+        assert_eq!(reasons.len(), 3, "{reasons:?}");
+        assert_eq!((reasons[0].0, reasons[1].0), (2, 3));
+        assert_eq!(reasons[2], (3, "no_logprobs"));
+        // The stage keeps them.
+        let other = stages::Rollout {
+            id: "b".into(),
+            reward: rollout.reward + 1.0,
+            ..rollout.clone()
+        };
+        let prepared = stages::Method::default().prepare(vec![rollout.clone(), other]).unwrap();
+        let values = &prepared.reports[4].values;
+        assert_eq!(values["breaks"].as_array().unwrap().len(), 6, "{values}");
+        assert_eq!(values["breaks"][0]["rollout"], "rl/1/0/0");
+        assert_eq!(values["breaks"][0]["break"], rollout.breaks[0]);
+    }
 }

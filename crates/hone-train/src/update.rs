@@ -264,6 +264,7 @@ mod tests {
                     logp_sampler: vec![0.0, 0.0, logp],
                     ..stages::Row::default()
                 }],
+                breaks: Vec::new(),
             }
         };
         let rollouts = vec![rollout("a", 0.0, 3), rollout("b", 1.0, 4)];

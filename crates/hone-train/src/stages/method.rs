@@ -276,8 +276,15 @@ fn rows(
 ) -> (Vec<TrainRow>, StageReport) {
     let mut kept = Vec::new();
     let mut dropped = Vec::new();
+    let mut breaks = Vec::new();
     for (rollout, advantages) in rollouts.into_iter().zip(advantages) {
         let masked = mask_out.contains(&rollout.end);
+        breaks.extend(
+            rollout
+                .breaks
+                .into_iter()
+                .map(|it| json!({ "rollout": rollout.id, "break": it })),
+        );
         for ((row, advantage), index) in rollout.rows.into_iter().zip(advantages).zip(0..) {
             let reason = if masked {
                 let end = serde_json::to_value(rollout.end).expect("a name");
@@ -301,7 +308,7 @@ fn rows(
     }
     let tokens: usize = kept.iter().map(|row| row.row.ids.len()).sum();
     let sampled: usize = kept.iter().map(|row| row.row.sampled()).sum();
-    let values = json!({ "tokens": tokens, "sampled_tokens": sampled });
+    let values = json!({ "tokens": tokens, "sampled_tokens": sampled, "breaks": breaks });
     let report = StageReport::new("rows", kept.len(), dropped, values);
     (kept, report)
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use hone_trace::{EndReason, Episode, Outcome, TokenId, Turn};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::StageError;
 
@@ -119,6 +120,9 @@ pub struct Rollout {
     pub turns: u32,
     /// Its token rows, in order: one per rollout, or one per stretch that could not be joined.
     pub rows: Vec<Row>,
+    /// Why there is more than one row, and what is in none: `{"call", "reason", …}` as [`hone_trace::Break`] is written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub breaks: Vec<Value>,
 }
 
 impl Rollout {
@@ -161,6 +165,7 @@ impl Rollout {
                 .filter(|turn| matches!(turn, Turn::Agent { .. }))
                 .count() as u32,
             rows,
+            breaks: Vec::new(),
         }
     }
 }

@@ -30,5 +30,6 @@ fn rollout(id: &str, group: u64, reward: f64, ids: &[u32]) -> Rollout {
             logp_sampler: vec![-0.5; n],
             ..Row::default()
         }],
+        breaks: Vec::new(),
     }
 }
