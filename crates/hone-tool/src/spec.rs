@@ -40,6 +40,20 @@ pub struct ToolSpec {
     pub unchecked: bool,
 }
 
+/// A JSON Schema of an object with these properties and no others, all of them required but those in `optional`.
+pub fn object_schema(properties: Value, optional: &[&str]) -> Value {
+    let required: Vec<&String> = properties
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| name)
+        .filter(|name| !optional.contains(&name.as_str()))
+        .collect();
+    serde_json::json!({
+        "type": "object", "properties": properties, "required": required, "additionalProperties": false,
+    })
+}
+
 /// A tool's result.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ToolOutput {

@@ -1,0 +1,31 @@
+//! What there is.
+
+use hone_tool::ToolSpec;
+
+/// What a kit of tools is, takes and is bound by.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Card {
+    /// Name, as in recipes and on the command line.
+    pub name: &'static str,
+    /// What it is for.
+    pub about: &'static str,
+    /// Its settings, in words; empty if there are none.
+    pub settings: &'static str,
+    /// Its bounds, in words.
+    pub limits: String,
+    /// Its tools.
+    pub specs: Vec<ToolSpec>,
+}
+
+/// All kits of this build, by name.
+pub fn catalogue() -> Vec<Card> {
+    vec![
+        crate::calculator::card(),
+        #[cfg(feature = "full")]
+        crate::clock::card(),
+        crate::files::card(),
+        crate::finish::card(),
+        crate::memory::card(),
+        crate::sql::card(),
+    ]
+}
