@@ -5,14 +5,15 @@ use crate::error::{inside, read};
 use crate::recipe::{Builtin, CheckerKind, CheckerSettings, RecipeFile, ToolSettings};
 use crate::scripts::{Agent, SCRIPTS};
 use crate::tools::{self, Records, Source};
-use crate::world::{FILES, Stage, World};
+use crate::world::{FILES, Stage, World, scan};
 use crate::{ProjectError, Recipe, TaskLine, tasks};
 use hone_env::{Budget, EnvError, Environment, ScriptInfo, Split, Task, Taskset};
 use hone_model::{Model, Script};
 use hone_tool::{ToolSpec, Toolset};
 use hone_trace::{EndReason, Episode, Score, ScorePart, Stream, Turn};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -91,7 +92,7 @@ fn hex(bytes: &[u8]) -> String {
 fn digest(recipe: &RecipeFile, tasks: &str, stage: &Stage) -> Result<String, ProjectError> {
     let mut text = format!("{:?}\n{tasks}\n", recipe.recipe);
     for source in &stage.sources {
-        text += &format!("{} {:?}\n", source.name(), source.specs());
+        text += &format!("{} {:?} {}\n", source.name(), source.specs(), source.digest());
     }
     for tools in &recipe.recipe.tools {
         if let Some(data) = &tools.data {
@@ -99,7 +100,7 @@ fn digest(recipe: &RecipeFile, tasks: &str, stage: &Stage) -> Result<String, Pro
         }
     }
     if let Some(folder) = &stage.files {
-        let files = tools::scan(folder);
+        let files = scan(folder);
         let files = files.map_err(|what| ProjectError::file(folder, what, "make it smaller"))?;
         text += &Value::Object(files).to_string();
     }
@@ -181,8 +182,22 @@ fn source(
     let name = |default: String| settings.name.clone().unwrap_or(default);
     let broken =
         |kind: &str, error: hone_external::ExternalError| recipe.wrong(&key(kind), error.to_string(), "then try again");
-    if settings.builtin == Some(Builtin::Files) {
-        return Ok(Arc::new(tools::Files::default()));
+    let standard = match (&settings.standard, settings.builtin) {
+        (Some(value), _) => {
+            let kits = tools::settings(value).map_err(|what| recipe.wrong(&key("standard"), what, "write it anew"))?;
+            Some((name("standard".to_owned()), kits))
+        }
+        (None, Some(Builtin::Files)) => Some((
+            FILES.to_owned(),
+            Map::from_iter([(FILES.to_owned(), Value::Object(Map::new()))]),
+        )),
+        _ => None,
+    };
+    if let Some((name, kits)) = standard {
+        let made = tools::Standard::new(name, &kits, folder);
+        return Ok(Arc::new(made.map_err(|wrong| {
+            recipe.wrong(&format!("{}.{}", key("standard"), wrong.key), wrong.what, wrong.remedy)
+        })?));
     }
     if settings.builtin == Some(Builtin::Records) {
         let Some(data) = &settings.data else {
@@ -400,6 +415,7 @@ impl Taskset for Project {
     fn score(&self, task: &Task, episode: &Episode, environment: &dyn Environment) -> Score {
         let state = environment.state();
         let answer = answer(episode);
+        let answer = answer.as_deref();
         let mut parts = Vec::new();
         let mut value = f64::INFINITY;
         let expected = task.data.get("expected").and_then(Value::as_object);
@@ -457,17 +473,28 @@ impl Taskset for Project {
     }
 }
 
-/// The agent's final answer, if it gave one: what the user's own agent loop said, or the last turn.
-fn answer(episode: &Episode) -> Option<&str> {
+/// The agent's final answer, if it gave one: what the user's own agent loop said, what the tool that ended the episode was
+/// given (`finish`), or the last turn.
+fn answer(episode: &Episode) -> Option<Cow<'_, str>> {
+    if episode.end == EndReason::Terminal {
+        let last = episode.tool_calls.last().filter(|call| call.error.is_none())?;
+        return last.result.get("answer").map(|answer| match answer {
+            Value::String(text) => Cow::Borrowed(text.as_str()),
+            other => Cow::Owned(other.to_string()),
+        });
+    }
     if episode.end != EndReason::Answered {
         return None;
     }
     let said = episode.events.iter().rev().find(|event| event.kind == "answer");
     if let Some(text) = said.and_then(|event| event.detail.get("text")) {
-        return text.as_str();
+        return text.as_str().map(Cow::Borrowed);
     }
     match episode.turns.last() {
-        Some(Turn::Agent { model_call }) => Some(episode.model_calls.get(*model_call as usize)?.text.as_str()),
+        Some(Turn::Agent { model_call }) => {
+            let call = episode.model_calls.get(*model_call as usize)?;
+            Some(Cow::Borrowed(call.text.as_str()))
+        }
         _ => None,
     }
 }

@@ -1,6 +1,7 @@
 //! `hone.toml`: what a project consists of.
 
 use crate::ProjectError;
+use crate::tools::settings;
 use hone_env::{Budget, OnMalformed};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -32,12 +33,14 @@ pub struct Recipe {
     pub limits: LimitSettings,
 }
 
-/// A source of tools. Exactly one of `builtin`, `python`, `command` and `mcp`.
+/// A source of tools. Exactly one of `builtin`, `standard`, `python`, `command` and `mcp`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ToolSettings {
     /// Tools that Hone brings.
     pub builtin: Option<Builtin>,
+    /// Standard tools (`hone-standard`): a list of names, or a table of settings by name.
+    pub standard: Option<toml::Value>,
     /// A Python file whose functions are tools.
     pub python: Option<String>,
     /// A command that speaks the JSON-lines protocol.
@@ -60,7 +63,7 @@ pub struct ToolSettings {
 pub enum Builtin {
     /// Tables of records: find, get, set, delete.
     Records,
-    /// Files in the episode's folder: list, read, write.
+    /// Files in the episode's folder: list, read, write, edit, find.
     Files,
 }
 
@@ -272,17 +275,24 @@ impl RecipeFile {
         let key = |name: &str| format!("tools.{index}.{name}");
         let kinds = [
             ("builtin", tools.builtin.is_some()),
+            ("standard", tools.standard.is_some()),
             ("python", tools.python.is_some()),
             ("command", tools.command.is_some()),
             ("mcp", tools.mcp.is_some()),
         ];
         if kinds.iter().filter(|(_, given)| *given).count() != 1 {
-            let remedy = "write one of builtin, python, command and mcp in each [[tools]]";
+            let remedy = "write one of builtin, standard, python, command and mcp in each [[tools]]";
             return Err(self.wrong(&format!("tools.{index}"), "it must name one source of tools", remedy));
         }
+        let standard = match &tools.standard {
+            Some(value) => settings(value)
+                .map_err(|what| self.wrong(&key("standard"), what, "docs/standard-tools.md shows both forms"))?,
+            None => serde_json::Map::new(),
+        };
+        let files = tools.builtin == Some(Builtin::Files) || standard.contains_key("files");
         for (name, fits, given) in [
             ("data", tools.builtin == Some(Builtin::Records), tools.data.is_some()),
-            ("folder", tools.builtin == Some(Builtin::Files), tools.folder.is_some()),
+            ("folder", files, tools.folder.is_some()),
         ] {
             if given && !fits {
                 let owner = if name == "data" { "records" } else { "files" };

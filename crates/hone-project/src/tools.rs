@@ -1,17 +1,17 @@
 //! Where tools come from.
 
 mod command;
-mod files;
 #[cfg(feature = "mcp")]
 mod mcp;
 mod records;
+mod standard;
 
 pub use command::{Command, HOST};
-pub use files::Files;
-pub(crate) use files::{copy, scan};
 #[cfg(feature = "mcp")]
 pub use mcp::Mcp;
 pub use records::Records;
+pub use standard::Standard;
+pub(crate) use standard::settings;
 
 use crate::TaskLine;
 use hone_env::{EnvError, Environment};
@@ -54,18 +54,9 @@ pub trait Source: Send + Sync {
     fn inline(&self) -> bool {
         false
     }
-}
 
-/// A schema of an object with these properties, all of them required but those in `optional`.
-fn object(properties: serde_json::Value, optional: &[&str]) -> serde_json::Value {
-    let required: Vec<&String> = properties
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(name, _)| name)
-        .filter(|name| !optional.contains(&name.as_str()))
-        .collect();
-    serde_json::json!({
-        "type": "object", "properties": properties, "required": required, "additionalProperties": false,
-    })
+    /// A digest of whatever its tools read that is neither in the recipe nor in the episode's folder.
+    fn digest(&self) -> String {
+        String::new()
+    }
 }

@@ -3,19 +3,59 @@
 use crate::TaskLine;
 use crate::error::inside;
 use crate::tasks::TaskFile;
-use crate::tools::{Scene, Source, copy, scan};
+use crate::tools::{Scene, Source};
 use hone_env::{EnvError, Environment, Fork, Task};
+use hone_standard::files::{Folder, MAX_FILES};
 use hone_tool::{ToolError, ToolHost, ToolOutput, ToolSpec};
 use hone_trace::ToolErrorClass;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
 
 /// The part of the state that the folder is.
 pub(crate) const FILES: &str = "files";
+
+/// All files below a folder by path: short texts as they are, others as `{"bytes", "sha256"}`. Links are passed over.
+///
+/// # Errors
+/// When there is too much of it, or it cannot be read.
+pub(crate) fn scan(folder: &Path) -> Result<Map<String, Value>, String> {
+    let opened =
+        Folder::open(folder).map_err(|error| format!("the folder {} cannot be read ({error})", folder.display()))?;
+    opened.snapshot().map_err(|error| error.to_string())
+}
+
+/// Copy the files below `from` to `to`. Links are refused: what they point to may change or lie anywhere.
+///
+/// # Errors
+/// Names the path.
+fn copy(from: &Path, to: &Path) -> Result<(), String> {
+    let mut folders = vec![(from.to_owned(), to.to_owned())];
+    let mut count = 0;
+    while let Some((from, to)) = folders.pop() {
+        let cannot = |error: std::io::Error| format!("{} cannot be copied ({error})", from.display());
+        std::fs::create_dir_all(&to).map_err(cannot)?;
+        for entry in std::fs::read_dir(&from).map_err(cannot)? {
+            let entry = entry.map_err(cannot)?;
+            let kind = entry.file_type().map_err(cannot)?;
+            count += 1;
+            if count > MAX_FILES {
+                return Err(format!("{} holds more than {MAX_FILES} files", from.display()));
+            }
+            if kind.is_dir() {
+                folders.push((entry.path(), to.join(entry.file_name())));
+            } else if kind.is_file() {
+                std::fs::copy(entry.path(), to.join(entry.file_name())).map_err(cannot)?;
+            } else {
+                return Err(format!("{} is neither a file nor a folder", entry.path().display()));
+            }
+        }
+    }
+    Ok(())
+}
 
 /// What the worlds of a project share.
 pub(crate) struct Stage {
@@ -174,5 +214,23 @@ impl Environment for World {
             true => Fork::Replay,
             false => Fork::None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn links_are_passed_over_and_not_copied() {
+        let dir = TempDir::new().unwrap();
+        let (inside, secret) = (dir.path().join("in"), dir.path().join("secret"));
+        std::fs::create_dir(&inside).unwrap();
+        std::fs::write(&secret, "key").unwrap();
+        copy(&inside, &dir.path().join("one")).unwrap();
+        std::os::unix::fs::symlink(&secret, inside.join("link")).unwrap();
+        assert!(scan(&inside).unwrap().is_empty());
+        assert!(copy(&inside, &dir.path().join("two")).is_err());
     }
 }

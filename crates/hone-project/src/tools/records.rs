@@ -1,10 +1,10 @@
 //! Tables of records: a small store that is given as JSON.
 
-use super::{Scene, Source, object};
+use super::{Scene, Source};
 use crate::TaskLine;
 use crate::tasks::merge;
 use hone_env::{EnvError, Environment, Fork, Task};
-use hone_tool::{Annotations, ToolError, ToolHost, ToolOutput, ToolSpec};
+use hone_tool::{Annotations, ToolError, ToolHost, ToolOutput, ToolSpec, object_schema};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
@@ -52,7 +52,7 @@ impl Records {
             spec(
                 "find_records",
                 "Find the records of a table whose fields have these values; all of them without `where`.",
-                object(
+                object_schema(
                     json!({"table": table, "where": fields("field values that must be equal")}),
                     &["where"],
                 ),
@@ -61,13 +61,13 @@ impl Records {
             spec(
                 "get_record",
                 "Read a record.",
-                object(json!({"table": table, "id": id}), &[]),
+                object_schema(json!({"table": table, "id": id}), &[]),
                 reads,
             ),
             spec(
                 "set_record",
                 "Change fields of a record, or make a new record. Fields that are not named stay as they are.",
-                object(
+                object_schema(
                     json!({"table": table, "id": id, "fields": fields("the new values")}),
                     &[],
                 ),
@@ -76,7 +76,7 @@ impl Records {
             spec(
                 "delete_record",
                 "Delete a record.",
-                object(json!({"table": table, "id": id}), &[]),
+                object_schema(json!({"table": table, "id": id}), &[]),
                 writes,
             ),
         ];
