@@ -6,7 +6,7 @@ use crate::learn::OptimizerState;
 use crate::weights::{Weights, WeightsError};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -63,6 +63,13 @@ pub fn load(dir: &Path) -> Result<Weights, CheckpointError> {
     let bytes = read(&path, MAX_WEIGHT_BYTES)?;
     let layout = config.layout();
     let params = unpack(&path, &bytes, "", &layout.tensors, layout.len)?;
+    if let Some(name) = stray(&bytes, &layout.tensors) {
+        return Err(CheckpointError::Content {
+            path,
+            what: format!("tensor {name} has no place in the model that config.json describes"),
+            remedy: DAMAGED,
+        });
+    }
     Weights::new(config, params).map_err(|e: WeightsError| CheckpointError::Content {
         path,
         what: e.to_string(),
@@ -162,12 +169,15 @@ fn read_config(raw: &Value) -> Result<Config, String> {
     if raw["use_sliding_window"].as_bool() == Some(true) {
         return Err("use_sliding_window is true; this version attends to the whole sequence".into());
     }
-    let scaling = ["rope_scaling", "rope_parameters"].map(|key| &raw[key]["rope_type"]);
-    if let Some(kind) = scaling
-        .iter()
-        .find(|kind| kind.as_str().is_some_and(|kind| kind != "default"))
-    {
-        return Err(format!("rope_type is {kind}; this version rotates without scaling"));
+    for key in ["rope_scaling", "rope_parameters"] {
+        // Older files call it `type`.
+        let kind = [&raw[key]["rope_type"], &raw[key]["type"]];
+        if let Some(kind) = kind
+            .iter()
+            .find(|kind| !kind.is_null() && kind.as_str() != Some("default"))
+        {
+            return Err(format!("{key} is of type {kind}; this version rotates without scaling"));
+        }
     }
     let (hidden_size, num_attention_heads) = (number("hidden_size")?, number("num_attention_heads")?);
     let head_dim = match raw.get("head_dim").and_then(Value::as_u64) {
@@ -263,6 +273,18 @@ fn unpack(
         }
     }
     Ok(flat)
+}
+
+/// A tensor of the file that the model would leave out: then it is another model's. Not strays: the tied output layer,
+/// which some programs write a second time, and tables of rotary frequencies.
+fn stray(bytes: &[u8], tensors: &[Tensor]) -> Option<String> {
+    let known: BTreeSet<&str> = tensors.iter().map(|t| t.name.as_str()).collect();
+    let file = SafeTensors::deserialize(bytes).ok()?;
+    let mut names = file.names().into_iter().filter(|name| {
+        let copied = *name == "lm_head.weight" || name.ends_with(".rotary_emb.inv_freq");
+        !copied && !known.contains(*name)
+    });
+    names.next().map(str::to_owned)
 }
 
 fn write_tensors(path: &Path, tensors: &[Raw]) -> Result<(), CheckpointError> {
@@ -394,5 +416,50 @@ mod tests {
         )
         .unwrap();
         assert!(message().contains("hidden_size"), "{}", message());
+    }
+
+    #[test]
+    fn what_the_model_would_leave_out_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let message = || load(dir.path()).map(|_| ()).map_err(|e| e.to_string());
+        let of_blocks = |num_hidden_layers| {
+            let config = Config {
+                num_hidden_layers,
+                ..weights().config
+            };
+            Weights::random(config, &Stream::new(1)).unwrap()
+        };
+        save(dir.path(), &of_blocks(1)).unwrap();
+        let config = std::fs::read_to_string(dir.path().join("config.json")).unwrap();
+        save(dir.path(), &of_blocks(2)).unwrap();
+        std::fs::write(dir.path().join("config.json"), &config).unwrap();
+        let refused = message().unwrap_err();
+        assert!(
+            refused.contains("model.layers.1.") && refused.contains("no place"),
+            "{refused}"
+        );
+
+        let with = |name: &str| {
+            let weights = of_blocks(1);
+            let mut tensors = pack("", &weights.layout.tensors, weights.params());
+            tensors.push((name.into(), vec![1], vec![0; 4], Dtype::F32));
+            write_tensors(&dir.path().join("model.safetensors"), &tensors).unwrap();
+            message()
+        };
+        with("model.layers.0.self_attn.q_norm.weight").unwrap_err();
+        with("lm_head.weight").unwrap();
+        with("model.layers.0.self_attn.rotary_emb.inv_freq").unwrap();
+
+        let scaled = |key: &str, value: &str| {
+            let text = config.replacen('{', &format!("{{\"{key}\": {value},"), 1);
+            std::fs::write(dir.path().join("config.json"), text).unwrap();
+            message()
+        };
+        scaled("rope_scaling", "null").unwrap();
+        scaled("rope_scaling", r#"{"rope_type": "default"}"#).unwrap();
+        for kind in [r#"{"type": "yarn", "factor": 4.0}"#, r#"{"rope_type": "linear"}"#] {
+            let refused = scaled("rope_scaling", kind).unwrap_err();
+            assert!(refused.contains("without scaling"), "{refused}");
+        }
     }
 }
