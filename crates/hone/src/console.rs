@@ -30,6 +30,9 @@ pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     print(serde_json::to_string(value)?)
 }
 
+/// Widest column that is aligned. A longer cell pushes the rest of its row.
+const MAX_WIDTH: usize = 120;
+
 /// Rows with their columns aligned, made printable; the first row is the head. Cells of the last column may be long.
 pub fn table(rows: &[Vec<String>]) -> String {
     let rows: Vec<Vec<String>> = rows
@@ -39,7 +42,7 @@ pub fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0).min(MAX_WIDTH)
     };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut text = String::new();
@@ -98,5 +101,9 @@ mod tests {
         let row = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
         let text = table(&[row(["id", "what"]), row(["long/id", "a\u{1b}[2J\nb"])]);
         assert_eq!(text, "id       what\nlong/id  a␛[2J b");
+        // Wider than a format's width may be.
+        let long = "x".repeat(70_000);
+        let text = table(&[row(["id", "what"]), row([&long, "b"])]);
+        assert_eq!(text, format!("{:<120}  what\n{long}  b", "id"));
     }
 }
