@@ -31,6 +31,8 @@ pub struct Status {
 pub struct Progress {
     sink: Sink,
     look: Look,
+    /// What is counted.
+    unit: &'static str,
     phase: String,
     phase_start: Instant,
     /// When the last line went out, where lines are written.
@@ -70,11 +72,18 @@ impl Progress {
         Self {
             sink,
             look: Look::of_stderr(),
+            unit: "step",
             phase: String::new(),
             phase_start: Instant::now(),
             last_line: None,
             status: Status::default(),
         }
+    }
+
+    /// What is counted, where it is not steps: `episode`.
+    pub fn of(mut self, unit: &'static str) -> Self {
+        self.unit = unit;
+        self
     }
 
     /// A new phase begins; the one before is finished.
@@ -114,7 +123,7 @@ impl Progress {
             return;
         }
         let took = self.phase_start.elapsed();
-        let line = finished_line(&self.phase, &self.status, took, self.look);
+        let line = finished_line(&self.phase, &self.status, self.unit, took, self.look);
         self.phase.clear();
         if let Sink::Live(bar) = &self.sink {
             bar.set_message("");
@@ -173,12 +182,12 @@ fn live_line(phase: &str, status: &Status, elapsed: Duration, look: Look) -> Str
     line
 }
 
-fn finished_line(phase: &str, status: &Status, took: Duration, look: Look) -> String {
+fn finished_line(phase: &str, status: &Status, unit: &str, took: Duration, look: Look) -> String {
     let mut line = bold(phase, look);
     if status.step > 0 {
         put!(
             &mut line,
-            "  {} step{}",
+            "  {} {unit}{}",
             status.step,
             if status.step == 1 { "" } else { "s" }
         );
@@ -242,11 +251,13 @@ mod tests {
             line,
             "RL  ##...... 30/120  ETA 3 min 00 s  success 71 %  valid 98.5 %  turns 4.2  12.3k tok/s"
         );
-        let line = finished_line("RL", &status(), Duration::from_secs(240), Look::PLAIN);
+        let line = finished_line("RL", &status(), "step", Duration::from_secs(240), Look::PLAIN);
         assert!(
             line.starts_with("RL  30 steps  success 71 %") && line.ends_with("in 4 min 00 s"),
             "{line}"
         );
+        let line = finished_line("eval", &status(), "episode", Duration::ZERO, Look::PLAIN);
+        assert!(line.starts_with("eval  30 episodes  success 71 %"), "{line}");
         let bare = live_line(
             "SFT",
             &Status::default(),

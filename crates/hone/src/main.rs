@@ -12,6 +12,7 @@ mod episode_text;
 mod interrupt;
 mod lock;
 mod models;
+mod run_dir;
 mod tasksets;
 mod train;
 mod users;

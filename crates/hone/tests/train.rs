@@ -407,4 +407,18 @@ fn a_recipe_is_checked_before_anything_runs() {
     assert!(!place.path("runs").exists());
     place.fails("train nothing.toml", 1, &["nothing.toml"]);
     place.fails("train --resume nowhere", 1, &["nowhere"]);
+    // Every method can be chosen, also those that allow one update a step where the recipe makes two.
+    for (method, updates) in [("rloo", 1), ("reinforce", 1), ("dr_grpo", 2), ("prefix_tree", 2)] {
+        let plan = place.ok(&format!("train small.toml --method {method} --dry-run --json"));
+        assert_eq!(plan.json()["rl"]["updates"], updates, "{method}");
+        assert_eq!(plan.stderr.contains("one update"), updates == 1, "{}", plan.stderr);
+    }
+    // Whoever has a way from scratch names a base model, too.
+    let scratch = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recipes/quickstart/scratch.toml");
+    let both = format!("scratch = \"{}\"\n[demonstrations]", scratch.display());
+    let text = text.replacen("[demonstrations]", &both, 1);
+    std::fs::write(place.path("both.toml"), &text).unwrap();
+    place.ok("recipe check both.toml");
+    std::fs::write(place.path("both.toml"), text.replacen("models/nano", "models/gone", 1)).unwrap();
+    place.fails("recipe check both.toml", 1, &["models/gone"]);
 }

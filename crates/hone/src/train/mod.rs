@@ -10,6 +10,7 @@ use crate::console::{print, print_json, say};
 use crate::interrupt;
 use crate::lock::RunLock;
 use crate::models::Loaded;
+use crate::run_dir;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use corpus::Generated;
@@ -18,6 +19,7 @@ use hone_model::{Codec, train_tokenizer};
 use hone_primer::{Primer, tokenizer_texts};
 use hone_trace::Store;
 use hone_train::recipe::{AgentRecipe, BaseRecipe, Recipe};
+use hone_train::stages::{self, Surrogate};
 use hone_train::{BaseError, Made, Run, RunError, State, make_base, probe};
 use hone_view::{Look, MetricLog, chart, printable};
 use serde_json::json;
@@ -92,13 +94,16 @@ enum TrainCommand {
 #[command(after_help = RECIPE_EXAMPLES)]
 pub enum RecipeCommand {
     /// List the recipes of this project
+    #[command(after_help = "Examples:\n  hone recipe ls\n  hone recipe ls --json | jq -r .name")]
     Ls,
     /// Print a recipe as it would run, with all defaults
+    #[command(after_help = "Examples:\n  hone recipe show quickstart > mine.toml")]
     Show {
         /// File, folder or name
         recipe: String,
     },
     /// Check a recipe without running it
+    #[command(after_help = "Examples:\n  hone recipe check mine.toml\n  hone recipe check quickstart --json")]
     Check {
         /// File, folder or name
         recipe: String,
@@ -132,6 +137,11 @@ impl RecipeCommand {
                 let found = recipes::find(&recipe, None)?;
                 if let Recipe::Agent(recipe) = &found.recipe {
                     check(recipe)?;
+                    // Above it was the way from scratch, if there is one.
+                    check(&AgentRecipe {
+                        scratch: None,
+                        ..AgentRecipe::clone(recipe)
+                    })?;
                     for budget in recipe.budget.keys() {
                         recipes::find(&found.path.to_string_lossy(), Some(budget))?;
                     }
@@ -214,17 +224,13 @@ impl Train {
             return plan(&found.recipe, as_json);
         }
         let dir = match &self.out {
-            Some(dir) if dir.exists() => bail!(
-                "{} exists already; choose another --out, or go on with --resume {}",
-                dir.display(),
-                dir.display()
-            ),
-            Some(dir) => dir.clone(),
-            None => fresh(found.recipe.name())?,
+            Some(dir) => {
+                run_dir::claim(dir)?;
+                dir.clone()
+            }
+            None => run_dir::next(Path::new("runs"), found.recipe.name())?,
         };
         let text = toml::to_string_pretty(&found.recipe)?;
-        std::fs::create_dir_all(&dir)
-            .with_context(|| format!("cannot make {}; free some space or choose another --out", dir.display()))?;
         checkpoint::write(&dir.join("recipe.toml"), text.as_bytes()).inspect_err(|_| {
             // Empty, it would only be in the way of the next try.
             let _ = std::fs::remove_dir(&dir);
@@ -254,6 +260,14 @@ impl Train {
                         recipe.rl.overrides.clear();
                     }
                     recipe.rl.method.clone_from(method);
+                    let ratio = stages::method(method).is_none_or(|m| m.objective.surrogate != Surrogate::LogProb);
+                    if !ratio && recipe.rl.updates > 1 {
+                        say(format!(
+                            "{method} knows no ratio, so each step makes one update instead of {}",
+                            recipe.rl.updates
+                        ));
+                        recipe.rl.updates = 1;
+                    }
                 }
                 if let Some(base) = &self.base {
                     recipe.base.clone_from(base);
@@ -287,17 +301,6 @@ fn plan(recipe: &Recipe, as_json: bool) -> Result<()> {
         ));
     }
     Ok(())
-}
-
-/// `runs/NAME-NNN`, the first that does not exist.
-fn fresh(name: &str) -> Result<PathBuf> {
-    for n in 1..10_000 {
-        let dir = PathBuf::from(format!("runs/{name}-{n:03}"));
-        if !dir.exists() {
-            return Ok(dir);
-        }
-    }
-    bail!("runs/ holds 9999 runs of {name}; remove some or give --out")
 }
 
 /// Above whatever stopped a run.
@@ -410,7 +413,8 @@ fn digest(path: &Path) -> Result<String> {
 fn base_dir(recipe: &AgentRecipe) -> Result<PathBuf> {
     recipes::resolve(&recipe.base).with_context(|| {
         format!(
-            "there is no base model {}: make it with `hone train nano-base`, or give --base DIR",
+            "there is no base model {}: make it with `hone train nano-base`, or give --base DIR; a run is resumed in the \
+             folder that it was begun in",
             recipe.base
         )
     })

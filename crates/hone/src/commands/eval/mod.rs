@@ -17,6 +17,7 @@ use crate::data;
 use crate::interrupt::{self, Interrupted};
 use crate::lock::RunLock;
 use crate::models::{self, Cast, ModelSpec, PLAYERS};
+use crate::run_dir;
 use crate::tasksets::{self, Suite};
 use crate::users;
 use anyhow::{Context, bail};
@@ -293,7 +294,7 @@ impl Args {
                 })?;
                 dir
             }
-            None => next_directory(
+            None => run_dir::next(
                 Path::new("runs"),
                 &format!("eval-{}-{}", taskset.name(), model.policy()),
             )?,
@@ -513,7 +514,7 @@ impl Run {
         let mut watch = Watch::new(max_cost, spent + failed.values().sum::<f64>());
         let enough = AtomicBool::new(watch.stop().is_some());
         let cancel = interrupt::flag();
-        let mut progress = Progress::stderr();
+        let mut progress = Progress::stderr().of("episode");
         progress.phase(&format!("eval {}", s.taskset));
         let started = Instant::now();
         let mut stats = Stats::default();
@@ -671,28 +672,6 @@ fn missing(phase: &str, split: Split, n: u64, samples: u32, done: &BTreeSet<Stri
     jobs
 }
 
-/// Makes the first `PARENT/NAME-NNN` that does not exist.
-fn next_directory(parent: &Path, name: &str) -> anyhow::Result<PathBuf> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    let name: String = name.chars().map(|c| if plain(c) { c } else { '-' }).collect();
-    let cannot = |dir: &Path| {
-        format!(
-            "the run directory {} cannot be made; choose another with --out",
-            dir.display()
-        )
-    };
-    std::fs::create_dir_all(parent).with_context(|| cannot(parent))?;
-    for number in 1.. {
-        let dir = parent.join(format!("{name}-{number:03}"));
-        match std::fs::create_dir(&dir) {
-            Ok(()) => return Ok(dir),
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error).with_context(|| cannot(&dir)),
-        }
-    }
-    unreachable!("there are more numbers than directories")
-}
-
 fn report(summary: &EvalSummary, measures: &Measures) {
     let percent = |x: f64| format!("{:.1} %", 100.0 * x);
     let line = |name: &str, value: String| vec![name.to_owned(), value];
@@ -772,16 +751,5 @@ mod tests {
         let jobs = missing(PHASE, Split::Test, 4, 3, &done);
         let found: Vec<_> = jobs.iter().map(|job| (job.index, job.samples.clone())).collect();
         assert_eq!(found, [(0, 1..3), (1, 0..1), (1, 2..3), (3, 0..3)]);
-    }
-
-    #[test]
-    fn directories_are_never_taken_twice() {
-        let parent = tempfile::tempdir().unwrap();
-        let names: Vec<_> = (0..3)
-            .map(|_| next_directory(parent.path(), "eval-textcraft:2-3-script:expert").unwrap())
-            .map(|dir| dir.file_name().unwrap().to_str().unwrap().to_owned())
-            .collect();
-        let name = "eval-textcraft-2-3-script-expert";
-        assert_eq!(names, [1, 2, 3].map(|i| format!("{name}-{i:03}")));
     }
 }
