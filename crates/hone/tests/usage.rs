@@ -109,15 +109,32 @@ fn doctor_answers_for_everything() {
     }
     let textcraft = checks.iter().find(|check| check["name"] == "data textcraft").unwrap();
     assert_eq!(textcraft["state"], "missing");
+    let bfcl = checks.iter().find(|check| check["name"] == "data bfcl").unwrap();
+    let advice = bfcl["advice"].as_str().unwrap();
+    assert!(advice.contains("https://github.com/ShishirPatil/gorilla"), "{advice}");
 }
 
 #[test]
 fn every_help_teaches_with_examples() {
     let place = Place::new();
-    for command in ["", "run ", "eval ", "trace ", "systems ", "doctor ", "data "] {
+    let mut commands = vec![String::new()];
+    let mut seen = 0;
+    while let Some(command) = commands.pop() {
         let said = place.ok(&format!("{command}--help"));
         assert!(said.stdout.contains("Examples:\n  hone "), "{command}");
+        let below = said.stdout.lines().skip_while(|line| *line != "Commands:").skip(1);
+        let names = below
+            .take_while(|line| line.starts_with("  "))
+            .filter(|line| !line.starts_with("   "))
+            .filter_map(|line| line.split_whitespace().next());
+        commands.extend(
+            names
+                .filter(|name| *name != "help")
+                .map(|name| format!("{command}{name} ")),
+        );
+        seen += 1;
     }
+    assert!(seen > 25, "only {seen} commands were found");
 }
 
 /// Two rollouts of one group, by hand: advantages are plus and minus 1/√2, each token weighs a half, and at ratio 1 the

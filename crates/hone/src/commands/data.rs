@@ -34,8 +34,10 @@ Examples:
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     /// List the suites: state, place, source, licence (with --json: JSON Lines).
+    #[command(after_help = "Examples:\n  hone data list\n  hone data list --json | jq -r .id")]
     List,
     /// Fetch a suite from its public repository at a pinned commit and check every file. Needs curl and tar.
+    #[command(after_help = "Examples:\n  hone data get textcraft\n  hone data get textcraft --dir /data")]
     Get {
         /// Suite, as `hone data list` names it
         suite: String,

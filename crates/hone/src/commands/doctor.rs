@@ -326,7 +326,10 @@ fn suite_check(suite: &data::Suite) -> Check {
             &name,
             Health::Missing,
             "not found",
-            &format!("nothing reads it yet; it is at https://github.com/{}", suite.repository),
+            &format!(
+                "`hone data` cannot fetch it; take it from https://github.com/{} and put it at {at}",
+                suite.repository
+            ),
         ),
         State::Missing => check(&name, Health::Missing, "not found", &get),
     }

@@ -43,15 +43,20 @@ Examples:
 #[derive(Debug, clap::Subcommand)]
 enum Bench {
     /// Reset, step, fork and hash of worlds.
+    #[command(after_help = "Examples:\n  hone bench env\n  hone bench env --json")]
     Env(env::Args),
     /// Writing, reading and digesting episodes.
+    #[command(after_help = "Examples:\n  hone bench trace\n  hone bench trace --json")]
     Trace(trace::Args),
     /// Comparing and reporting large evaluations.
+    #[command(after_help = "Examples:\n  hone bench report\n  hone bench report --json")]
     Report(report::Args),
     /// Scoring of published suites, beside the originals.
+    #[command(after_help = "Examples:\n  hone bench eval --data DIR\n  hone bench eval --data DIR --peer PYTHON")]
     #[cfg(any(feature = "bfcl", feature = "tau"))]
     Eval(eval::Args),
     /// Training step and sampling of the in-process engine.
+    #[command(after_help = "Examples:\n  hone bench engine --model nano\n  hone bench engine --peer torch")]
     Engine(engine::Args),
 }
 

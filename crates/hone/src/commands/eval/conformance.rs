@@ -20,9 +20,10 @@ pub struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  cargo build --release -p hone --features suites      a build that knows the suites
   hone eval conformance --data DIR
-  hone eval conformance --data DIR --json              JSON Lines: set, records, passed, expected, ok, seconds";
+  hone eval conformance --data DIR --json              JSON Lines: set, records, passed, expected, ok, seconds
+
+In a build that knows the suites: cargo build --release -p hone --features suites";
 
 impl Args {
     /// Check.

@@ -25,8 +25,14 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum What {
     /// List the tools with their hints and what each costs in tokens
+    #[command(
+        after_help = "Examples:\n  hone tools list -- npx -y @modelcontextprotocol/server-everything\n  hone tools list --toolset shop"
+    )]
     List(Source),
     /// Show a tool with its schemas, or what the server says of itself
+    #[command(
+        after_help = "Examples:\n  hone tools describe find_customer --toolset shop\n  hone tools describe --url https://example.org/mcp"
+    )]
     Describe {
         /// The tool; without it, the server, its resources and its prompts
         name: Option<String>,
@@ -34,6 +40,9 @@ enum What {
         source: Source,
     },
     /// Call a tool
+    #[command(
+        after_help = "Examples:\n  hone tools call echo '{\"message\": \"hello\"}' -- npx -y @modelcontextprotocol/server-everything"
+    )]
     Call {
         /// The tool
         name: String,
@@ -44,6 +53,9 @@ enum What {
         source: Source,
     },
     /// Find defects: bad schemas, missing words, clashing names, results without bounds
+    #[command(
+        after_help = "Examples:\n  hone tools lint --toolset shop\n  hone tools lint --url https://example.org/mcp --bearer-env TOKEN"
+    )]
     Lint(Source),
     /// Serve a taskset's tools to any MCP host
     Serve(serve::Args),

@@ -43,6 +43,9 @@ const NO_PARQUET: &str = "this hone was built without Parquet; build it with \
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     /// List episodes (with --json: JSON Lines).
+    #[command(
+        after_help = "Examples:\n  hone trace ls runs/quickstart-001 --phase eval --outcome policy_failed --limit 20\n  hone trace ls runs/quickstart-001 --json | jq -r .id"
+    )]
     Ls {
         /// Run directory or run.db
         run: PathBuf,
@@ -50,6 +53,9 @@ enum Action {
         which: Which,
     },
     /// Show one episode: every turn, call and result, and the scores.
+    #[command(
+        after_help = "Examples:\n  hone trace show runs/quickstart-001 eval/rl/greedy/3/0\n  hone trace show runs/quickstart-001 eval/rl/greedy/3/0 --json | jq .tool_calls"
+    )]
     Show {
         /// Run directory or run.db
         run: PathBuf,
@@ -57,6 +63,9 @@ enum Action {
         id: String,
     },
     /// Print a hash of everything but the wall clock: equal runs have equal digests.
+    #[command(
+        after_help = "Examples:\n  hone trace digest runs/quickstart-001\n  hone trace digest runs/quickstart-001 --phase rl"
+    )]
     Digest {
         /// Run directory or run.db
         run: PathBuf,
@@ -66,6 +75,9 @@ enum Action {
     },
     /// Write episodes as JSON Lines, as an eval log of Inspect, or their model calls as a Parquet table; or send them as
     /// OpenTelemetry spans. docs/trace-schema.md describes the formats.
+    #[command(
+        after_help = "Examples:\n  hone trace export runs/quickstart-001 -o traces.jsonl\n  hone trace export runs/quickstart-001 --phase eval/rl/greedy --format inspect -o log.eval\n  hone trace export runs/quickstart-001 --format otlp --endpoint http://localhost:4318"
+    )]
     Export {
         /// Run directory or run.db
         run: PathBuf,
@@ -83,6 +95,9 @@ enum Action {
     /// Append the episodes of a JSON Lines file, or the samples of an eval log of Inspect (.eval, .json), to a run, which is
     /// made if it is not there. An episode takes the place of
     /// one with the same id; runs of the same recipe use the same ids, so import each into a run of its own.
+    #[command(
+        after_help = "Examples:\n  hone trace import runs/copy traces.jsonl\n  hone trace import runs/theirs log.eval"
+    )]
     Import {
         /// Run directory or run.db
         run: PathBuf,
