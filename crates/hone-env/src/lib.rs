@@ -13,7 +13,7 @@ pub use judged::{Finding, Question, VERDICT, Vote, findings};
 pub use user::{Given, Party, SimulatedUser};
 
 use hone_model::Script;
-use hone_tool::{ToolError, ToolHost, ToolOutput, ToolSpec};
+use hone_tool::{ToolError, ToolHost, ToolOutput, ToolSpec, Truncation};
 use hone_trace::{Episode, Score, Stream};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -201,6 +201,12 @@ pub struct Budget {
     pub max_tokens: u32,
     /// Characters of one observation; longer ones are cut and marked.
     pub max_observation_chars: u32,
+    /// Which part of a longer one is shown.
+    #[serde(default)]
+    pub truncation: Truncation,
+    /// Characters of a tool's schema that an error in a call's arguments shows; 0 shows none.
+    #[serde(default)]
+    pub max_schema_chars: u32,
     /// Wall-clock bound of one tool call, in milliseconds.
     pub tool_timeout_ms: u64,
     /// Wall-clock bound of the episode, in milliseconds.
@@ -234,6 +240,8 @@ impl Default for Budget {
             max_turn_tokens: 4_096,
             max_tokens: 128_000,
             max_observation_chars: 20_000,
+            truncation: Truncation::Head,
+            max_schema_chars: 0,
             tool_timeout_ms: 30_000,
             episode_timeout_ms: 600_000,
             on_malformed: OnMalformed::default(),

@@ -1,10 +1,10 @@
 //! An episode under way: what all loops share.
 
 use crate::{EpisodeSetup, Finished};
-use hone_env::{Budget, Environment, OnMalformed, OnOverflow, Party, Task};
+use hone_env::{Budget, Environment, Fork, OnMalformed, OnOverflow, Party, Task};
 use hone_model::{AgentTurn, CallRequest, Completion, Conversation, Message, Model, Request};
 use hone_tool::{ApprovalPolicy, Asked, Recording, Rules, ToolError, ToolHost, ToolOutput, ToolRequest, ToolSpec};
-use hone_tool::{Toolset, caught, dispatch, guarded};
+use hone_tool::{Toolset, caught, dispatch, guarded, settle};
 use hone_trace::{EndReason, Episode, Event, FinishReason, Lineage, Outcome, SamplingSettings, Stream, Timing, Turn};
 use hone_trace::{ToolErrorClass, ToolFailure};
 use serde_json::{Value, json};
@@ -17,6 +17,9 @@ pub const DROPPED: &str = "[dropped to make room]";
 
 /// What answers a readable call of a turn that ends for an unreadable one.
 const NOT_RUN: &str = "error: not run, because another call of the turn cannot be read";
+
+/// The event of a turn whose calls after the one that waits for a decision have not been looked at yet.
+const WAITING: &str = hone_model::WAITING;
 
 /// How an episode ended; with a cause if that is not the policy's doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,6 +119,10 @@ impl ToolHost for Seat {
         self.environment.state_hash()
     }
 
+    fn has_hidden_state(&self) -> bool {
+        self.environment.has_hidden_state()
+    }
+
     fn inline(&self) -> bool {
         self.environment.inline()
     }
@@ -194,8 +201,10 @@ impl Play {
 
     /// The finished episode.
     pub async fn finish(mut self, mut end: End) -> Finished {
-        if let Err(lost) = self.read_final_state().await {
-            end = if end.infra.is_some() { end } else { lost };
+        for step in [self.settle_world().await, self.read_final_state().await] {
+            if let Err(lost) = step {
+                end = if end.infra.is_some() { end } else { lost };
+            }
         }
         let Self {
             mut episode,
@@ -230,7 +239,8 @@ impl Play {
         let ends = unreadable && self.budget.on_malformed == OnMalformed::EndTurn;
         let single = calls.len() == 1;
         let mut over = false;
-        for call in calls {
+        let mut calls = calls.into_iter();
+        while let Some(call) = calls.next() {
             // The whole turn then counts as one that cannot be read.
             if ends && call.malformed.is_none() {
                 self.speaker.hear(Message::Tool(NOT_RUN.to_owned()));
@@ -249,7 +259,17 @@ impl Play {
                     arguments: call.arguments,
                 },
             };
-            over |= self.call(asked, (!single).then_some(written)).await?;
+            match self.call(asked, (!single).then_some(written)).await {
+                Ok(ended) => over |= ended,
+                Err(end) => {
+                    if end.reason == EndReason::Pending {
+                        // The turn goes on with these once the call before them is decided.
+                        let detail = json!({"calls": calls.collect::<Vec<_>>()});
+                        self.note(WAITING, detail);
+                    }
+                    return Err(end);
+                }
+            }
         }
         Ok(match (over, ends) {
             (true, _) => Ran::Over,
@@ -275,6 +295,9 @@ impl Play {
         let task = self.task.clone();
         match guarded(environment, self.left(), move |environment| environment.reset(&task)).await {
             Ok((environment, result)) => {
+                if let Some(recording) = &mut self.recording {
+                    recording.repeatable(environment.fork_kind() != Fork::None);
+                }
                 self.environment = Some(environment);
                 result.or_else(|error| failed(error.to_string()))
             }
@@ -476,15 +499,27 @@ impl Play {
             approval: &self.approval,
             timeout: Duration::from_millis(self.budget.tool_timeout_ms).min(self.left()),
             max_shown_chars: self.budget.max_observation_chars as usize,
+            truncation: self.budget.truncation,
+            max_schema_chars: self.budget.max_schema_chars as usize,
         };
         let done = dispatch(seat, request, &rules, self.recording.as_mut()).await;
         self.environment = done.host.map(|seat| seat.environment);
         let shown = done.record.shown.clone();
         let failure = done.record.error.clone();
+        // The time of people is nobody's bound.
+        self.start += done.waited;
         self.episode.turns.push(Turn::Tool { tool_call: id });
         self.episode.tool_calls.push(done.record);
         if let Some(chars) = done.cut_from {
             self.note("truncated_observation", json!({"tool_call": id, "chars": chars}));
+        }
+        match done.end {
+            Some(EndReason::Pending) => {
+                let message = failure.map_or_else(String::new, |failure| failure.message);
+                return Err(End::infra(EndReason::Pending, message));
+            }
+            Some(reason) => return Err(End::policy(reason)),
+            None => {}
         }
         match failure {
             Some(ToolFailure {
@@ -506,6 +541,24 @@ impl Play {
         }
         self.speaker.hear(Message::Tool(shown));
         Ok(done.terminal)
+    }
+
+    /// Where calls were answered from the cache: bring the world to where they led.
+    async fn settle_world(&mut self) -> Result<(), End> {
+        let Some(recording) = &mut self.recording else {
+            return Ok(());
+        };
+        let Some(environment) = self.environment.take() else {
+            return Ok(());
+        };
+        let seat = Box::new(Seat {
+            environment,
+            party: Party::Agent,
+        });
+        let time = Duration::from_millis(self.budget.tool_timeout_ms);
+        let (seat, settled) = settle(seat, recording, time).await;
+        self.environment = seat.map(|seat| seat.environment);
+        settled.map_err(|why| End::infra(EndReason::EnvironmentFailure, why))
     }
 
     async fn read_final_state(&mut self) -> Result<(), End> {

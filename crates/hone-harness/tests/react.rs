@@ -5,7 +5,7 @@ mod toy;
 use hone_env::{Budget, OnMalformed};
 use hone_harness::{EpisodeSetup, Finished, Harness, Label, React};
 use hone_model::{Message, Model, ModelError};
-use hone_tool::{ApprovalPolicy, CUT, Missing, Recording, Toolset};
+use hone_tool::{ApprovalPolicy, CUT, Missing, Policy, Recording, Toolset};
 use hone_trace::{EndReason, Episode, Outcome, SamplingSettings, Stream, ToolErrorClass, Turn};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -303,7 +303,8 @@ fn an_oversize_observation_is_cut_and_noted() {
 #[test]
 fn denied_tools_do_not_run() {
     let mut setup = setup(acting(|turn| (turn == 0).then(|| call("add", json!({})))), true);
-    setup.approval = Arc::new(ApprovalPolicy::AllowOnly(["fail".to_owned()].into()));
+    let only = Policy::parse("[[rule]]\ntool = \"fail\"\naction = \"approve\"", "p").unwrap();
+    setup.approval = Arc::new(ApprovalPolicy::rules(only, "toy"));
     let episode = play(setup).episode;
     assert_eq!(classes(&episode), [Some(ToolErrorClass::Denied)]);
     assert_eq!(

@@ -22,7 +22,7 @@ pub use chat::*;
 pub use codec::{Codec, CodecError, MAX_CALL_BYTES, MAX_CALL_DEPTH, MAX_CALLS};
 pub use format::ChatFormat;
 pub use remote::RemoteModel;
-pub use replayed::Replayed;
+pub use replayed::{Replayed, WAITING};
 pub use scripted::Scripted;
 pub use tokenizer::{SKELETONS, train_tokenizer};
 pub use turn::{Output, finish_turn};

@@ -5,7 +5,10 @@ use async_trait::async_trait;
 use hone_trace::{EndReason, Episode, ModelCall, ToolCall, ToolErrorClass};
 use serde_json::Value;
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The event that holds the calls of a turn after one that waits for somebody's decision, as `calls`.
+pub const WAITING: &str = "waiting_calls";
 
 /// Says again what the agent of a recorded episode said, call by call, with the record of each as it was: tokens,
 /// log-probabilities, usage, timing. One instance plays one episode.
@@ -15,25 +18,80 @@ use std::sync::{Mutex, PoisonError};
 pub struct Replayed {
     name: String,
     episode: String,
-    /// Whether the model's context was full after the last call.
-    full: bool,
+    /// What was said where the model's context was full after the last call.
+    full: Option<ModelError>,
     turns: Mutex<VecDeque<(AgentTurn, ModelCall)>>,
+    /// Who goes on after the last recorded turn.
+    then: Option<Arc<dyn Model>>,
 }
 
 impl Replayed {
     /// The agent of that episode.
     pub fn of(episode: &Episode) -> Self {
-        let turns = episode
-            .model_calls
-            .iter()
-            .map(|call| (turn(episode, call), call.clone()));
+        let name = format!("replay:{}", episode.policy);
+        Self::told(episode, name, |role| !matches!(role, "user" | "judge"))
+    }
+
+    /// The agent, under its own name.
+    pub fn agent(episode: &Episode) -> Self {
         Self {
-            name: format!("replay:{}", episode.policy),
-            episode: episode.id.clone(),
-            full: episode.end == EndReason::ContextOverflow,
-            turns: Mutex::new(turns.collect()),
+            name: episode.policy.clone(),
+            ..Self::of(episode)
         }
     }
+
+    /// The simulated user of that episode.
+    pub fn user(episode: &Episode) -> Self {
+        let mut calls = episode.model_calls.iter();
+        let name = calls
+            .find(|call| call.role == "user")
+            .map_or_else(String::new, |call| call.policy.clone());
+        Self::told(episode, name, |role| role == "user")
+    }
+
+    fn told(episode: &Episode, name: String, whose: impl Fn(&str) -> bool) -> Self {
+        let calls = episode.model_calls.iter().filter(|call| whose(&call.role));
+        Self {
+            name,
+            episode: episode.id.clone(),
+            full: (episode.end == EndReason::ContextOverflow).then(|| overflow(episode)),
+            turns: Mutex::new(calls.map(|call| (turn(episode, call), call.clone())).collect()),
+            then: None,
+        }
+    }
+
+    /// The same, and after its last turn this model goes on, under its name.
+    pub fn then(self, model: Arc<dyn Model>) -> Self {
+        Self {
+            name: model.name(),
+            then: Some(model),
+            ..self
+        }
+    }
+}
+
+/// The error that ended an episode whose context was full, in its own words.
+fn overflow(episode: &Episode) -> ModelError {
+    let event = episode
+        .events
+        .iter()
+        .rev()
+        .find(|event| event.kind == "context_overflow");
+    let said = event
+        .and_then(|event| event.detail["error"].as_str())
+        .unwrap_or_default();
+    let numbers: Vec<usize> = said
+        .split(|c: char| !c.is_ascii_digit())
+        .filter_map(|digits| digits.parse().ok())
+        .collect();
+    if let [tokens, limit] = numbers[..] {
+        let known = ModelError::ContextOverflow { tokens, limit };
+        if known.to_string() == said {
+            return known;
+        }
+    }
+    let prefix = ModelError::TooLong(String::new()).to_string();
+    ModelError::TooLong(said.strip_prefix(&prefix).unwrap_or(said).to_owned())
 }
 
 /// What a call of the episode said.
@@ -52,7 +110,13 @@ fn turn(episode: &Episode, call: &ModelCall) -> AgentTurn {
             error: event.detail["error"].as_str().unwrap_or_default().to_owned(),
         };
     }
-    if call.id as usize + 1 == episode.model_calls.len() && episode.end == EndReason::MaxCalls {
+    let last = call.id as usize + 1 == episode.model_calls.len();
+    if last && episode.end == EndReason::Pending {
+        let waiting = episode.events.iter().rev().find(|event| event.kind == WAITING);
+        let more = waiting.map(|event| serde_json::from_value(event.detail["calls"].clone()));
+        calls.extend(more.and_then(Result::<Vec<CallRequest>, _>::ok).unwrap_or_default());
+    }
+    if last && episode.end == EndReason::MaxCalls {
         // The call that was one too many left no trace.
         calls.push(CallRequest::new("", Value::Null));
     }
@@ -60,9 +124,23 @@ fn turn(episode: &Episode, call: &ModelCall) -> AgentTurn {
         return AgentTurn::Say(call.text.clone());
     }
     AgentTurn::Calls {
-        content: String::new(),
+        content: said_beside(episode, call, calls.len()),
         calls,
     }
+}
+
+/// What was said before the turn's calls, as far as the record tells it apart: a conversation with a user has an event of
+/// it; a remote model's text holds each call on a line of its own after it.
+fn said_beside(episode: &Episode, call: &ModelCall, calls: usize) -> String {
+    let beside = |event: &&hone_trace::Event| event.kind == "beside_calls" && event.detail["model_call"] == call.id;
+    if let Some(event) = episode.events.iter().find(beside) {
+        return event.detail["text"].as_str().unwrap_or_default().to_owned();
+    }
+    if call.remote.is_none() {
+        return String::new();
+    }
+    let lines: Vec<&str> = call.text.split('\n').collect();
+    lines[..lines.len().saturating_sub(calls)].join("\n")
 }
 
 /// A tool call as it was asked for.
@@ -83,10 +161,12 @@ fn request(call: &ToolCall) -> CallRequest {
         _ => {
             // The arguments on record have been put into canonical form.
             let written: Option<Value> = serde_json::from_str(&call.raw).ok();
+            let asked = call.decision.as_ref().and_then(|decision| decision.asked.as_ref());
             let arguments = written
                 .filter(|written| written["name"] == *call.tool)
                 .and_then(|mut written| Some(written.get_mut("arguments")?.take()));
-            CallRequest::new(call.tool.clone(), arguments.unwrap_or_else(|| call.arguments.clone()))
+            let arguments = arguments.unwrap_or_else(|| asked.unwrap_or(&call.arguments).clone());
+            CallRequest::new(call.tool.clone(), arguments)
         }
     }
 }
@@ -100,14 +180,15 @@ impl Model for Replayed {
     async fn complete(&self, conversation: &mut Conversation, request: Request) -> Result<Completion, ModelError> {
         let next = self.turns.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         let Some((turn, mut call)) = next else {
-            return Err(if self.full {
-                ModelError::TooLong(format!("so it was in the recorded episode {}", self.episode))
-            } else {
+            if let Some(model) = &self.then {
+                return model.complete(conversation, request).await;
+            }
+            return Err(self.full.clone().unwrap_or_else(|| {
                 ModelError::Unavailable(format!(
                     "the recorded episode {} has no further turn, so its environment or its bounds have changed since",
                     self.episode
                 ))
-            });
+            }));
         };
         call.id = request.call_id;
         conversation.ids.truncate(call.prompt.shared as usize);

@@ -9,8 +9,8 @@ use crate::world::{FILES, Stage, World, scan};
 use crate::{ProjectError, Recipe, TaskLine, tasks};
 use hone_env::{Budget, EnvError, Environment, ScriptInfo, Split, Task, Taskset};
 use hone_model::{Model, Script};
-use hone_tool::{ToolSpec, Toolset};
-use hone_trace::{EndReason, Episode, Score, ScorePart, Stream, Turn};
+use hone_tool::{Policy, PolicyError, ToolSpec, Toolset};
+use hone_trace::{EndReason, Episode, Score, ScorePart, Secrets, Stream, Turn};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
@@ -78,11 +78,57 @@ impl Project {
         &self.recipe
     }
 
+    /// Which calls may run, if the recipe has rules.
+    ///
+    /// # Errors
+    /// Never for a project that was loaded: its rules were read then.
+    pub fn policy(&self) -> Result<Option<Policy>, PolicyError> {
+        match self.recipe.policy.as_slice() {
+            [] => Ok(None),
+            rules => Policy::of(rules, RECIPE).map(Some),
+        }
+    }
+
+    /// What its MCP servers are given and nobody may see: bearer tokens, and variables whose names say that they are keys,
+    /// tokens, secrets or passwords.
+    pub fn secrets(&self) -> Secrets {
+        let mut secrets = Secrets::default();
+        let servers = self.recipe.tools.iter().filter_map(|tools| tools.mcp.as_ref());
+        for server in servers {
+            let mut add = |name: &str, value: Option<String>| {
+                if let Some(value) = value {
+                    secrets.add(name, value);
+                }
+            };
+            let of_process = |name: &str| std::env::var(name).ok();
+            if let Some(name) = server.get("bearer_env").and_then(toml::Value::as_str) {
+                add(name, of_process(name));
+            }
+            let passed = server.get("pass_env").and_then(toml::Value::as_array);
+            for name in passed.into_iter().flatten().filter_map(toml::Value::as_str) {
+                add(name, of_process(name).filter(|_| is_secret(name)));
+            }
+            let given = server.get("env").and_then(toml::Value::as_table);
+            for (name, value) in given.into_iter().flatten() {
+                add(name, value.as_str().filter(|_| is_secret(name)).map(str::to_owned));
+            }
+        }
+        secrets
+    }
+
     /// SHA-256 in hex of everything that decides what the tasks are: the recipe, the tasks, the records, files and tools.
     /// The code of commands is not in it, but their tools' schemas and versions are.
     pub fn digest(&self) -> &str {
         &self.digest
     }
+}
+
+/// Whether a variable of that name holds what nobody may see.
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    ["KEY", "TOKEN", "SECRET", "PASSWORD", "CREDENTIAL"]
+        .iter()
+        .any(|word| name.contains(word))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -3,10 +3,14 @@
 use crate::ProjectError;
 use crate::tools::settings;
 use hone_env::{Budget, OnMalformed};
+use hone_tool::{Policy, Truncation};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
+
+/// Characters of a tool's schema that an error in a call's arguments shows, if nothing else is said.
+const SCHEMA_CHARS: u32 = 1_000;
 
 /// The recipe as it is written.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -31,6 +35,9 @@ pub struct Recipe {
     /// Bounds.
     #[serde(default)]
     pub limits: LimitSettings,
+    /// Rules of which calls may run, as [`hone_tool::Policy`] reads them; without any, all may.
+    #[serde(default)]
+    pub policy: Vec<toml::Table>,
 }
 
 /// A source of tools. Exactly one of `builtin`, `standard`, `python`, `command` and `mcp`.
@@ -149,6 +156,10 @@ pub struct LimitSettings {
     pub max_tokens: Option<u32>,
     /// Characters of one tool's answer.
     pub max_observation_chars: Option<u32>,
+    /// Which part of a longer answer is shown.
+    pub truncation: Option<Truncation>,
+    /// Characters of a tool's schema that an error in a call's arguments shows.
+    pub max_schema_chars: Option<u32>,
     /// Wall-clock bound of one exchange with a tool or a checker, in milliseconds.
     pub timeout_ms: Option<u64>,
     /// Wall-clock bound of an episode, in milliseconds.
@@ -174,6 +185,8 @@ impl LimitSettings {
             max_turn_tokens: self.max_turn_tokens.unwrap_or(default.max_turn_tokens),
             max_tokens: self.max_tokens.unwrap_or(default.max_tokens),
             max_observation_chars: self.max_observation_chars.unwrap_or(default.max_observation_chars),
+            truncation: self.truncation.unwrap_or_default(),
+            max_schema_chars: self.max_schema_chars.unwrap_or(SCHEMA_CHARS),
             tool_timeout_ms: self.timeout_ms().saturating_mul(exchanges).saturating_add(5_000),
             episode_timeout_ms: self.episode_timeout_ms.unwrap_or(default.episode_timeout_ms),
             on_malformed: self.on_malformed.unwrap_or(default.on_malformed),
@@ -251,6 +264,16 @@ impl RecipeFile {
             && harness.command.is_empty()
         {
             return Err(self.wrong("harness.command", "it is empty", "write the program and its arguments"));
+        }
+        if !recipe.policy.is_empty() {
+            Policy::of(&recipe.policy, "").map_err(|error| {
+                let rule = error.rule.unwrap_or(1);
+                let what = format!("rule {rule}: {}", error.what);
+                self.wrong(&format!("policy.{}", rule - 1), what, "docs/tools.md shows rules")
+            })?;
+        }
+        if recipe.limits.max_schema_chars.is_some_and(|chars| chars > 100_000) {
+            return Err(self.wrong("limits.max_schema_chars", "it is out of range", "write 0 to 100000"));
         }
         let limits = &recipe.limits;
         for (key, value) in [

@@ -191,6 +191,11 @@ impl ToolHost for World {
         self.hash.clone()
     }
 
+    /// A source that names no state may still have some.
+    fn has_hidden_state(&self) -> bool {
+        self.open.iter().any(|part| part.has_hidden_state())
+    }
+
     fn inline(&self) -> bool {
         self.stage.inline
     }

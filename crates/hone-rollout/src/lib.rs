@@ -15,6 +15,6 @@ mod rollout;
 mod score;
 mod stats;
 
-pub use rollout::{BoxError, Cast, Hooks, Job, Player, Rollout, RolloutError, Sink, UserPlayer};
+pub use rollout::{BoxError, Cast, Hooks, Job, Player, Rollout, RolloutError, Sink, ToolSource, UserPlayer, Waiting};
 pub use score::score;
 pub use stats::Stats;

@@ -3,9 +3,9 @@
 use crate::score;
 use hone_env::{Budget, EnvError, Split, Task, Taskset};
 use hone_harness::{EpisodeSetup, Harness, Label, UserSetup};
-use hone_model::Model;
+use hone_model::{Model, Replayed};
 use hone_score::judge::Panel;
-use hone_tool::{ApprovalPolicy, SchemaError, ToolSpec, Toolset, caught};
+use hone_tool::{ApprovalPolicy, Recording, Reply, SchemaError, ToolCache, ToolMode, ToolSpec, Toolset, caught};
 use hone_trace::{EndReason, Episode, Outcome, SamplingSettings, Stream};
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
@@ -135,6 +135,35 @@ pub enum RolloutError {
     Runtime(#[source] std::io::Error),
 }
 
+/// Where results of tool calls come from, if not only from the tools.
+#[derive(Clone, Default)]
+pub struct ToolSource {
+    /// The cache that runs share, and how it is used.
+    pub cache: Option<(Arc<ToolCache>, ToolMode)>,
+    /// Episodes that go on from a call that waited for a decision, by id.
+    pub waiting: Arc<BTreeMap<String, Waiting>>,
+}
+
+/// An episode that ended with a call that waits for a decision.
+#[derive(Clone)]
+pub struct Waiting {
+    /// What is recorded of it.
+    pub episode: Episode,
+    /// What was decided of the call, if anything was.
+    pub reply: Option<Reply>,
+}
+
+impl Waiting {
+    /// The same model, after it has said again what is recorded: a model's words cost time or money. A script that plays one
+    /// episode begins anew instead, since it may count its turns.
+    fn resume(&self, player: &Player, model: Arc<dyn Model>, replayed: fn(&Episode) -> Replayed) -> Arc<dyn Model> {
+        match player {
+            Player::Shared(_) => Arc::new(replayed(&self.episode).then(model)),
+            Player::PerEpisode(_) => model,
+        }
+    }
+}
+
 /// Who plays what and how.
 #[derive(Clone)]
 pub struct Rollout {
@@ -154,6 +183,8 @@ pub struct Rollout {
     pub sampling: SamplingSettings,
     /// Which tools may run.
     pub approval: Arc<ApprovalPolicy>,
+    /// Where results of tool calls come from.
+    pub tools: ToolSource,
     /// Seed of the run.
     pub seed: u64,
     /// Phase of the run: `eval/before`, `demo`, `rl/12`, …
@@ -286,6 +317,18 @@ impl Rollout {
         Ok(planned)
     }
 
+    /// Where the results of an episode's calls come from, if not only from the tools.
+    fn recording(&self, waiting: Option<&Waiting>, task: &Task) -> Option<Recording> {
+        if let Some(Waiting { episode, reply }) = waiting {
+            return Some(Recording::resume(episode, reply.clone()));
+        }
+        let (cache, mode) = self.tools.cache.as_ref()?;
+        // A task of the same name whose data has changed starts from another world.
+        let start = serde_json::to_string(task).unwrap_or_else(|_| task.id.clone());
+        let scope = format!("{} {start}", self.taskset.name());
+        Some(Recording::cached(cache.clone(), *mode, &scope))
+    }
+
     /// The tools of a task's environment, compiled.
     fn toolset(&self, task: &Task) -> Result<Arc<Toolset>, RolloutError> {
         let environment = self.contain(|| "an environment".to_owned(), || self.taskset.environment(task))?;
@@ -316,11 +359,21 @@ impl Stage {
             let rollout = &self.rollout;
             let environment = rollout.taskset.environment(&task);
             let toolset = compiled(&self.toolset, environment.specs())?;
+            let waiting = rollout.tools.waiting.get(&label.id);
+            let resumed = |player: &Player, model, replayed| match waiting {
+                Some(waiting) => waiting.resume(player, model, replayed),
+                None => model,
+            };
             let model = rollout.player.cast(&task, label.sample, &stream);
+            let model = resumed(&rollout.player, model, Replayed::of);
             let user = match (rollout.taskset.user(&task), &rollout.user) {
                 (Some(role), Some(UserPlayer { player, sampling })) => Some(UserSetup {
                     role,
-                    model: player.cast(&task, label.sample, &stream.named("user")),
+                    model: resumed(
+                        player,
+                        player.cast(&task, label.sample, &stream.named("user")),
+                        Replayed::user,
+                    ),
                     toolset: compiled(&self.user_toolset, environment.user_specs())?,
                     sampling: sampling.clone(),
                 }),
@@ -336,7 +389,7 @@ impl Stage {
                 budget: rollout.budget,
                 sampling: rollout.sampling.clone(),
                 approval: rollout.approval.clone(),
-                recording: None,
+                recording: rollout.recording(waiting, &task),
                 stream,
             };
             let judged = setup.stream.named("judge");

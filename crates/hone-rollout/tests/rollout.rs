@@ -5,7 +5,7 @@ mod toy;
 
 use hone_env::{Split, Taskset};
 use hone_harness::React;
-use hone_rollout::{Hooks, Job, Player, Rollout, RolloutError, Stats};
+use hone_rollout::{Hooks, Job, Player, Rollout, RolloutError, Stats, ToolSource};
 use hone_tool::ApprovalPolicy;
 use hone_trace::{EndReason, Episode, Outcome, SamplingSettings, Timing};
 use rand::RngExt;
@@ -32,6 +32,7 @@ fn rollout(inline: bool, player: Player, concurrency: usize) -> Rollout {
             stream: String::new(),
         },
         approval: Arc::new(ApprovalPolicy::AllowAll),
+        tools: ToolSource::default(),
         seed: 5,
         phase: "rl/1".into(),
         concurrency,

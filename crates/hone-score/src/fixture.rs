@@ -38,6 +38,7 @@ pub fn call(error: Option<ToolErrorClass>) -> ToolCall {
         tool_version: String::new(),
         arguments: serde_json::json!({}),
         approval: Approval::Allowed,
+        decision: None,
         result: serde_json::Value::Null,
         shown: String::new(),
         error: error.map(|class| ToolFailure {

@@ -491,6 +491,8 @@ fn end_name(end: EndReason) -> &'static str {
         EndReason::ContextOverflow => "context_overflow",
         EndReason::Deadline => "deadline",
         EndReason::Malformed => "malformed",
+        EndReason::Terminated => "terminated",
+        EndReason::Pending => "pending",
         EndReason::ToolFailure => "tool_failure",
         EndReason::ModelFailure => "model_failure",
         EndReason::EnvironmentFailure => "environment_failure",

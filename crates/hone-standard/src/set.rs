@@ -42,6 +42,10 @@ impl ToolHost for Set {
     fn inline(&self) -> bool {
         self.parts.iter().all(|part| part.inline())
     }
+
+    fn has_hidden_state(&self) -> bool {
+        self.parts.iter().any(|part| part.has_hidden_state())
+    }
 }
 
 impl Environment for Set {

@@ -1,16 +1,24 @@
 //! The one path of every tool call: parse, validate, approve, replay, run, record.
 
-use crate::replay::Recorded;
-use crate::{ApprovalPolicy, Lost, Missing, Recording, ToolError, ToolHost, ToolOutput, Toolset, canonical, guarded};
-use hone_trace::{Approval, Timing, ToolCall, ToolErrorClass, ToolFailure};
+mod approve;
+
+use crate::replay::{Found, Recorded};
+use crate::shown::{cut, weight};
+use crate::{
+    ApprovalPolicy, Lost, Recording, ToolError, ToolHost, ToolOutput, ToolSpec, Toolset, Truncation, canonical, guarded,
+};
+use hone_trace::{Approval, EndReason, Timing, ToolCall, ToolErrorClass, ToolFailure};
 use serde_json::Value;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// What a cut text ends with.
-pub const CUT: &str = "…[cut]";
-
 /// What the text of an error starts with.
 pub const ERROR: &str = "error: ";
+
+/// Most bytes of a result's data. A larger result is an error of class [`ToolErrorClass::TooLarge`].
+pub const MAX_RESULT_BYTES: usize = 16 << 20;
+
+/// Most characters of a tool's error that are kept.
+const MAX_ERROR_CHARS: usize = 1 << 20;
 
 /// A call as the model asked for it.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,6 +61,10 @@ pub struct Rules<'a> {
     pub timeout: Duration,
     /// Bound on the text shown to the model, in characters.
     pub max_shown_chars: usize,
+    /// Which part of a longer text is shown.
+    pub truncation: Truncation,
+    /// Bound on the schema that is shown with an error in the arguments, in characters; 0 shows none.
+    pub max_schema_chars: usize,
 }
 
 /// What became of a call.
@@ -66,17 +78,22 @@ pub struct Dispatched<H: ?Sized> {
     pub terminal: bool,
     /// Characters before the cut, if the shown text was cut.
     pub cut_from: Option<usize>,
+    /// The episode must end: terminated by the policy, or pending until somebody has decided.
+    pub end: Option<EndReason>,
+    /// Time that went by while somebody decided; part of the record's duration.
+    pub waited: Duration,
 }
 
 /// A call's result, or why there is none.
-struct Answer {
-    result: Result<ToolOutput, ToolFailure>,
-    state_before: Option<String>,
-    state_after: Option<String>,
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub result: Result<ToolOutput, ToolFailure>,
+    pub state_before: Option<String>,
+    pub state_after: Option<String>,
 }
 
 impl Answer {
-    fn failed(failure: ToolFailure) -> Self {
+    pub(crate) fn failed(failure: ToolFailure) -> Self {
         Self {
             result: Err(failure),
             state_before: None,
@@ -85,10 +102,48 @@ impl Answer {
     }
 }
 
+impl From<ToolFailure> for Answer {
+    fn from(failure: ToolFailure) -> Self {
+        Self::failed(failure)
+    }
+}
+
+/// A call that passed all checks.
+pub(crate) struct Call {
+    pub tool: String,
+    pub arguments: Value,
+}
+
+impl Call {
+    pub fn of(record: &ToolCall) -> Self {
+        Self {
+            tool: record.tool.clone(),
+            arguments: record.arguments.clone(),
+        }
+    }
+}
+
+/// A failure of that class.
+pub(crate) fn failure(class: ToolErrorClass, message: impl Into<String>) -> ToolFailure {
+    ToolFailure {
+        class,
+        message: message.into(),
+    }
+}
+
+/// What is known of a call before its text is cut.
+struct Done<H: ?Sized> {
+    host: Option<Box<H>>,
+    answer: Answer,
+    /// The shown text and what it was cut from, where a recording has both.
+    shown: Option<(String, Option<usize>)>,
+    end: Option<EndReason>,
+}
+
 /// Take a call from the model's text to its record. Nothing else calls [`ToolHost::call`].
 ///
-/// With a `recording`, calls that pass the checks are answered from it and the host is not touched. State hashes are
-/// recorded for calls that reached their tool.
+/// With a `recording`, calls that it holds are answered from it: see [`Recording`]. State hashes are recorded for calls that
+/// reached their tool.
 ///
 /// Runs hosts that are not [`ToolHost::inline`] on the current tokio runtime's blocking threads; see [`guarded`].
 pub async fn dispatch<H>(
@@ -112,6 +167,7 @@ where
         tool_version: String::new(),
         arguments: Value::Null,
         approval: Approval::NotReached,
+        decision: None,
         result: Value::Null,
         shown: String::new(),
         error: None,
@@ -122,33 +178,27 @@ where
         replayed: false,
         timing: Timing::default(),
     };
-    let (host, answer) = match admit(request.asked, rules, &mut record) {
-        Err(failure) => (Some(host), Answer::failed(failure)),
-        Ok(()) => {
-            let replayed = recording.and_then(|recording| replay(recording, &record));
-            record.replayed = replayed.is_some();
-            match replayed {
-                Some(answer) => (Some(host), answer),
-                None => run(host, &record, rules.timeout).await,
-            }
-        }
-    };
-    record.state_before = answer.state_before;
-    record.state_after = answer.state_after;
+    let mut waited = Duration::ZERO;
+    let done = answer(host, request.asked, rules, recording, &mut record, &mut waited).await;
+    record.state_before = done.answer.state_before;
+    record.state_after = done.answer.state_after;
     let mut terminal = false;
     let cut_from;
-    match answer.result {
+    match done.answer.result {
         Ok(output) => {
             record.result = output.data;
             record.media = output.media;
             terminal = output.terminal;
-            (record.shown, cut_from) = cut(output.text, rules.max_shown_chars);
+            (record.shown, cut_from) = done
+                .shown
+                .unwrap_or_else(|| cut(output.text, rules.max_shown_chars, rules.truncation));
         }
         Err(ToolFailure { class, message }) => {
-            let limit = rules.max_shown_chars.saturating_sub(ERROR.len());
-            let (message, from) = cut(message, limit);
-            cut_from = from;
-            record.shown = format!("{ERROR}{message}");
+            (record.shown, cut_from) = done.shown.unwrap_or_else(|| {
+                let limit = rules.max_shown_chars.saturating_sub(ERROR.len());
+                let (shown, from) = cut(message.clone(), limit, Truncation::Head);
+                (format!("{ERROR}{shown}"), from)
+            });
             record.error = Some(ToolFailure { class, message });
         }
     }
@@ -157,88 +207,172 @@ where
         duration_us: clock.elapsed().as_micros() as u64,
     };
     Dispatched {
-        host,
+        host: done.host,
         record,
         terminal,
         cut_from,
+        end: done.end,
+        waited,
     }
 }
 
-/// Everything before the tool: is it a call, of a known tool, with valid arguments, and allowed?
-fn admit(asked: Asked, rules: &Rules<'_>, record: &mut ToolCall) -> Result<(), ToolFailure> {
+/// Everything between the model's text and the text for the model.
+async fn answer<H>(
+    host: Box<H>,
+    asked: Asked,
+    rules: &Rules<'_>,
+    mut recording: Option<&mut Recording>,
+    record: &mut ToolCall,
+    waited: &mut Duration,
+) -> Done<H>
+where
+    H: ToolHost + ?Sized + 'static,
+{
+    let done = |host, answer| Done {
+        host,
+        answer,
+        shown: None,
+        end: None,
+    };
+    if let Some(whole) = recording
+        .as_deref()
+        .and_then(|recording| recording.at(record.id, &asked))
+    {
+        return match whole {
+            Ok(recorded) => replay(host, recorded, rules, None, record).await,
+            Err(failure) => done(Some(host), failure.into()),
+        };
+    }
+    let spec = match admit(asked, rules, record) {
+        Ok(spec) => spec,
+        Err(failure) => return done(Some(host), failure.into()),
+    };
+    match recording
+        .as_deref_mut()
+        .map_or(Found::Nothing, |recording| recording.next(record))
+    {
+        Found::Nothing => {}
+        Found::Missing(failure) => return done(Some(host), failure.into()),
+        Found::Call(recorded) => return replay(host, *recorded, rules, recording, record).await,
+    }
+    if let Err((failure, end)) = approve::approve(spec, rules, recording.as_deref(), record, waited).await {
+        return Done {
+            end,
+            ..done(Some(host), failure.into())
+        };
+    }
+    if let Some(recording) = recording {
+        if let Err(why) = recording.enter(&*host) {
+            return done(Some(host), failure(ToolErrorClass::Infrastructure, why).into());
+        }
+        // Tools in this process answer as fast as the cache.
+        if !host.inline()
+            && let Some(shared) = recording.shared()
+        {
+            let (host, answer) = shared.answer(host, spec, record, rules.timeout).await;
+            return done(host, answer);
+        }
+    }
+    let (host, answer) = run(host, &Call::of(record), rules.timeout).await;
+    done(host, answer)
+}
+
+/// A call that was recorded, with all that was decided of it then.
+async fn replay<H>(
+    host: Box<H>,
+    recorded: Recorded,
+    rules: &Rules<'_>,
+    recording: Option<&mut Recording>,
+    record: &mut ToolCall,
+) -> Done<H>
+where
+    H: ToolHost + ?Sized + 'static,
+{
+    let again = recorded.approval.passed() && recording.is_some_and(|recording| recording.rebuilds());
+    record.replayed = true;
+    record.tool = recorded.tool;
+    record.tool_version = recorded.tool_version;
+    record.approval = recorded.approval;
+    record.decision = recorded.decision;
+    record.arguments = recorded.arguments;
+    let (mut host, mut failed) = (Some(host), None);
+    if again && let Some(fresh) = host.take() {
+        let (back, answer) = run(fresh, &Call::of(record), rules.timeout).await;
+        host = back;
+        if answer.state_after != recorded.state_after {
+            failed = Some(failure(
+                ToolErrorClass::Infrastructure,
+                format!(
+                    "{}: called again in a fresh world, it leads to another state than is recorded; the world has changed since",
+                    record.tool
+                ),
+            ));
+        }
+    }
+    match failed {
+        Some(failure) => Done {
+            host,
+            answer: failure.into(),
+            shown: None,
+            end: None,
+        },
+        None => Done {
+            host,
+            answer: recorded.answer,
+            shown: Some((recorded.shown, recorded.cut_from)),
+            end: match recorded.approval {
+                Approval::Terminated => Some(EndReason::Terminated),
+                Approval::Pending => Some(EndReason::Pending),
+                _ => None,
+            },
+        },
+    }
+}
+
+/// Is it a call, of a known tool, with valid arguments?
+fn admit<'a>(asked: Asked, rules: &Rules<'a>, record: &mut ToolCall) -> Result<&'a ToolSpec, ToolFailure> {
     let (tool, arguments) = match asked {
         Asked::Call { tool, arguments } => (tool, arguments),
-        Asked::Malformed { error } => {
-            return Err(ToolFailure {
-                class: ToolErrorClass::Malformed,
-                message: error,
-            });
-        }
+        Asked::Malformed { error } => return Err(failure(ToolErrorClass::Malformed, error)),
     };
     record.tool = tool;
     // Who checks arguments on its own also tells `2.0` from `2`.
     let unchecked = rules.toolset.get(&record.tool).is_some_and(|spec| spec.unchecked);
     record.arguments = if unchecked { arguments } else { canonical(arguments) };
-    let spec = rules.toolset.check(&record.tool, &record.arguments)?;
+    let spec = rules
+        .toolset
+        .check(&record.tool, &record.arguments)
+        .map_err(|failure| {
+            let spec = rules.toolset.get(&record.tool).filter(|_| rules.max_schema_chars > 0);
+            match spec.filter(|_| failure.class == ToolErrorClass::InvalidArguments) {
+                Some(spec) => {
+                    let schema = spec.input_schema.to_string();
+                    let (schema, _) = cut(schema, rules.max_schema_chars, Truncation::Head);
+                    let message = format!("{}. The arguments' schema: {schema}", failure.message);
+                    ToolFailure { message, ..failure }
+                }
+                None => failure,
+            }
+        })?;
     record.tool_version.clone_from(&spec.version);
-    record.approval = rules.approval.decide(spec);
-    if record.approval == Approval::Denied {
-        return Err(ToolFailure {
-            class: ToolErrorClass::Denied,
-            message: rules.approval.denial(&record.tool),
-        });
-    }
-    Ok(())
+    Ok(spec)
 }
 
-fn replay(recording: &mut Recording, record: &ToolCall) -> Option<Answer> {
-    match recording.take(&record.tool, &record.arguments) {
-        Some(Recorded {
-            data,
-            shown,
-            error,
-            media,
-            terminal,
-            state_before,
-            state_after,
-        }) => {
-            let result = match error {
-                None => Ok(ToolOutput {
-                    data,
-                    text: shown,
-                    media,
-                    terminal,
-                }),
-                Some(failure) => Err(failure),
-            };
-            Some(Answer {
-                result,
-                state_before,
-                state_after,
-            })
-        }
-        None if recording.missing == Missing::Run => None,
-        None => Some(Answer::failed(ToolFailure {
-            class: ToolErrorClass::Infrastructure,
-            message: format!(
-                "the recording has no further call of {} with these arguments",
-                record.tool
-            ),
-        })),
-    }
-}
-
-async fn run<H>(host: Box<H>, record: &ToolCall, timeout: Duration) -> (Option<Box<H>>, Answer)
+/// Run a call on its host.
+pub(crate) async fn run<H>(host: Box<H>, call: &Call, timeout: Duration) -> (Option<Box<H>>, Answer)
 where
     H: ToolHost + ?Sized + 'static,
 {
-    let (tool, arguments) = (record.tool.clone(), record.arguments.clone());
+    let (tool, arguments) = (call.tool.clone(), call.arguments.clone());
     let work = move |host: &mut H| {
         let state_before = host.state_hash();
         let result = host.call(&tool, &arguments);
-        let result = result.map_err(|ToolError { class, message }| ToolFailure { class, message });
+        let result = result.map_err(|ToolError { class, message }| ToolFailure {
+            class,
+            message: cut(message, MAX_ERROR_CHARS, Truncation::Head).0,
+        });
         Answer {
-            result,
+            result: result.and_then(bounded),
             state_before,
             state_after: host.state_hash(),
         }
@@ -251,36 +385,21 @@ where
                 Lost::Panic(_) => ToolErrorClass::Panic,
                 Lost::Shutdown => ToolErrorClass::Infrastructure,
             };
-            let message = format!("{}: {lost}", record.tool);
-            (None, Answer::failed(ToolFailure { class, message }))
+            let message = format!("{}: {lost}", call.tool);
+            (None, Answer::failed(failure(class, message)))
         }
     }
 }
 
-/// At most `limit` characters of `text`, with [`CUT`] at the end if something is missing, and the length before.
-fn cut(mut text: String, limit: usize) -> (String, Option<usize>) {
-    if text.len() <= limit {
-        return (text, None);
+/// A result within its bounds. Its text is cut later; of one that is far too long, only the part that can be shown is kept.
+fn bounded(output: ToolOutput) -> Result<ToolOutput, ToolFailure> {
+    let data = weight(&output.data, MAX_RESULT_BYTES);
+    if data > MAX_RESULT_BYTES || output.text.len() > MAX_RESULT_BYTES {
+        let message = format!(
+            "the result is larger than {} MiB and was thrown away; ask for less",
+            MAX_RESULT_BYTES >> 20
+        );
+        return Err(failure(ToolErrorClass::TooLarge, message));
     }
-    let chars = text.chars().count();
-    if chars <= limit {
-        return (text, None);
-    }
-    let keep = limit.saturating_sub(CUT.chars().count());
-    let end = text.char_indices().nth(keep).map_or(text.len(), |(end, _)| end);
-    text.truncate(end);
-    text.push_str(CUT);
-    (text, Some(chars))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cut_counts_characters_and_marks() {
-        assert_eq!(cut("äöü".into(), 3), ("äöü".into(), None));
-        assert_eq!(cut("äöüßäöüß".into(), 7), ("ä…[cut]".into(), Some(8)));
-        assert_eq!(cut("a long text".into(), 0).0, CUT);
-    }
+    Ok(output)
 }

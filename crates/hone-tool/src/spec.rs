@@ -115,6 +115,11 @@ pub trait ToolHost: Send {
         None
     }
 
+    /// Whether the tools act on state that [`ToolHost::state_hash`] does not cover, such as that of a server.
+    fn has_hidden_state(&self) -> bool {
+        self.state_hash().is_none()
+    }
+
     /// Whether the tools always return in microseconds and touch nothing outside their own memory.
     ///
     /// Such a host runs on the caller's thread: panics are still caught, but a hang would not be. Only built-in worlds

@@ -108,6 +108,8 @@ fn one(host: Box<Counter>, approval: &ApprovalPolicy, request: ToolRequest) -> D
         approval,
         timeout: Duration::from_millis(50),
         max_shown_chars: 40,
+        truncation: Truncation::Head,
+        max_schema_chars: 0,
     };
     let runtime = runtime();
     let done = runtime.block_on(dispatch(host, request, &rules, None));
@@ -164,7 +166,10 @@ fn calls_that_are_refused_never_reach_the_tool() {
         },
         ..call("", Value::Null)
     };
-    let only = ApprovalPolicy::AllowOnly(["fail".to_owned()].into());
+    let only = |keys: &str| {
+        let policy = Policy::parse(&format!("[[rule]]\n{keys}\naction = \"approve\""), "p").unwrap();
+        ApprovalPolicy::rules(policy, "counter")
+    };
     let cases = [
         (
             ApprovalPolicy::AllowAll,
@@ -185,12 +190,17 @@ fn calls_that_are_refused_never_reach_the_tool() {
             Approval::NotReached,
         ),
         (
-            ApprovalPolicy::DenyDestructive,
+            only("destructive = false"),
             call("reset", json!({})),
             ToolErrorClass::Denied,
             Approval::Denied,
         ),
-        (only, call("add", json!({})), ToolErrorClass::Denied, Approval::Denied),
+        (
+            only("tool = \"fail\""),
+            call("add", json!({})),
+            ToolErrorClass::Denied,
+            Approval::Denied,
+        ),
     ];
     for (policy, request, expected, approval) in cases {
         let raw = request.raw.clone();
@@ -203,7 +213,7 @@ fn calls_that_are_refused_never_reach_the_tool() {
     }
     let done = one(
         Counter::boxed(true),
-        &ApprovalPolicy::DenyDestructive,
+        &only("destructive = false"),
         call("add", json!({})),
     );
     assert_eq!(class(&done), None);
@@ -272,6 +282,8 @@ fn overhead_per_call() {
             approval: &approval,
             timeout: Duration::from_secs(1),
             max_shown_chars: 400,
+            truncation: Truncation::Head,
+            max_schema_chars: 0,
         };
         let calls = if inline { 200_000 } else { 20_000 };
         let start = Instant::now();

@@ -2,7 +2,7 @@
 //!
 //! The wall-clock fields are `timing` of the episode, of each model call and of each tool call, and what an endpoint says
 //! of its answer (`remote.served` of a model call), and no others; a field of those names inside a tool's arguments or
-//! results is data. Everything else is hashed in a canonical form: object
+//! results is data. A tool call's `replayed` counts as `false`, so that a replay is equal to what it replays. Everything else is hashed in a canonical form: object
 //! keys in order, each value with a tag and a length, floats by their bits. Fields that are left out when empty are left
 //! out here too, so that a later schema's new field does not change the digest of old records.
 
@@ -21,6 +21,12 @@ impl Episode {
         for calls in ["model_calls", "tool_calls"] {
             for call in tree[calls].as_array_mut().into_iter().flatten() {
                 drop_timing(call);
+            }
+        }
+        // Whether a result came from a recording says how it was had, not what it was.
+        for call in tree["tool_calls"].as_array_mut().into_iter().flatten() {
+            if let Some(replayed) = call.get_mut("replayed") {
+                *replayed = Value::Bool(false);
             }
         }
         for call in tree["model_calls"].as_array_mut().into_iter().flatten() {
@@ -194,7 +200,9 @@ mod tests {
         leaves(&tree, String::new(), &mut paths);
         let clock = |path: &str| {
             let parts: Vec<&str> = path.split('/').skip(1).collect();
-            parts[0] == "timing" || (parts[0].ends_with("_calls") && parts[2] == "timing")
+            parts[0] == "timing"
+                || (parts[0].ends_with("_calls") && parts[2] == "timing")
+                || (parts[0] == "tool_calls" && parts[2] == "replayed")
         };
         let (mut changed, mut same) = (0, 0);
         for path in &paths {
@@ -222,7 +230,8 @@ mod tests {
                 "no mutation of {path} was possible"
             );
         }
-        assert!(changed > 400 && same == 12, "{changed} {same}");
+        let replayable = record.tool_calls.len();
+        assert!(changed > 400 && same == 12 + replayable, "{changed} {same}");
     }
 
     #[test]

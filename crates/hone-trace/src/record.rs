@@ -274,6 +274,8 @@ pub enum ToolErrorClass {
     Denied,
     /// The tool ran and reported an error (no such order, out of stock).
     Tool,
+    /// The tool ran, and its result is larger than the bound.
+    TooLarge,
     /// The tool did not answer within its deadline.
     Timeout,
     /// The tool crashed.
@@ -287,7 +289,7 @@ impl ToolErrorClass {
     pub fn is_policy(self) -> bool {
         matches!(
             self,
-            Self::Malformed | Self::UnknownTool | Self::InvalidArguments | Self::Denied | Self::Tool
+            Self::Malformed | Self::UnknownTool | Self::InvalidArguments | Self::Denied | Self::Tool | Self::TooLarge
         )
     }
 }
@@ -308,10 +310,36 @@ pub enum Approval {
     /// Run.
     #[default]
     Allowed,
+    /// Run with other arguments; see [`ToolCall::decision`].
+    Modified,
     /// Refused.
     Denied,
+    /// Refused, and the episode was ended for it.
+    Terminated,
+    /// Not run yet: somebody has to decide.
+    Pending,
     /// Never asked: the call did not get that far.
     NotReached,
+}
+
+impl Approval {
+    /// Whether the call was let through to its tool.
+    pub fn passed(self) -> bool {
+        matches!(self, Self::Allowed | Self::Modified)
+    }
+}
+
+/// How a call was approved or refused, where there was a policy.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// Who decided: `rule 3`, `no rule`, `person`, `always`, `never`.
+    pub by: String,
+    /// What was asked, where the decision changed the arguments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Value>,
+    /// Why a person has to decide, where the policy said so.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub why: String,
 }
 
 /// One call of a tool.
@@ -332,6 +360,9 @@ pub struct ToolCall {
     pub arguments: Value,
     /// Approval.
     pub approval: Approval,
+    /// Who approved or refused it, where there was a policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Box<Decision>>,
     /// Result data (`null` on error).
     #[serde(default)]
     pub result: Value,
@@ -352,7 +383,7 @@ pub struct ToolCall {
     /// Id of a snapshot of the environment that was kept after the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<String>,
-    /// Whether the result came from a recording.
+    /// Whether the result came from a recording. Excluded from the digest: a replayed run is the same run.
     #[serde(default)]
     pub replayed: bool,
     /// Wall clock.
@@ -396,6 +427,10 @@ pub enum EndReason {
     Deadline,
     /// A malformed turn ended it (where the taskset says so).
     Malformed,
+    /// The approval policy ended it because of a call.
+    Terminated,
+    /// A call waits for somebody's decision; the episode goes on from there.
+    Pending,
     /// A tool failed for reasons that are not the policy's.
     ToolFailure,
     /// The model endpoint failed.

@@ -186,6 +186,7 @@ fn tool_call(rng: &mut Stream, id: u32) -> ToolCall {
         tool_version: "1".into(),
         arguments: json!({"id": id, "timing": {"start_us": 1}}),
         approval: Approval::Allowed,
+        decision: None,
         shown: if failed {
             "no such order".into()
         } else {

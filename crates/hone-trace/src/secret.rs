@@ -48,6 +48,18 @@ impl Secrets {
         serde_json::from_value(tree).ok()
     }
 
+    /// All of these too.
+    pub fn join(&mut self, others: Self) {
+        for (name, value) in others.0 {
+            self.add(name, value);
+        }
+    }
+
+    /// Take them out of a value. Whether it held any.
+    pub fn hide(&self, value: &mut Value) -> bool {
+        !self.is_empty() && self.clean(value)
+    }
+
     /// Whether there was anything to take out.
     fn clean(&self, value: &mut Value) -> bool {
         match value {

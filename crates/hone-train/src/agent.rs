@@ -23,7 +23,7 @@ use hone_engine::{LearnError, Learner, Sampler, Weights};
 use hone_env::{Split, Taskset};
 use hone_harness::React;
 use hone_model::{Codec, Model, Scripted};
-use hone_rollout::{Hooks, Job, Player, Rollout};
+use hone_rollout::{Hooks, Job, Player, Rollout, ToolSource};
 use hone_score::{Measures, Rate};
 use hone_tool::ApprovalPolicy;
 use hone_trace::{EndReason, Episode, Filter, Outcome, SamplingSettings, Store, Stream};
@@ -73,6 +73,8 @@ impl Run<'_> {
     /// When something cannot be made, read or written, or the run was stopped. What was done is kept.
     pub fn execute(&mut self) -> Result<(), RunError> {
         self.store.set_meta("timed_phases", &serde_json::json!(TIMED))?;
+        self.store
+            .set_meta("budget", &serde_json::json!(self.held_out.budget()))?;
         let method = self.recipe.method()?;
         if self.state.checkpoint.as_deref().is_some_and(|name| !is_plain(name)) {
             return Err(RunError::State {
@@ -150,7 +152,13 @@ impl Run<'_> {
                 max_tokens: 0,
                 stream: String::new(),
             },
-            approval: Arc::new(ApprovalPolicy::AllowAll),
+            // The recipe was checked as a whole before anything ran; should that change, nothing may run.
+            approval: Arc::new(
+                self.recipe
+                    .approval(self.taskset.name())
+                    .unwrap_or_else(|_| ApprovalPolicy::nothing()),
+            ),
+            tools: ToolSource::default(),
             seed: self.recipe.seed,
             phase: phase.to_owned(),
             concurrency: IN_FLIGHT,

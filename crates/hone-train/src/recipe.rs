@@ -4,6 +4,7 @@ use crate::base::is_plain;
 use crate::stages::{KlEstimator, Method, Schedule, StageError, Surrogate};
 use crate::supervised::Supervised;
 use hone_engine::{AdamW, Config};
+use hone_tool::{ApprovalPolicy, Policy, PolicyError};
 use serde::{Deserialize, Serialize};
 
 /// Least bound on a byte-level vocabulary: the bytes and the chat format's tokens.
@@ -78,6 +79,10 @@ pub struct AgentRecipe {
     pub rl: Rl,
     /// Held-out evaluation.
     pub eval: Eval,
+    /// Rules of which tool calls may run, as [`Policy`] reads them; without any, all may. What they leave to a person is
+    /// rejected.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub policy: Vec<toml::Table>,
     /// What a budget changes: `[budget.fast]` holds any keys of the recipe, for `--budget fast`.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
     pub budget: toml::Table,
@@ -341,6 +346,10 @@ impl BaseRecipe {
 impl AgentRecipe {
     fn validate(&self) -> Result<(), StageError> {
         named(&self.name)?;
+        if let Err(error) = self.approval(&self.taskset) {
+            let got = format!("wrong in rule {}: {}", error.rule.unwrap_or(1), error.what);
+            return refuse("policy", got, "rules as docs/tools.md shows them");
+        }
         let objective = self.method()?.objective;
         if objective.kl.estimator != KlEstimator::None {
             let name = serde_json::json!(objective.kl.estimator);
@@ -372,6 +381,17 @@ impl AgentRecipe {
         between("rl.checkpoint_every", self.rl.checkpoint_every, 1, 1_000_000)?;
         between("eval.tasks", self.eval.tasks, 1, 1_000_000)?;
         between("eval.validation_tasks", self.eval.validation_tasks, 1, 1_000_000)
+    }
+
+    /// Which calls of tools may run.
+    ///
+    /// # Errors
+    /// When a rule is wrong.
+    pub fn approval(&self, taskset: &str) -> Result<ApprovalPolicy, PolicyError> {
+        match self.policy.as_slice() {
+            [] => Ok(ApprovalPolicy::AllowAll),
+            rules => Ok(ApprovalPolicy::rules(Policy::of(rules, "the recipe")?, taskset)),
+        }
     }
 
     /// The method with its overrides.
@@ -519,5 +539,11 @@ sft_matched = false
         assert!(message("kind = \"agent\"", "kind = \"agnet\"").starts_with("t.toml:1: `kind`"));
         assert!(message("[eval]", "[rl.override]\nobjective = { clipp = 1 }\n\n[eval]").contains("objective.clipp"));
         assert!(message("name = \"t\"", "name = ").starts_with("t.toml:2:"));
+        let rules = "[[policy]]\naction = \"approve\"\n[[policy]]\naction = \"aprove\"\n\n[eval]";
+        assert!(
+            message("[eval]", rules).contains("`policy` is wrong in rule 2: `action`: unknown variant"),
+            "{}",
+            message("[eval]", rules)
+        );
     }
 }

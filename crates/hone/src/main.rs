@@ -5,6 +5,7 @@
 //!
 //! Exit status: 0 done, 1 failed, 2 wrong usage, 3 a gate of `hone eval` failed, 130 stopped by the user.
 
+mod approve;
 mod commands;
 mod console;
 mod data;

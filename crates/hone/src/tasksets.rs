@@ -8,6 +8,8 @@ use hone_harness::{Dialogue, Harness, React};
 use hone_project::Project;
 use hone_shop::Shop;
 use hone_textcraft::{Selection, Textcraft};
+use hone_tool::Policy;
+use hone_trace::Secrets;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -49,6 +51,10 @@ pub struct Suite {
     pub harness: Arc<dyn Harness>,
     /// Hash of the tasks, where they are files of the user's that may change.
     pub digest: Option<String>,
+    /// Which calls may run, where the user's project says so.
+    pub policy: Option<Policy>,
+    /// What the user's servers are given and must not be written anywhere.
+    pub secrets: Secrets,
 }
 
 /// The taskset of that name, with its agent loop.
@@ -64,6 +70,8 @@ pub fn suite(name: &str) -> anyhow::Result<Suite> {
             harness: built_in_loop(&*taskset),
             taskset,
             digest: None,
+            policy: None,
+            secrets: Secrets::default(),
         });
     }
     let judges = |name: &str| models::judge(name).map_err(|error| format!("{error:#}"));
@@ -84,6 +92,8 @@ pub fn suite(name: &str) -> anyhow::Result<Suite> {
     };
     Ok(Suite {
         digest: Some(project.digest().to_owned()),
+        policy: project.policy()?,
+        secrets: project.secrets(),
         taskset: Arc::new(project),
         harness,
     })

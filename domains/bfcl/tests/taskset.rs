@@ -7,7 +7,7 @@ use hone_bfcl::{Bfcl, Category, DEFECTS, Harm};
 use hone_env::{Split, Task, Taskset};
 use hone_harness::React;
 use hone_model::{Model, Scripted, train_tokenizer};
-use hone_rollout::{Hooks, Job, Player, Rollout};
+use hone_rollout::{Hooks, Job, Player, Rollout, ToolSource};
 use hone_tool::ApprovalPolicy;
 use hone_trace::{Episode, Outcome, SamplingSettings, Stream};
 use std::collections::BTreeMap;
@@ -49,6 +49,7 @@ fn play(taskset: &Arc<dyn Taskset>, name: &'static str, n: u64) -> Vec<Episode> 
             stream: String::new(),
         },
         approval: Arc::new(ApprovalPolicy::AllowAll),
+        tools: ToolSource::default(),
         seed: 0,
         phase: "test".into(),
         concurrency: 8,

@@ -5,7 +5,7 @@ mod common;
 use hone_env::{Split, Taskset};
 use hone_harness::{Dialogue, Harness, React};
 use hone_model::{Codec, Scripted, train_tokenizer};
-use hone_rollout::{Hooks, Job, Player, Rollout, UserPlayer};
+use hone_rollout::{Hooks, Job, Player, Rollout, ToolSource, UserPlayer};
 use hone_tau::evaluate::{Run, evaluate, gold_actions, gold_messages};
 use hone_tau::taskset::{DEFECTS, DefectKind, Selection, Tau2, simulation};
 use hone_tau::toolkit::Side;
@@ -58,6 +58,7 @@ fn play(taskset: &Arc<Tau2>, script: &'static str) -> Vec<Episode> {
         budget: taskset.budget(),
         sampling,
         approval: Arc::new(ApprovalPolicy::AllowAll),
+        tools: ToolSource::default(),
         seed: 1,
         phase: "t".into(),
         concurrency: 4,

@@ -1,7 +1,7 @@
 //! A client's world.
 
 use super::Offer;
-use hone_tool::{Asked, Rules, ToolHost, ToolRequest, dispatch};
+use hone_tool::{Asked, Rules, ToolHost, ToolRequest, Truncation, dispatch};
 use hone_trace::ToolCall;
 use serde_json::Value;
 use std::sync::Arc;
@@ -46,6 +46,8 @@ impl World {
                 approval: &settings.approval,
                 timeout: settings.timeout,
                 max_shown_chars: settings.max_chars,
+                truncation: Truncation::Head,
+                max_schema_chars: 1000,
             };
             let request = ToolRequest {
                 id,

@@ -3,7 +3,7 @@
 #![allow(dead_code)]
 
 use hone_mcp::{McpToolset, ServerConfig};
-use hone_tool::{ApprovalPolicy, Asked, Rules, ToolRequest, Toolset, dispatch};
+use hone_tool::{ApprovalPolicy, Asked, Rules, ToolRequest, Toolset, Truncation, dispatch};
 use hone_trace::{ToolCall, ToolErrorClass};
 use serde_json::Value;
 use std::path::Path;
@@ -34,6 +34,8 @@ pub fn play(host: McpToolset, tool: &str, arguments: Value) -> (Option<Box<McpTo
         approval: &ApprovalPolicy::AllowAll,
         timeout: Duration::from_secs(60),
         max_shown_chars: 2000,
+        truncation: Truncation::Head,
+        max_schema_chars: 0,
     };
     let request = ToolRequest {
         id: 0,

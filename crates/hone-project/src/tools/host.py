@@ -2,7 +2,8 @@
 
 Every public function that the file defines is a tool: its type hints become the schema, its docstring the description.
 `reset(task)` is called before each episode and `state()` after each call, if the file has them. A function with the
-attribute `read_only = True` changes nothing. ValueError and LookupError are shown to the model; any other exception
+attribute `read_only = True` changes nothing. With `replay = True` in the file, an episode's calls may be made again in a
+fresh process. ValueError and LookupError are shown to the model; any other exception
 fails the episode. What the file prints goes to stderr.
 """
 
@@ -65,7 +66,8 @@ def main(path):
         try:
             if method == "hello":
                 tools = [describe(f) for f in found.values()]
-                answer["result"] = {"protocol": 1, "name": path, "tools": tools, "state": state is not None}
+                replay = bool(getattr(module, "replay", False))
+                answer["result"] = {"protocol": 1, "name": path, "tools": tools, "state": state is not None, "replay": replay}
             elif method == "reset":
                 if reset:
                     reset(params["task"])

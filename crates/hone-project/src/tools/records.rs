@@ -232,6 +232,11 @@ impl ToolHost for Store {
     fn inline(&self) -> bool {
         true
     }
+
+    /// The world's own state holds it.
+    fn has_hidden_state(&self) -> bool {
+        false
+    }
 }
 
 impl Environment for Store {

@@ -107,6 +107,10 @@ impl ToolHost for Calculator {
             .map(ToolOutput::json)
             .map_err(|error| ToolError::tool(error.to_string()))
     }
+
+    fn has_hidden_state(&self) -> bool {
+        false
+    }
 }
 
 impl Environment for Calculator {

@@ -289,6 +289,11 @@ impl ToolHost for Workspace {
             _ => Err(crate::arguments::unknown(tool)),
         }
     }
+
+    /// The world's own state holds a folder that is not the tools' own.
+    fn has_hidden_state(&self) -> bool {
+        self.own
+    }
 }
 
 impl Environment for Workspace {

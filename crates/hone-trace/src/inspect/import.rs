@@ -455,6 +455,7 @@ impl<'a> Reading<'a> {
             tool_version: String::new(),
             arguments,
             approval: if denied { Approval::Denied } else { Approval::Allowed },
+            decision: None,
             result: Value::Null,
             shown: match answer {
                 Some((_, text)) => {
@@ -532,6 +533,7 @@ fn error_class(kind: &str) -> ToolErrorClass {
         "parsing" => ToolErrorClass::InvalidArguments,
         "timeout" => ToolErrorClass::Timeout,
         "approval" => ToolErrorClass::Denied,
+        "output_limit" => ToolErrorClass::TooLarge,
         "sandbox_unavailable" | "cancelled" => ToolErrorClass::Infrastructure,
         _ => ToolErrorClass::Tool,
     }

@@ -397,6 +397,7 @@ fn tool_error(call: &ToolCall) -> Value {
     let kind = match error.class {
         ToolErrorClass::Malformed | ToolErrorClass::UnknownTool | ToolErrorClass::InvalidArguments => "parsing",
         ToolErrorClass::Denied => "approval",
+        ToolErrorClass::TooLarge => "output_limit",
         ToolErrorClass::Timeout => "timeout",
         ToolErrorClass::Infrastructure => "sandbox_unavailable",
         ToolErrorClass::Tool | ToolErrorClass::Panic => "unknown",

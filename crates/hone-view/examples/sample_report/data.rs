@@ -490,6 +490,7 @@ impl Recorder {
             tool_version: "1".into(),
             arguments,
             approval: Approval::Allowed,
+            decision: None,
             result: Value::Null,
             shown: shown.into(),
             error: error.map(|class| ToolFailure {

@@ -10,7 +10,7 @@ pub mod run;
 mod systems;
 #[cfg(feature = "mcp")]
 mod tools;
-mod trace;
+pub mod trace;
 
 /// What to do.
 #[derive(Debug, clap::Subcommand)]

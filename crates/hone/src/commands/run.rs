@@ -1,5 +1,6 @@
 //! `hone run`: one episode, told while it is played.
 
+use crate::approve::{self, ApprovalArgs, How};
 use crate::console::{print_json, say};
 use crate::episode_text;
 use crate::models::{self, ModelSpec, PLAYERS};
@@ -8,8 +9,8 @@ use crate::users;
 use anyhow::{Context, bail};
 use async_trait::async_trait;
 use hone_model::{Completion, Conversation, Message, Model, ModelError, Request};
-use hone_rollout::{Hooks, Job, Player, Rollout};
-use hone_tool::ApprovalPolicy;
+use hone_rollout::{Hooks, Job, Player, Rollout, ToolSource};
+use hone_tool::{Policy, Sticky};
 use hone_trace::{Outcome, SamplingSettings};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -42,6 +43,8 @@ pub struct Args {
     /// More prices of models (repeatable); see Players below
     #[arg(long, value_name = "FILE")]
     prices: Vec<PathBuf>,
+    #[command(flatten)]
+    approval: ApprovalArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -49,12 +52,28 @@ Examples:
   hone run shop --task test/3 --model script:expert        how the task is meant to be solved
   hone run shop --task test/3 --model models/nano          what the untrained base does with it
   hone run textcraft:2 --task train/0 --model DIR --temperature 1 --seed 7
+  hone run shop --task test/3 --model models/nano --approve ask    be asked before each tool call
+  hone run my --task test/0 --model openai:MODEL --policy rules.toml
   hone run shop --task test/3 --model script:expert --json | jq .turns";
 
 impl Args {
     /// Play.
     pub fn run(self, json: bool) -> anyhow::Result<()> {
-        let Suite { taskset, harness, .. } = tasksets::suite(&self.taskset)?;
+        let Suite {
+            taskset,
+            harness,
+            policy,
+            ..
+        } = tasksets::suite(&self.taskset)?;
+        let policy = match (self.approval.text()?, policy) {
+            (Some(text), _) => Some(Policy::parse(&text, "--policy")?),
+            (None, policy) => policy,
+        };
+        if self.approval.approve == Some(How::Save) {
+            bail!("nothing of `hone run` is recorded, so no call can wait; take --approve ask, or `hone eval`");
+        }
+        let guard = approve::guard(policy, self.approval.approve, How::Ask, taskset.name());
+        let approval = approve::approval(guard, Sticky::default(), |_| {});
         let cast = models::cast(&self.model, &taskset, &self.prices)?;
         let player = cast.player.clone();
         let user = self.user.or_else(|| users::default_user(&taskset));
@@ -81,7 +100,8 @@ impl Args {
             judge: None,
             harness,
             sampling: greedy_or(self.temperature),
-            approval: Arc::new(ApprovalPolicy::AllowAll),
+            approval: Arc::new(approval),
+            tools: ToolSource::default(),
             seed: self.seed,
             phase: "run".into(),
             concurrency: 1,

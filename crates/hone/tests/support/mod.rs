@@ -1,6 +1,7 @@
 //! What the tests of the program share: calling it in a folder of its own, and reading what it says.
 #![allow(dead_code)] // Each test file uses its part of it.
 
+pub mod counting;
 pub mod server;
 
 use assert_cmd::Command;

@@ -126,6 +126,7 @@ pub fn play(shop: &dyn Taskset, task: &Task, script: &str) -> Played {
             tool_version: "1".into(),
             arguments: call.arguments,
             approval: Approval::Allowed,
+            decision: None,
             result: result
                 .as_ref()
                 .map_or_else(|_| Default::default(), |output| output.data.clone()),

@@ -62,6 +62,7 @@ pub fn play(textcraft: &Textcraft, task: &Task, script: &str, stream: &Stream) -
             tool_version: String::new(),
             arguments: call.arguments,
             approval: Approval::Allowed,
+            decision: None,
             result: result.as_ref().map(|o| o.data.clone()).unwrap_or_default(),
             shown: shown.clone(),
             error: result.err().map(|e| ToolFailure {

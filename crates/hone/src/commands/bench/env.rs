@@ -6,7 +6,7 @@ use crate::tasksets;
 use anyhow::{Context, bail};
 use hone_env::{Environment, Fork, ScriptRole, Split, Task, Taskset};
 use hone_model::{CallRequest, Message};
-use hone_tool::{ApprovalPolicy, Asked, ERROR, Rules, ToolRequest, Toolset, dispatch};
+use hone_tool::{ApprovalPolicy, Asked, ERROR, Rules, ToolRequest, Toolset, Truncation, dispatch};
 use hone_trace::Stream;
 use serde_json::json;
 use std::hint::black_box;
@@ -58,6 +58,8 @@ impl Args {
             approval: &ApprovalPolicy::AllowAll,
             timeout: Duration::from_millis(budget.tool_timeout_ms),
             max_shown_chars: budget.max_observation_chars as usize,
+            truncation: Truncation::Head,
+            max_schema_chars: 0,
         };
         let mut samples = [const { Vec::new() }; 5];
         for index in 0..self.tasks {

@@ -8,7 +8,7 @@ use crate::interrupt;
 use crate::{models, tasksets, users};
 use anyhow::Context;
 use hone_env::{ScriptRole, Taskset};
-use hone_rollout::{Hooks, Rollout};
+use hone_rollout::{Hooks, Rollout, ToolSource};
 use hone_score::{Baseline, Bound, Measures, Reference};
 use hone_tool::ApprovalPolicy;
 use hone_trace::{Episode, Filter, OutcomeKind, SamplingSettings, Store, StoreError};
@@ -83,6 +83,7 @@ pub(super) fn play(
                 stream: String::new(),
             },
             approval: Arc::new(ApprovalPolicy::AllowAll),
+            tools: ToolSource::default(),
             seed: settings.seed,
             phase,
             concurrency,

@@ -9,9 +9,12 @@ mod replay;
 #[cfg(any(feature = "bfcl", feature = "tau"))]
 mod score;
 mod show;
+mod tools;
 mod watch;
 
 use super::run::greedy_or;
+use super::trace::{BUDGET, pending};
+use crate::approve::{ApprovalArgs, How};
 use crate::console::{print_json, say, table};
 use crate::data;
 use crate::interrupt::{self, Interrupted};
@@ -24,11 +27,11 @@ use anyhow::{Context, bail};
 use baselines::Recorded;
 use gate::{Gate, GateFailed, Side};
 use hone_env::{Split, Taskset};
-use hone_rollout::{Hooks, Job, Rollout, Stats, UserPlayer};
+use hone_rollout::{Hooks, Job, Rollout, Stats, ToolSource, UserPlayer};
 use hone_score::judge::Panel;
 use hone_score::{EvalSummary, Measures, Rate, alarms, define};
 use hone_tool::ApprovalPolicy;
-use hone_trace::{Episode, Filter, OutcomeKind, Store, StoreError};
+use hone_trace::{Episode, Filter, OutcomeKind, Secrets, Store, StoreError};
 use hone_view::{EvalReport, Progress, Status};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +39,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
+use tools::ToolArgs;
 use watch::{Then, Watch};
 
 /// The phase that the episodes are recorded under.
@@ -107,9 +111,13 @@ pub struct Args {
     #[arg(
         long,
         value_name = "DIR",
-        conflicts_with_all = ["taskset", "user", "judges", "split", "n", "samples", "temperature", "seed", "out"]
+        conflicts_with_all = ["taskset", "user", "judges", "split", "n", "samples", "temperature", "seed", "out", "policy"]
     )]
     resume: Option<PathBuf>,
+    #[command(flatten)]
+    approval: ApprovalArgs,
+    #[command(flatten)]
+    tools: ToolArgs,
     /// Do not play the taskset's own scripts (expert, do_nothing, random) on the same tasks
     #[arg(long)]
     no_baselines: bool,
@@ -147,6 +155,8 @@ Examples:
   hone eval --resume runs/eval-shop-nano-001               go on after Ctrl-C or a crash
   hone eval show runs/eval-shop-nano-001 --failed          why, episode by episode
   hone eval shop --model DIR --fail-under 0.8              a gate for continuous integration
+  hone eval my --model DIR --policy rules.toml             tool calls under rules; what they leave to a person waits
+  hone eval my --model DIR --tools replay-then-live --tool-cache cache      results of tools, shared between runs
 
 Exit status: 0 measured, and every gate passed; 1 failed; 2 wrong usage; 3 measured, but a gate failed (--fail-under,
 --fail-over); 130 stopped by the user.";
@@ -176,6 +186,12 @@ struct Settings {
     seed: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     prices: Vec<PathBuf>,
+    /// The text of the policy that was given with --policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    policy: Option<String>,
+    /// What becomes of calls that a person must decide on, if that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    approve: Option<How>,
 }
 
 impl Args {
@@ -200,14 +216,22 @@ impl Args {
         ];
         let baselines = !self.no_baselines;
         let max_cost = self.max_cost;
+        let (approve, tools) = (self.approval.approve, self.tools.clone());
         let run = match self.resume {
             Some(ref dir) => Run::resume(dir, self.model, self.prices, max_cost)?,
             None => self.start()?,
         };
+        let approval = run.approval(approve)?;
+        let (source, undecided) = run.source(&tools)?;
+        // A baseline's calls would be nobody's decision, or would run where none may.
+        let baselines = baselines && matches!(approval, ApprovalPolicy::AllowAll) && !tools.only_replay();
         let before = run.seconds()?;
-        let end = run.play(concurrency, max_cost).and_then(|stopped| {
-            Ok(stopped || (baselines && baselines::play(&run.dir, &run.settings, &run.taskset, concurrency)?))
-        });
+        let end = run
+            .play(approval, &source, &undecided, concurrency, max_cost)
+            .and_then(|stopped| {
+                Ok(stopped || (baselines && baselines::play(&run.dir, &run.settings, &run.taskset, concurrency)?))
+            });
+        self::tools::told(&source);
         let seconds = before + started.elapsed().as_secs_f64();
         run.store.set_meta(SECONDS, &seconds.into())?;
         let resume = format!("go on with `hone eval --resume {}`", run.dir.display());
@@ -241,6 +265,13 @@ impl Args {
             .write(&path)
             .with_context(|| format!("{} cannot be written; free some space on its disk", path.display()))?;
         say(format!("the report is {}", path.display()));
+        let waiting = pending::pending(store)?.len();
+        if waiting > 0 {
+            let dir = dir.display();
+            say(format!(
+                "{waiting} episodes wait for a decision on a call; see `hone trace pending {dir}`"
+            ));
+        }
         if json {
             print_json(&summary)?;
         }
@@ -265,6 +296,7 @@ impl Args {
         let (Some(name), Some(model)) = (self.taskset, self.model) else {
             bail!("a taskset and --model are needed, or --resume DIR; see `hone eval --help`");
         };
+        let policy = self.approval.text()?;
         let suite = tasksets::suite(&name)?;
         let taskset = suite.taskset.clone();
         let cast = models::cast(&model, &taskset, &self.prices)?;
@@ -301,7 +333,9 @@ impl Args {
         };
         let lock = RunLock::take(&dir)?;
         let mut store = Store::create(dir.join("run.db"))?;
-        store.hide(cast.secrets.clone());
+        let mut secrets = cast.secrets.clone();
+        secrets.join(suite.secrets.clone());
+        store.hide(secrets);
         let settings = Settings {
             taskset: name,
             model: model.to_string(),
@@ -316,9 +350,12 @@ impl Args {
             temperature: self.temperature,
             seed: self.seed,
             prices: self.prices,
+            policy,
+            approve: self.approval.approve,
         };
         store.set_meta(SETTINGS, &serde_json::to_value(&settings)?)?;
         store.set_meta("hone", &env!("CARGO_PKG_VERSION").into())?;
+        store.set_meta(BUDGET, &serde_json::to_value(cast.budget(&*taskset))?)?;
         Ok(Run {
             _lock: lock,
             dir,
@@ -438,7 +475,9 @@ impl Run {
                 dir.display()
             );
         }
-        store.hide(cast.secrets.clone());
+        let mut secrets = cast.secrets.clone();
+        secrets.join(suite.secrets.clone());
+        store.hide(secrets);
         Ok(Self {
             _lock: lock,
             dir: dir.into(),
@@ -449,6 +488,13 @@ impl Run {
             cast,
             others,
         })
+    }
+
+    /// What must not be written anywhere.
+    fn secrets(&self) -> Secrets {
+        let mut secrets = self.cast.secrets.clone();
+        secrets.join(self.suite.secrets.clone());
+        secrets
     }
 
     /// Seconds that earlier calls put into it.
@@ -481,17 +527,26 @@ impl Run {
     }
 
     /// Play what is missing. Whether the user stopped it.
-    fn play(&self, concurrency: usize, max_cost: Option<f64>) -> anyhow::Result<bool> {
+    fn play(
+        &self,
+        approval: ApprovalPolicy,
+        source: &ToolSource,
+        undecided: &[String],
+        concurrency: usize,
+        max_cost: Option<f64>,
+    ) -> anyhow::Result<bool> {
         let recorded = self.store.episodes(&Filter::phase(PHASE))?;
-        let done: BTreeSet<String> = recorded
+        let mut done: BTreeSet<String> = recorded
             .into_iter()
             .filter(|episode| episode.outcome.kind() != OutcomeKind::InfraFailed)
             .map(|episode| episode.id)
             .collect();
+        let finished = done.len();
+        done.extend(undecided.iter().cloned());
         let s = &self.settings;
         let jobs = missing(PHASE, s.split, s.n, s.samples, &done);
-        if !done.is_empty() {
-            say(format!("{} episodes are recorded already", done.len()));
+        if finished > 0 {
+            say(format!("{finished} episodes are recorded already"));
         }
         let rollout = Rollout {
             budget: self.cast.budget(&*self.taskset),
@@ -501,7 +556,8 @@ impl Run {
             judge: self.others.judge.clone(),
             harness: self.suite.harness.clone(),
             sampling: greedy_or(s.temperature),
-            approval: Arc::new(ApprovalPolicy::AllowAll),
+            approval: Arc::new(approval),
+            tools: source.clone(),
             seed: s.seed,
             phase: PHASE.into(),
             concurrency,
@@ -544,6 +600,9 @@ impl Run {
         };
         let mut sink = |episode: &Episode| {
             self.store.append(std::slice::from_ref(episode))?;
+            if source.waiting.contains_key(&episode.id) {
+                pending::done(&self.store, &episode.id)?;
+            }
             if let Some(cost) = failed.get(&episode.id).filter(|cost| **cost > 0.0) {
                 self.store.set_meta(REPLACED_USD, &(self.replaced()? + cost).into())?;
             }
@@ -648,6 +707,8 @@ pub fn make_run(dir: &Path, taskset: &str, n: u64) -> anyhow::Result<Store> {
         temperature: 0.0,
         seed: 0,
         prices: Vec::new(),
+        policy: None,
+        approve: None,
     };
     store.set_meta(SETTINGS, &serde_json::to_value(&settings)?)?;
     Ok(store)

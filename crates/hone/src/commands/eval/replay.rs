@@ -1,8 +1,8 @@
 //! The final state of a recorded episode, by playing its calls again in a fresh environment.
 
 use hone_env::{Split, Taskset};
-use hone_tool::{ApprovalPolicy, Asked, Rules, ToolRequest, Toolset, dispatch};
-use hone_trace::{Approval, Episode};
+use hone_tool::{ApprovalPolicy, Asked, Rules, ToolRequest, Toolset, Truncation, dispatch};
+use hone_trace::Episode;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -20,16 +20,14 @@ pub(super) fn final_state(taskset: &dyn Taskset, split: Split, episode: &Episode
         approval: &ApprovalPolicy::AllowAll,
         timeout: Duration::from_millis(budget.tool_timeout_ms),
         max_shown_chars: 0,
+        truncation: Truncation::Head,
+        max_schema_chars: 0,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
         .ok()?;
-    for call in episode
-        .tool_calls
-        .iter()
-        .filter(|call| call.approval == Approval::Allowed)
-    {
+    for call in episode.tool_calls.iter().filter(|call| call.approval.passed()) {
         let request = ToolRequest {
             id: call.id,
             model_call: None,

@@ -6,7 +6,7 @@ mod source;
 
 use crate::console::{print, print_json, say, table};
 use anyhow::{Context, anyhow, bail};
-use hone_tool::{ApprovalPolicy, Asked, Rules, ToolRequest, Toolset, dispatch, estimated_tokens};
+use hone_tool::{ApprovalPolicy, Asked, Rules, ToolRequest, Toolset, Truncation, dispatch, estimated_tokens};
 use hone_view::printable;
 use serde::Serialize;
 use serde_json::Value;
@@ -226,6 +226,8 @@ fn call(source: &Source, name: &str, arguments: &str, json: bool) -> anyhow::Res
         approval: &ApprovalPolicy::AllowAll,
         timeout: source.patience(),
         max_shown_chars: 100_000,
+        truncation: Truncation::Head,
+        max_schema_chars: 1000,
     };
     let request = ToolRequest {
         id: 0,

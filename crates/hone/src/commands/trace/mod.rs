@@ -1,6 +1,8 @@
 //! `hone trace`: what is in a run.
 
 mod otlp;
+pub mod pending;
+mod replay;
 
 use crate::console::{print, print_json, say, table};
 use crate::episode_text;
@@ -10,6 +12,8 @@ use hone_trace::{
     Episode, EpisodeSummary, Filter, Outcome, OutcomeKind, RunDigest, Store, StoreError, export_jsonl, import_jsonl,
 };
 use otlp::Otlp;
+use pending::Decide;
+pub use replay::BUDGET;
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write};
@@ -30,6 +34,9 @@ Examples:
   hone trace ls runs/quickstart-001 --phase eval --outcome policy_failed --limit 20
   hone trace show runs/quickstart-001 eval/3/0
   hone trace digest runs/quickstart-001                the same for the same seed
+  hone trace replay runs/eval-shop-nano-001            the same again, from the record alone
+  hone trace pending runs/eval-my-nano-001             calls that wait for a decision
+  hone trace decide runs/eval-my-nano-001 eval/3/0 approve
   hone trace export runs/quickstart-001 -o traces.jsonl
   hone trace export runs/quickstart-001 --format parquet -o calls.parquet
   hone trace export runs/quickstart-001 --phase eval/rl/greedy --format inspect -o log.eval
@@ -73,6 +80,21 @@ enum Action {
         #[arg(long)]
         phase: Option<String>,
     },
+    /// Play every episode again from the record alone, model and tools, without a network or a server, and compare the
+    /// digests. Says where an episode differs first. Scores and the final state are those of the record.
+    Replay {
+        /// Run directory or run.db
+        run: PathBuf,
+        /// Only this phase and those below it
+        #[arg(long)]
+        phase: Option<String>,
+    },
+    /// List calls that wait for somebody's decision (with --json: JSON Lines).
+    Pending {
+        /// Run directory or run.db
+        run: PathBuf,
+    },
+    Decide(Decide),
     /// Write episodes as JSON Lines, as an eval log of Inspect, or their model calls as a Parquet table; or send them as
     /// OpenTelemetry spans. docs/trace-schema.md describes the formats.
     #[command(
@@ -153,6 +175,9 @@ impl Args {
             Action::Ls { run, which } => list(&read(&run)?, &which.into(), json),
             Action::Show { run, id } => show(&read(&run)?, &id, json),
             Action::Digest { run, phase } => digest(&read(&run)?, phase, json),
+            Action::Replay { run, phase } => replay::run(&read(&run)?, phase, json),
+            Action::Pending { run } => pending::list(&read(&run)?, &run, json),
+            Action::Decide(decide) => decide.run(json),
             Action::Export {
                 run,
                 out,
@@ -261,27 +286,31 @@ fn show(store: &Store, id: &str, json: bool) -> anyhow::Result<()> {
 
 /// A run may say (as `timed_phases`) which of its phases depend on the wall clock, such as a comparison of equal time.
 /// They stay out of the digest unless one is asked for.
-fn digest(store: &Store, phase: Option<String>, json: bool) -> anyhow::Result<()> {
-    let timed: Vec<String> = match (&phase, store.get_meta("timed_phases")?) {
+fn timed_phases(store: &Store, phase: Option<&String>) -> anyhow::Result<Vec<String>> {
+    Ok(match (phase, store.get_meta("timed_phases")?) {
         (None, Some(value)) => serde_json::from_value(value)?,
         _ => Vec::new(),
+    })
+}
+
+/// Whether an episode is of one of these phases, or of one below it.
+fn is_timed(timed: &[String], episode: &Episode) -> bool {
+    let covers = |phase: &String| {
+        let rest = episode.phase.strip_prefix(phase.as_str());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    let is_timed = |episode: &Episode| {
-        let covers = |phase: &String| {
-            episode
-                .phase
-                .strip_prefix(phase.as_str())
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        timed.iter().any(covers)
-    };
+    timed.iter().any(covers)
+}
+
+fn digest(store: &Store, phase: Option<String>, json: bool) -> anyhow::Result<()> {
+    let timed = timed_phases(store, phase.as_ref())?;
     let filter = Filter {
         phase,
         ..Filter::default()
     };
     let (mut digest, mut episodes, mut left_out) = (RunDigest::default(), 0u64, 0u64);
     store.for_each(&filter, |episode| -> anyhow::Result<()> {
-        if is_timed(&episode) {
+        if is_timed(&timed, &episode) {
             left_out += 1;
         } else {
             digest.add(&episode);
