@@ -1,6 +1,9 @@
 //! What a judge is asked about an episode, and what it found.
 
+use hone_model::Model;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Something about a finished episode that only a judge can tell.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -9,6 +12,20 @@ pub struct Question {
     pub subject: String,
     /// What must hold of it.
     pub statement: String,
+    /// The judges who are asked, by the name that the taskset gives them ([`Judges`]); none: whoever judges.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judges: Option<String>,
+}
+
+/// Judges that a taskset itself names; those that the caller names go before them.
+#[derive(Clone)]
+pub struct Judges {
+    /// Name, as in [`Question::judges`].
+    pub name: String,
+    /// The models: an odd number.
+    pub models: Vec<Arc<dyn Model>>,
+    /// Bound on one answer.
+    pub timeout: Duration,
 }
 
 /// The kind of the [`hone_trace::Event`] that holds a [`Finding`].
@@ -19,6 +36,12 @@ pub const VERDICT: &str = "verdict";
 pub struct Finding {
     /// What was asked.
     pub statement: String,
+    /// What was judged: with the statement, it is the whole of what a judge was told of the episode.
+    #[serde(default)]
+    pub subject: String,
+    /// See [`Question::judges`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judges: Option<String>,
     /// Whether it holds.
     pub pass: bool,
     /// Each vote.

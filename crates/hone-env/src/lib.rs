@@ -9,7 +9,7 @@
 mod judged;
 mod user;
 
-pub use judged::{Finding, Question, VERDICT, Vote, findings};
+pub use judged::{Finding, Judges, Question, VERDICT, Vote, findings};
 pub use user::{Given, Party, SimulatedUser};
 
 use hone_model::Script;
@@ -18,6 +18,7 @@ use hone_trace::{Episode, Score, Stream};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Which part of a taskset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -283,6 +284,26 @@ pub trait Taskset: Send + Sync {
     /// A fresh environment with the tools of this task, to be reset with it (or another of the same tools).
     fn environment(&self, task: &Task) -> Box<dyn Environment>;
 
+    /// What must be played before the tasks, such as conversations that a memory is made of: rounds of tasks, each once and
+    /// in the order of the rounds. Given the episodes of the rounds so far, the taskset of the next round; all its tasks are
+    /// in the split `test`. `None`: there is nothing more.
+    ///
+    /// # Errors
+    /// When an episode does not hold what it must.
+    fn preparation(&self, played: &[Episode]) -> Result<Option<Arc<dyn Taskset>>, EnvError> {
+        let _ = played;
+        Ok(None)
+    }
+
+    /// This taskset with what the episodes of its [`Taskset::preparation`] left; `None` where there is none.
+    ///
+    /// # Errors
+    /// When an episode does not hold what it must.
+    fn prepared(&self, played: &[Episode]) -> Result<Option<Arc<dyn Taskset>>, EnvError> {
+        let _ = played;
+        Ok(None)
+    }
+
     /// The simulated user of a task, in tasksets that have one.
     fn user(&self, task: &Task) -> Option<SimulatedUser> {
         let _ = task;
@@ -312,8 +333,13 @@ pub trait Taskset: Send + Sync {
     fn budget(&self) -> Budget;
 
     /// What a judge must say before [`Taskset::score`], which reads the answers from the trace ([`findings`]).
-    fn questions(&self, task: &Task, episode: &Episode) -> Vec<Question> {
-        let _ = (task, episode);
+    fn questions(&self, task: &Task, episode: &Episode, environment: &dyn Environment) -> Vec<Question> {
+        let _ = (task, episode, environment);
+        Vec::new()
+    }
+
+    /// Judges that the taskset itself names, for questions that name them.
+    fn judges(&self) -> Vec<Judges> {
         Vec::new()
     }
 

@@ -9,10 +9,10 @@ mod state;
 pub use command::Command;
 pub use exact::Exact;
 pub use form::{JsonSchema, Regex};
-pub use judge::{Judge, VERDICT_SCHEMA, Verdict as JudgeVerdict, read_verdict};
+pub use judge::Judge;
 pub use state::State;
 
-use hone_env::Task;
+use hone_env::{Judges, Question, Task};
 use hone_trace::{Episode, ScorePart};
 use serde_json::Value;
 
@@ -62,6 +62,17 @@ pub trait Checker: Send + Sync {
     /// # Errors
     /// What is wrong, and what is allowed.
     fn accepts(&self, expected: &Value) -> Result<(), String>;
+
+    /// What a judge must say about an episode before [`Checker::check`], which reads the answer from the record.
+    fn question(&self, evidence: &Evidence<'_>) -> Option<Question> {
+        let _ = evidence;
+        None
+    }
+
+    /// Who is asked it.
+    fn judges(&self) -> Option<Judges> {
+        None
+    }
 
     /// Check.
     ///

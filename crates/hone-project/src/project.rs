@@ -7,7 +7,7 @@ use crate::scripts::{Agent, SCRIPTS};
 use crate::tools::{self, Records, Source};
 use crate::world::{FILES, Stage, World, scan};
 use crate::{ProjectError, Recipe, TaskLine, tasks};
-use hone_env::{Budget, EnvError, Environment, ScriptInfo, Split, Task, Taskset};
+use hone_env::{Budget, EnvError, Environment, Judges, Question, ScriptInfo, Split, Task, Taskset};
 use hone_model::{Model, Script};
 use hone_tool::{Policy, PolicyError, ToolSpec, Toolset};
 use hone_trace::{EndReason, Episode, Score, ScorePart, Secrets, Stream, Turn};
@@ -344,11 +344,12 @@ fn checkers(
                 })?)
             }
             CheckerKind::Judge => {
-                let model = models(model.as_deref().unwrap_or_default()).map_err(|what| {
-                    recipe.wrong(&format!("checkers.{name}.model"), what, "name a model as after --model")
-                })?;
+                let named = model.iter().flat_map(|models| models.names());
+                let named = named.map(|model| models(model)).collect::<Result<_, _>>();
+                let key = format!("checkers.{name}.model");
                 Box::new(checker::Judge {
-                    model,
+                    name: name.clone(),
+                    models: named.map_err(|what| recipe.wrong(&key, what, "name a model as after --model"))?,
                     rubric: rubric.clone().unwrap_or_default(),
                     timeout,
                 })
@@ -456,6 +457,29 @@ impl Taskset for Project {
 
     fn budget(&self) -> Budget {
         self.recipe.limits.budget(self.checkers.len())
+    }
+
+    fn questions(&self, task: &Task, episode: &Episode, environment: &dyn Environment) -> Vec<Question> {
+        if self.judges().is_empty() {
+            return Vec::new();
+        }
+        let (state, answer) = (environment.state(), answer(episode));
+        let answer = answer.as_deref();
+        let expected = task.data.get("expected").and_then(Value::as_object);
+        let question = |(name, expected): (&String, &Value)| {
+            self.checkers.get(name)?.question(&Evidence {
+                task,
+                expected,
+                answer,
+                state: &state,
+                episode,
+            })
+        };
+        expected.into_iter().flatten().filter_map(question).collect()
+    }
+
+    fn judges(&self) -> Vec<Judges> {
+        self.checkers.values().filter_map(|checker| checker.judges()).collect()
     }
 
     fn score(&self, task: &Task, episode: &Episode, environment: &dyn Environment) -> Score {

@@ -118,8 +118,28 @@ pub struct CheckerSettings {
     pub command: Option<Vec<String>>,
     /// Of `judge`: what it judges by.
     pub rubric: Option<String>,
-    /// Of `judge`: the model, as after `--model`.
-    pub model: Option<String>,
+    /// Of `judge`: the model, as after `--model`, or a list of them, whose majority decides.
+    pub model: Option<OneOrMore>,
+}
+
+/// One name, or several.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum OneOrMore {
+    /// One.
+    One(String),
+    /// Several.
+    More(Vec<String>),
+}
+
+impl OneOrMore {
+    /// All of them.
+    pub fn names(&self) -> &[String] {
+        match self {
+            Self::One(name) => std::slice::from_ref(name),
+            Self::More(names) => names,
+        }
+    }
 }
 
 /// A difference that does not count for an exact match.
@@ -353,6 +373,13 @@ impl RecipeFile {
         }
         if checker.command.as_ref().is_some_and(Vec::is_empty) {
             return Err(self.wrong(&key("command"), "it is empty", "write the program and its arguments"));
+        }
+        if checker
+            .model
+            .as_ref()
+            .is_some_and(|models| models.names().len() % 2 == 0)
+        {
+            return Err(self.wrong(&key("model"), "their number is even", "name an odd number of judges"));
         }
         Ok(())
     }

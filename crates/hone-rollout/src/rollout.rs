@@ -2,10 +2,12 @@
 
 use crate::score;
 use hone_env::{Budget, EnvError, Split, Task, Taskset};
-use hone_harness::{EpisodeSetup, Harness, Label, UserSetup};
+use hone_harness::{EpisodeSetup, Finished, Harness, Label, UserSetup};
 use hone_model::{Model, Replayed};
-use hone_score::judge::Panel;
-use hone_tool::{ApprovalPolicy, Recording, Reply, SchemaError, ToolCache, ToolMode, ToolSpec, Toolset, caught};
+use hone_score::judge::{Jury, Panel, PanelError};
+use hone_tool::{
+    ApprovalPolicy, Recording, Reply, SchemaError, ToolCache, ToolMode, ToolSpec, Toolset, caught, guarded,
+};
 use hone_trace::{EndReason, Episode, Outcome, SamplingSettings, Stream};
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
@@ -118,6 +120,9 @@ pub enum RolloutError {
         /// The panic's message.
         message: String,
     },
+    /// The taskset names an even number of judges.
+    #[error(transparent)]
+    Judges(#[from] PanelError),
     /// The tools' schemas do not compile.
     #[error(transparent)]
     Schema(#[from] SchemaError),
@@ -173,7 +178,7 @@ pub struct Rollout {
     pub player: Player,
     /// The simulated user, in tasksets that have one.
     pub user: Option<UserPlayer>,
-    /// Who judges what only a judge can tell; without one, such episodes do not count.
+    /// Who judges what only a judge can tell, in place of whom the taskset names; without either, such episodes do not count.
     pub judge: Option<Arc<Panel>>,
     /// The agent's loop.
     pub harness: Arc<dyn Harness>,
@@ -204,6 +209,7 @@ struct Planned {
 /// What the episodes of a run share.
 struct Stage {
     rollout: Rollout,
+    jury: Jury,
     toolset: Mutex<Arc<Toolset>>,
     user_toolset: Mutex<Arc<Toolset>>,
 }
@@ -239,6 +245,7 @@ impl Rollout {
         };
         let stage = Arc::new(Stage {
             rollout: self.clone(),
+            jury: Jury::of(self.judge.clone(), self.taskset.judges())?,
             toolset: Mutex::new(self.toolset(&first.task)?),
             user_toolset: Mutex::new(Arc::new(Toolset::compile(&[])?)),
         });
@@ -394,16 +401,10 @@ impl Stage {
             };
             let judged = setup.stream.named("judge");
             let mut finished = rollout.harness.run(setup).await;
-            let episode = &mut finished.episode;
-            if let Some(panel) = rollout.judge.as_ref().filter(|_| episode.counts()) {
-                let questions = rollout.taskset.questions(&task, episode);
-                if let Err(reason) = panel.judge(episode, &questions, &judged).await {
-                    episode.outcome = Outcome::InfraFailed {
-                        cause: format!("judge: {reason}"),
-                    };
-                }
-            }
             let time = Duration::from_millis(rollout.budget.tool_timeout_ms);
+            if !self.jury.is_empty() && finished.episode.counts() {
+                finished = self.judge(&task, finished, &judged, time).await;
+            }
             Ok::<_, SchemaError>(score(rollout.taskset.clone(), task, finished, time).await)
         });
         match played.await {
@@ -411,6 +412,37 @@ impl Stage {
             Ok(Err(schema)) => spare.failed(schema.to_string()),
             Err(panic) => spare.failed(format!("panicked: {panic}")),
         }
+    }
+}
+
+impl Stage {
+    /// With the verdicts that the score needs. Without one of them the episode does not count.
+    async fn judge(&self, task: &Arc<Task>, finished: Finished, stream: &Stream, time: Duration) -> Finished {
+        let Finished { episode, environment } = finished;
+        // The score says that the state is lost.
+        let Some(environment) = environment else {
+            return Finished { episode, environment };
+        };
+        let (taskset, task, shared) = (self.rollout.taskset.clone(), task.clone(), Arc::new(episode));
+        let read = shared.clone();
+        let asked = guarded(environment, time, move |environment| {
+            taskset.questions(&task, &read, &*environment)
+        });
+        let asked = asked.await;
+        let mut episode = Arc::unwrap_or_clone(shared);
+        let (environment, judged) = match asked {
+            Ok((environment, questions)) => {
+                let judged = self.jury.judge(&mut episode, &questions, stream).await;
+                (Some(environment), judged)
+            }
+            Err(lost) => (None, Err(lost.to_string())),
+        };
+        if let Err(reason) = judged {
+            episode.outcome = Outcome::InfraFailed {
+                cause: format!("judge: {reason}"),
+            };
+        }
+        Finished { episode, environment }
     }
 }
 

@@ -30,6 +30,13 @@ impl Secrets {
         }
     }
 
+    /// Never writes those either.
+    pub fn extend(&mut self, others: Self) {
+        for (name, value) in others.0 {
+            self.add(name, value);
+        }
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -46,13 +53,6 @@ impl Secrets {
             return None;
         }
         serde_json::from_value(tree).ok()
-    }
-
-    /// All of these too.
-    pub fn join(&mut self, others: Self) {
-        for (name, value) in others.0 {
-            self.add(name, value);
-        }
     }
 
     /// Take them out of a value. Whether it held any.

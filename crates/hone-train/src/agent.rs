@@ -21,9 +21,9 @@ use crate::update::UpdateError;
 use hone_engine::checkpoint;
 use hone_engine::{LearnError, Learner, Sampler, Weights};
 use hone_env::{Split, Taskset};
-use hone_harness::React;
+use hone_harness::{Dialogue, Harness, React};
 use hone_model::{Codec, Model, Scripted};
-use hone_rollout::{Hooks, Job, Player, Rollout, ToolSource};
+use hone_rollout::{Hooks, Job, Player, Rollout, ToolSource, UserPlayer};
 use hone_score::{Measures, Rate};
 use hone_tool::ApprovalPolicy;
 use hone_trace::{EndReason, Episode, Filter, Outcome, SamplingSettings, Store, Stream};
@@ -50,6 +50,8 @@ pub struct Run<'a> {
     pub taskset: Arc<dyn Taskset>,
     /// The tasks to evaluate on; usually the same taskset.
     pub held_out: Arc<dyn Taskset>,
+    /// Who plays the simulated users, in tasksets that have them.
+    pub user: Option<UserPlayer>,
     /// Tokenizer and chat format.
     pub codec: Arc<Codec>,
     /// The model to teach.
@@ -138,12 +140,17 @@ impl Run<'_> {
 
     fn rollout(&self, phase: &str, player: Player, temperature: f32) -> Rollout {
         let held_out = phase.starts_with("eval/") || phase.starts_with("validate/");
+        let taskset = if held_out { &self.held_out } else { &self.taskset };
+        let harness: Arc<dyn Harness> = match taskset.user_scripts() {
+            [] => Arc::new(React),
+            _ => Arc::new(Dialogue),
+        };
         Rollout {
-            taskset: Arc::clone(if held_out { &self.held_out } else { &self.taskset }),
+            taskset: Arc::clone(taskset),
             player,
-            user: None,
+            user: self.user.clone(),
             judge: None,
-            harness: Arc::new(React),
+            harness,
             budget: self.held_out.budget(),
             sampling: SamplingSettings {
                 temperature,

@@ -66,6 +66,10 @@ pub struct AgentRecipe {
     pub seed: u64,
     /// Taskset, as `hone eval` names it.
     pub taskset: String,
+    /// Who plays the simulated users, in tasksets that have them: `script:NAME` or a model, as after `--user` of `hone eval`
+    /// (default: the taskset's first script, which answers by rule). Nothing that a user says is trained on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
     /// Directory of the base model.
     pub base: String,
     /// Recipe of a base model to make first instead of loading `base` (`--from-scratch`).

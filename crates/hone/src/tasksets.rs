@@ -10,6 +10,7 @@ use hone_shop::Shop;
 use hone_textcraft::{Selection, Textcraft};
 use hone_tool::Policy;
 use hone_trace::Secrets;
+use std::cell::RefCell;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -53,8 +54,51 @@ pub struct Suite {
     pub digest: Option<String>,
     /// Which calls may run, where the user's project says so.
     pub policy: Option<Policy>,
-    /// What the user's servers are given and must not be written anywhere.
+    /// Of the user's servers and of the judges that it names: what must not be written anywhere.
     pub secrets: Secrets,
+}
+
+impl Suite {
+    /// The same, played in a loop by its name: `react`, `dialogue`, or `command:` with a program and its arguments, which
+    /// spaces part. `None` changes nothing.
+    ///
+    /// # Errors
+    /// When there is no such loop, the command does not speak the protocol, or the loop does not suit the tasks.
+    pub fn played_in(self, name: Option<&str>) -> anyhow::Result<Self> {
+        let Some(name) = name else { return Ok(self) };
+        let users = !self.taskset.user_scripts().is_empty();
+        let harness: Arc<dyn Harness> = match (name, name.strip_prefix("command:")) {
+            ("react", _) => Arc::new(React),
+            ("dialogue", _) => Arc::new(Dialogue),
+            (_, Some(command)) => {
+                let command = CommandLine {
+                    argv: command.split_whitespace().map(str::to_owned).collect(),
+                    label: None,
+                    folder: std::env::current_dir()?,
+                    env: Vec::new(),
+                };
+                if command.argv.is_empty() {
+                    bail!("--harness command: names no program; write command:PROGRAM ARGUMENT…");
+                }
+                let timeout = Duration::from_millis(self.taskset.budget().tool_timeout_ms);
+                Arc::new(ExternalHarness::new(command, timeout, Limits::default())?)
+            }
+            _ => bail!("there is no agent loop `{name}`; write react, dialogue, or command:PROGRAM ARGUMENT…"),
+        };
+        if users != (name == "dialogue") {
+            bail!(match users {
+                true => format!(
+                    "{} has simulated users, whom only dialogue lets speak",
+                    self.taskset.name()
+                ),
+                false => format!(
+                    "{} has no simulated users, and dialogue needs one; write react",
+                    self.taskset.name()
+                ),
+            });
+        }
+        Ok(Self { harness, ..self })
+    }
 }
 
 /// The taskset of that name, with its agent loop.
@@ -74,8 +118,18 @@ pub fn suite(name: &str) -> anyhow::Result<Suite> {
             secrets: Secrets::default(),
         });
     }
-    let judges = |name: &str| models::judge(name).map_err(|error| format!("{error:#}"));
+    let secrets = RefCell::new(Secrets::default());
+    let judges = |name: &str| {
+        let spec = name.parse()?;
+        let mut judges = models::judges(&spec, &mut secrets.borrow_mut()).map_err(|error| format!("{error:#}"))?;
+        judges
+            .pop()
+            .filter(|_| judges.is_empty())
+            .ok_or_else(|| format!("{name} is a panel of several judges"))
+    };
     let project = Project::load(folder, &judges)?;
+    let mut secrets = secrets.into_inner();
+    secrets.extend(project.secrets());
     let recipe = project.recipe();
     let harness: Arc<dyn Harness> = match &recipe.harness {
         None => Arc::new(React),
@@ -93,7 +147,7 @@ pub fn suite(name: &str) -> anyhow::Result<Suite> {
     Ok(Suite {
         digest: Some(project.digest().to_owned()),
         policy: project.policy()?,
-        secrets: project.secrets(),
+        secrets,
         taskset: Arc::new(project),
         harness,
     })
@@ -139,9 +193,12 @@ fn published(name: &str) -> anyhow::Result<Option<Arc<dyn Taskset>>> {
         return Ok(Some(Arc::new(hone_bfcl::Bfcl::load(name, &folder)?)));
     }
     #[cfg(feature = "tau")]
-    if name == "tau:airline" {
-        let folder = data_of("tau-bench")?.join("tau-bench").join("airline");
-        return Ok(Some(Arc::new(hone_tau::v1::Tau1::load(&folder)?)));
+    if let Some(domain) = name
+        .strip_prefix("tau:")
+        .filter(|domain| hone_tau::v1::DOMAINS.contains(domain))
+    {
+        let folder = data_of("tau-bench")?.join("tau-bench").join(domain);
+        return Ok(Some(Arc::new(hone_tau::v1::Tau1::load(domain, &folder)?)));
     }
     #[cfg(feature = "tau")]
     if name.starts_with("tau2:") {
@@ -184,18 +241,18 @@ fn data_of(suite: &str) -> anyhow::Result<std::path::PathBuf> {
     })
 }
 
-/// The taskset of that name, for training, which plays the built-in loop.
+/// The taskset of that name, for training, which plays the built-in loops.
 ///
 /// # Errors
 /// As [`taskset`], and when a project has a loop of its own.
-pub fn for_training(name: &str) -> anyhow::Result<Arc<dyn Taskset>> {
+pub fn for_training(name: &str) -> anyhow::Result<Suite> {
     let suite = suite(name)?;
-    if suite.harness.name() != React.name() {
+    if suite.harness.name() != built_in_loop(&*suite.taskset).name() {
         bail!(
-            "{name} has an agent loop of its own, and training plays the built-in one; remove [harness] from its hone.toml"
+            "{name} has an agent loop of its own, and training plays the built-in ones; remove [harness] from its hone.toml"
         );
     }
-    Ok(suite.taskset)
+    Ok(suite)
 }
 
 /// The names, a line each, for messages and help.

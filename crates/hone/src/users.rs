@@ -7,6 +7,7 @@ use hone_env::Taskset;
 use hone_model::Scripted;
 use hone_rollout::{Player, UserPlayer};
 use hone_score::judge::{Judge, Panel};
+use hone_trace::Secrets;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,16 +20,26 @@ pub fn default_user(taskset: &Arc<dyn Taskset>) -> Option<ModelSpec> {
     Some(ModelSpec::Script(script.name.into()))
 }
 
-/// The user's player, and the hash of its weights if it has any.
+/// A simulated user, ready to play.
+pub struct User {
+    /// The player.
+    pub player: UserPlayer,
+    /// The hash of its weights, if it has any.
+    pub hash: Option<String>,
+    /// What must not be written anywhere.
+    pub secrets: Secrets,
+}
+
+/// The user's player.
 ///
 /// # Errors
 /// When the taskset has no users or no such script, or the model cannot be read or told what to do.
-pub fn user(spec: &ModelSpec, taskset: &Arc<dyn Taskset>) -> anyhow::Result<(UserPlayer, Option<String>)> {
+pub fn user(spec: &ModelSpec, taskset: &Arc<dyn Taskset>) -> anyhow::Result<User> {
     let scripts = taskset.user_scripts();
     if scripts.is_empty() {
         bail!("taskset {} has no simulated users; leave --user out", taskset.name());
     }
-    let (player, hash) = match spec {
+    let (player, hash, secrets) = match spec {
         ModelSpec::Script(name) => {
             let Some(script) = scripts.iter().find(|script| script.name == name) else {
                 let lines = scripts.iter().map(|s| format!("  script:{:<18}{}", s.name, s.about));
@@ -47,33 +58,37 @@ pub fn user(spec: &ModelSpec, taskset: &Arc<dyn Taskset>) -> anyhow::Result<(Use
                     });
                     Arc::new(Scripted::new(format!("script:{name}"), script, codec.clone()))
                 };
-            (Player::PerEpisode(Arc::new(cast)), None)
+            (Player::PerEpisode(Arc::new(cast)), None, Secrets::default())
         }
         model => {
             taskset.check_user()?;
             let cast = models::cast(model, taskset, &[])?;
-            (cast.player, cast.identity)
+            (cast.player, cast.identity, cast.secrets)
         }
     };
     let sampling = greedy_or(0.0);
-    Ok((UserPlayer { player, sampling }, hash))
+    Ok(User {
+        player: UserPlayer { player, sampling },
+        hash,
+        secrets,
+    })
 }
 
-/// The panel of judges; `None` without any.
+/// The panel of judges; `None` without any. Their secrets join the others.
 ///
 /// # Errors
 /// When their number is even, or one is a script or cannot be read.
-pub fn judges(specs: &[ModelSpec]) -> anyhow::Result<Option<Arc<Panel>>> {
+pub fn judges(specs: &[ModelSpec], secrets: &mut Secrets) -> anyhow::Result<Option<Arc<Panel>>> {
     if specs.is_empty() {
         return Ok(None);
     }
-    let judge = |spec: &ModelSpec| {
-        Ok(Judge {
-            model: models::judge(&spec.to_string())?,
+    let mut judges = Vec::new();
+    for spec in specs {
+        judges.extend(models::judges(spec, secrets)?.into_iter().map(|model| Judge {
+            model,
             sampling: greedy_or(0.0),
             timeout: PATIENCE,
-        })
-    };
-    let judges = specs.iter().map(judge).collect::<anyhow::Result<_>>()?;
+        }));
+    }
     Ok(Some(Arc::new(Panel::of(judges).context("--judge")?)))
 }

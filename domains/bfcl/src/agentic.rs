@@ -5,6 +5,7 @@ use crate::multi_turn::{Settings, World, WorldError, calls};
 use crate::{Answer, Category, Verdict};
 use hone_python::{Dict, Value, text};
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
@@ -153,15 +154,29 @@ impl Memories {
     /// # Errors
     /// When the category is none of memory, or the snapshot does not load.
     pub fn world(&self, question: &Question, category: Category, settings: &Settings) -> Result<World, WorldError> {
+        self.memory(&question.id, &question.scenario, category, settings)
+    }
+
+    /// The memory of a scenario as it is now, in a world of its own for the record of that id.
+    ///
+    /// # Errors
+    /// As [`Memories::world`].
+    pub fn memory(
+        &self,
+        id: &str,
+        scenario: &str,
+        category: Category,
+        settings: &Settings,
+    ) -> Result<World, WorldError> {
         let kind = KINDS.iter().find(|(known, ..)| *known == category);
         let Some((_, class, _)) = kind else {
             return Err(WorldError::Class(category.name().to_owned()));
         };
-        let saved = self.snapshots.get(&(category, question.scenario.clone()));
+        let saved = self.snapshots.get(&(category, scenario.to_owned()));
         let config: Dict = [(*class, saved.cloned().unwrap_or_else(|| Dict::new().into()))]
             .into_iter()
             .collect();
-        let id = question.id.replace("memory", category.name());
+        let id = id.replacen("memory", category.name(), 1);
         World::new(&id, &config.into(), &[(*class).to_owned()], false, "", settings)
     }
 }
@@ -181,13 +196,18 @@ fn turns(place: &Place, value: &Value) -> Result<Vec<Vec<(String, String)>>, Dat
 pub fn judge_answers(answers: &[Answer], gold: &[String]) -> Verdict {
     let last = answers.iter().rev().find(|answer| calls(answer).is_none());
     let said = match last {
-        Some(Answer::Text(said) | Answer::Said(said)) if !said.is_empty() => said,
+        Some(Answer::Text(said) | Answer::Said(said)) if !said.is_empty() => Cow::Borrowed(said.as_str()),
+        // Calls that cannot be read count as what was said last: the first of them, printed.
+        Some(Answer::Calls(calls)) if !calls.is_empty() => {
+            let first = calls.iter().take(1).map(|(name, json)| (name.as_str(), json.as_str()));
+            Cow::Owned(Value::Dict(first.collect()).repr())
+        }
         _ => {
             let why = "nothing is said that calls no tool".to_owned();
             return Verdict::wrong("agentic:no_last_message", why);
         }
     };
-    if holds(said, gold) {
+    if holds(&said, gold) {
         return Verdict::right();
     }
     Verdict::wrong(

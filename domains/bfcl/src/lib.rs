@@ -14,6 +14,7 @@
 //! * [`Memories`] has the questions of the memory categories, [`judge_answers`] their checker.
 //! * [`Bfcl`] is all of it as tasksets: each category, and groups of them, for models that call functions and for models
 //!   that are prompted.
+//! * [`Recorded`] scores result files of the original and lists of OpenAI messages.
 //! * [`mutate`] makes wrong answers out of gold ones, for tests against the original.
 //!
 //! Invariants:
@@ -52,5 +53,5 @@ pub use decode::{Answer, DecodeError, Decoded, MAX_ANSWER, decode};
 pub use defects::{DEFECTS, DEFECTS_VERSION, Defect, Harm};
 pub use mutate::mutate;
 pub use schema::{sanitized, tools};
-pub use taskset::{Bfcl, NAMES};
+pub use taskset::{Bfcl, NAMES, Recorded, Scored};
 pub use verdict::{CRASH, Mode, Names, SCORER, SCORER_VERSION, Settings, Verdict, evaluate};

@@ -113,6 +113,17 @@ fn an_episode_follows_the_gold() {
         episode.judge().expect("a world").verdict.error_type,
         Some("multi_turn:force_terminated")
     );
+    // Beyond the limit in the last turn there are answers to all turns, and the original judges them.
+    let mut episode = Episode::new(task, &settings).expect("a world");
+    for (turn, gold) in task.gold.iter().enumerate() {
+        episode.step(&Answer::Text(format!("[{}]", gold.join(", "))));
+        if turn + 1 < task.gold.len() {
+            episode.step(&Answer::Text("Done.".into()));
+        }
+    }
+    while episode.step(&again) != Step::Quit {}
+    let judged = episode.judge().expect("a world");
+    assert!(judged.verdict.valid, "{}", judged.verdict.why);
 }
 
 #[test]

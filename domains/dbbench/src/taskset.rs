@@ -2,7 +2,7 @@
 
 use crate::data::{DataError, FILES, Kind, Record, load};
 use crate::database::Database;
-use crate::defects::defect;
+use crate::defects::{DEFECTS_VERSION, defect};
 use crate::judge::{Mode, equal};
 use crate::world::{Records, World};
 use hone_env::{Budget, EnvError, Environment, OnMalformed, ScriptInfo, ScriptRole, Split, Task, Taskset};
@@ -185,24 +185,40 @@ impl Taskset for Dbbench {
 
     fn score(&self, task: &Task, _: &Episode, environment: &dyn Environment) -> Score {
         let state = environment.state();
-        let (right, why) = match self.record(task) {
-            Some(record) => judge(record, &state, self.mode),
-            None => (false, "the task is of no record of this taskset".into()),
+        let part = |name: &str, (right, why): (bool, String)| ScorePart {
+            name: name.into(),
+            value: f64::from(u8::from(right)),
+            why,
         };
-        let value = f64::from(u8::from(right));
+        let mut parts = vec![];
+        match self.record(task) {
+            Some(record) => {
+                parts.push(part("right", judge(record, &state, self.mode)));
+                parts.push(part("faithful", judge(record, &state, Mode::Faithful)));
+                match defect(record) {
+                    // Whatever is answered to a broken record says nothing.
+                    Some(harm) => parts.push(part("defect", (true, format!("{harm:?} (list {DEFECTS_VERSION})")))),
+                    None => parts.push(part("strict", judge(record, &state, Mode::Strict))),
+                }
+            }
+            None => parts.push(part(
+                "right",
+                (false, "the task is of no record of this taskset".into()),
+            )),
+        }
+        let value = parts[0].value;
         Score {
             scorer: "dbbench".into(),
             version: SCORER_VERSION.into(),
-            hash: Sha256::digest(format!("dbbench/{SCORER_VERSION}/{:?}", self.mode))
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
+            hash: Sha256::digest(format!(
+                "dbbench/{SCORER_VERSION}/defects {DEFECTS_VERSION}/{:?}",
+                self.mode
+            ))
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect(),
             value,
-            parts: vec![ScorePart {
-                name: "right".into(),
-                value,
-                why,
-            }],
+            parts,
         }
     }
 

@@ -54,7 +54,7 @@ pub use rescore::{Rescored, Responses, Summary, rescore, rescore_v1, responses};
 
 /// The tasksets' names on the command line, with what they mean.
 pub const NAMES: [(&str, &str); 2] = [
-    ("tau:airline", "τ-bench's airline, with its turn rules"),
+    ("tau:airline, tau:retail", "τ-bench, with its turn rules"),
     (
         "tau2:DOMAIN[:OPTION…]",
         "τ²-bench: retail, airline, telecom, mock; options split, solo, db, protocol, small, full, generated, workflow",

@@ -5,6 +5,8 @@ mod orders;
 mod schema;
 mod tools;
 
+pub(crate) use tools::told;
+
 use crate::py::{self, Value};
 use crate::raised::{Outcome, raise};
 use crate::store::{Base, Db};

@@ -165,7 +165,8 @@ fn assertions_in_words_are_never_passed_without_a_judge() {
     let Some(taskset) = taskset("tau2:retail") else { return };
     let gold = play(&taskset, "gold");
     for (task, episode) in taskset.tasks(Split::Test).iter().zip(&gold) {
-        let asked = taskset.questions(&taskset.task(Split::Test, episode.group).unwrap(), episode);
+        let posed = taskset.task(Split::Test, episode.group).unwrap();
+        let asked = taskset.questions(&posed, episode, &*taskset.environment(&posed));
         match hone_tau::evaluate::needs_judge(task) {
             true => {
                 assert!(!asked.is_empty() && asked[0].subject.contains("agent: Hi!"));

@@ -33,7 +33,7 @@ fn task(actions: &str, outputs: &[&str]) -> Task {
 #[test]
 fn the_data_hash_as_in_the_reference() {
     let Some(folder) = folder() else { return };
-    let fresh = World::load(&folder).unwrap();
+    let fresh = World::load("airline", &folder).unwrap();
     // Of another copy of the reference's data and code: MUA-RL's tools over the same three files.
     assert_eq!(
         fresh.hash(),
@@ -41,10 +41,32 @@ fn the_data_hash_as_in_the_reference() {
     );
 }
 
+/// The shop's data are not among those that every machine has.
+#[test]
+fn the_shops_gold_and_idleness() {
+    let Some(folder) = folder().map(|folder| folder.with_file_name("retail")) else {
+        return;
+    };
+    if !folder.join("data").is_dir() {
+        eprintln!("skipped: {} has no data", folder.display());
+        return;
+    }
+    let fresh = World::load("retail", &folder).unwrap();
+    // Of another copy of the reference's data and code: MUA-RL's tools over the same three files.
+    assert_eq!(
+        fresh.hash(),
+        "5a4b2cb59f4d12dea7e4adff24a7f8fada510ead49372ea4a729a82bbb5f49b5"
+    );
+    let tasks = tasks("retail", &folder).unwrap();
+    let hashes: std::collections::BTreeSet<_> = tasks.iter().map(|task| gold(&fresh, task).hash()).collect();
+    let unchanged = tasks.iter().filter(|task| gold(&fresh, task).same(&fresh)).count();
+    assert_eq!((tasks.len(), hashes.len(), unchanged), (115, 99, 11));
+}
+
 #[test]
 fn the_reward_asks_for_the_state_and_for_what_is_said() {
     let Some(folder) = folder() else { return };
-    let fresh = World::load(&folder).unwrap();
+    let fresh = World::load("airline", &folder).unwrap();
     let wanted = task(
         r#"[{"name": "cancel_reservation", "kwargs": {"reservation_id": "Z7GOZK"}}]"#,
         &["1,000"],
@@ -81,7 +103,7 @@ fn the_reward_asks_for_the_state_and_for_what_is_said() {
 #[test]
 fn errors_are_worded_as_in_the_reference() {
     let Some(folder) = folder() else { return };
-    let mut world = World::load(&folder).unwrap();
+    let mut world = World::load("airline", &folder).unwrap();
     let mut says = |name: &str, arguments: &str| world.respond(name, &serde_json::from_str(arguments).unwrap());
     assert_eq!(says("nothing", "{}"), "Unknown action nothing");
     assert_eq!(
@@ -118,10 +140,10 @@ fn recorded_runs_get_their_recorded_rewards() {
         );
         return;
     }
-    let fresh = World::load(&folder).unwrap();
+    let fresh = World::load("airline", &folder).unwrap();
     let recorded = responses(&file).unwrap();
     let sum = Summary::of(rescore_v1(&fresh, &[], &recorded));
     assert_eq!((sum.runs, sum.compared, sum.passed), (200, 200, 84));
     assert!(sum.different.is_empty(), "{:?}", sum.different);
-    assert_eq!(tasks(&folder).unwrap().len(), 50);
+    assert_eq!(tasks("airline", &folder).unwrap().len(), 50);
 }

@@ -27,7 +27,7 @@ impl Panel {
         }
     }
 
-    /// Ask every judge every question and record calls and findings in the episode.
+    /// Ask every judge every question, one after the other, and record calls and findings in the episode.
     ///
     /// # Errors
     /// When a judge gives no verdict: the reason. What was recorded until then stays; no finding is made of it.
@@ -49,6 +49,8 @@ impl Panel {
             }
             let finding = Finding {
                 statement: question.statement.clone(),
+                subject: question.subject.clone(),
+                judges: question.judges.clone(),
                 pass: votes.iter().filter(|vote| vote.pass).count() * 2 > votes.len(),
                 votes,
             };

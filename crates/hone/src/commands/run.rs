@@ -63,6 +63,7 @@ impl Args {
             taskset,
             harness,
             policy,
+            mut secrets,
             ..
         } = tasksets::suite(&self.taskset)?;
         let policy = match (self.approval.text()?, policy) {
@@ -78,6 +79,11 @@ impl Args {
         let player = cast.player.clone();
         let user = self.user.or_else(|| users::default_user(&taskset));
         let user = user.map(|spec| users::user(&spec, &taskset)).transpose()?;
+        secrets.extend(cast.secrets.clone());
+        let user = user.map(|user| {
+            secrets.extend(user.secrets);
+            user.player
+        });
         let told = Arc::new(AtomicUsize::new(0));
         let counter = told.clone();
         let told_after = Player::clone(&player);
@@ -96,7 +102,7 @@ impl Args {
             // In a conversation of two models the agent's messages are not the whole; it is told when it is over.
             player: if user.is_some() { told_after } else { as_it_comes },
             taskset,
-            user: user.map(|(user, _)| user),
+            user,
             judge: None,
             harness,
             sampling: greedy_or(self.temperature),
@@ -122,7 +128,7 @@ impl Args {
         }
         say(episode_text::verdict(episode));
         if json {
-            print_json(&cast.secrets.redacted(episode).as_ref().unwrap_or(episode))?;
+            print_json(&secrets.redacted(episode).as_ref().unwrap_or(episode))?;
         }
         if let Outcome::InfraFailed { cause } = &episode.outcome {
             bail!("the episode does not count: {cause}; mend that and play it again");

@@ -165,16 +165,21 @@ pub fn cast(spec: &ModelSpec, taskset: &Arc<dyn Taskset>, prices: &[PathBuf]) ->
     })
 }
 
-/// A model that judges, by its name as after `--model`. Only models can.
+/// Models that judge, by a name as after `--model`: one, or all judges of a recorded run. Their secrets go where the
+/// record is made.
 ///
 /// # Errors
-/// When it is none, cannot be read, or is not reached for want of a setting.
-pub fn judge(name: &str) -> anyhow::Result<Arc<dyn Model>> {
-    let spec: ModelSpec = name.parse().map_err(anyhow::Error::msg)?;
-    match &spec {
-        ModelSpec::Directory(dir) => Ok(Arc::new(Loaded::read(dir)?.sampler(spec.policy()))),
-        ModelSpec::Remote(address) => Ok(Arc::new(remote::connect(address, &[])?.model)),
-        _ => bail!("{spec} cannot judge; name a model"),
+/// When it names no model that can, cannot be read, or is not reached for want of a setting.
+pub fn judges(spec: &ModelSpec, secrets: &mut Secrets) -> anyhow::Result<Vec<Arc<dyn Model>>> {
+    match spec {
+        ModelSpec::Directory(dir) => Ok(vec![Arc::new(Loaded::read(dir)?.sampler(spec.policy()))]),
+        ModelSpec::Remote(address) => {
+            let connected = remote::connect(address, &[])?;
+            secrets.extend(connected.secrets);
+            Ok(vec![Arc::new(connected.model)])
+        }
+        ModelSpec::Replay(run) => public::repeated_judges(run, &spec.policy()),
+        _ => bail!("{spec} cannot judge; name a model, or replay:RUN of a run with judges"),
     }
 }
 

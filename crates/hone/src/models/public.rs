@@ -7,6 +7,7 @@ use hone_model::{
     AgentTurn, CallRequest, Codec, Completion, Conversation, Model, ModelError, Replayed, Request, Scripted,
 };
 use hone_rollout::Player;
+use hone_score::judge::Repeated;
 use hone_trace::{Episode, Filter, Outcome, Store};
 use serde::Deserialize;
 use serde_json::Value;
@@ -89,9 +90,10 @@ impl Model for Absent {
 pub fn replay(run: &Path, name: String, taskset: &str) -> anyhow::Result<(Player, String, bool)> {
     let store = Store::open_read_only(run.join("run.db"))?;
     let mut episodes: BTreeMap<(String, u32), Episode> = BTreeMap::new();
-    store.for_each(&Filter::phase("eval"), |episode| {
+    store.for_each(&Filter::default(), |episode| {
         let counts = !matches!(episode.outcome, Outcome::InfraFailed { .. });
-        if counts && episode.phase == "eval" && episode.taskset == taskset {
+        let played = episode.phase == "eval" || episode.phase.starts_with("prepare/");
+        if counts && played && episode.taskset == taskset {
             episodes.insert((episode.task.clone(), episode.sample), episode);
         }
         Ok::<_, hone_trace::StoreError>(())
@@ -119,6 +121,29 @@ pub fn replay(run: &Path, name: String, taskset: &str) -> anyhow::Result<(Player
         }
     };
     Ok((Player::PerEpisode(Arc::new(cast)), digest, wide))
+}
+
+/// The judges of a recorded run, who say again what they said there.
+///
+/// # Errors
+/// When it cannot be read or nobody judged in it.
+pub fn repeated_judges(run: &Path, name: &str) -> anyhow::Result<Vec<Arc<dyn Model>>> {
+    let store = Store::open_read_only(run.join("run.db"))?;
+    let mut judged = Vec::new();
+    store.for_each(&Filter::default(), |episode| {
+        if !hone_env::findings(&episode).is_empty() {
+            judged.push(episode);
+        }
+        Ok::<_, hone_trace::StoreError>(())
+    })?;
+    let judges = Repeated::of(name, judged);
+    if judges.is_empty() {
+        bail!(
+            "nobody judged in {}; name a run that was made with --judge",
+            run.display()
+        );
+    }
+    Ok(judges.into_iter().map(|judge| Arc::new(judge) as _).collect())
 }
 
 /// The turns of one task, as a line of the file.

@@ -11,10 +11,13 @@ use crate::interrupt;
 use crate::lock::RunLock;
 use crate::models::Loaded;
 use crate::run_dir;
+use crate::tasksets::Suite;
+use crate::users::{self, User};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use corpus::Generated;
 use hone_engine::{Weights, checkpoint};
+use hone_env::Taskset;
 use hone_model::{Codec, train_tokenizer};
 use hone_primer::{Primer, tokenizer_texts};
 use hone_trace::Store;
@@ -162,12 +165,25 @@ fn shown(recipe: &Recipe) -> Result<String> {
     Ok(printable(toml::to_string_pretty(recipe)?.trim_end()))
 }
 
+/// Who plays the simulated users of a recipe's tasks; none where they have none.
+fn user(recipe: &AgentRecipe, taskset: &Arc<dyn Taskset>) -> Result<Option<User>> {
+    let named = recipe
+        .user
+        .as_ref()
+        .map(|name| name.parse().map_err(anyhow::Error::msg));
+    let spec = named.transpose().context("`user`")?;
+    let spec = spec.or_else(|| users::default_user(taskset));
+    spec.map(|spec| users::user(&spec, taskset).context("`user`"))
+        .transpose()
+}
+
 /// What a recipe names must exist: tasksets, scripts, and the base model or the recipe that makes one.
 fn check(recipe: &AgentRecipe) -> Result<()> {
-    let taskset = crate::tasksets::for_training(&recipe.taskset)?;
+    let taskset = crate::tasksets::for_training(&recipe.taskset)?.taskset;
+    user(recipe, &taskset)?;
     let have: Vec<_> = taskset.scripts().iter().map(|s| s.name).collect();
     if let Some(name) = &recipe.eval.taskset {
-        let held_out = crate::tasksets::for_training(name)?;
+        let held_out = crate::tasksets::for_training(name)?.taskset;
         if held_out.scripts().iter().map(|s| s.name).ne(have.iter().copied()) {
             bail!(
                 "`eval.taskset` {name} is of another kind than `taskset` {}; evaluate on one of the same tools",
@@ -425,11 +441,21 @@ fn teach(recipe: AgentRecipe, dir: &Path, threads: usize, as_json: bool, resume:
     let cancel = interrupt::flag();
     let start = Instant::now();
     let unfinished = || unfinished(dir);
-    let taskset = crate::tasksets::for_training(&recipe.taskset)?;
+    let Suite {
+        taskset, mut secrets, ..
+    } = crate::tasksets::for_training(&recipe.taskset)?;
     let held_out = match &recipe.eval.taskset {
-        Some(name) => crate::tasksets::for_training(name)?,
+        Some(name) => {
+            let suite = crate::tasksets::for_training(name)?;
+            secrets.extend(suite.secrets);
+            suite.taskset
+        }
         None => Arc::clone(&taskset),
     };
+    let user = user(&recipe, &taskset)?.map(|user| {
+        secrets.extend(user.secrets);
+        user.player
+    });
     let mut watch = Watch::new(MetricLog::open(dir).with_context(unfinished)?);
     let made = dir.join("base");
     let base = match &recipe.scratch {
@@ -458,12 +484,13 @@ fn teach(recipe: AgentRecipe, dir: &Path, threads: usize, as_json: bool, resume:
     };
     let base = Loaded::read(&base)?;
     let path = dir.join("run.db");
-    let store = if resume && path.exists() {
+    let mut store = if resume && path.exists() {
         Store::open(&path)
     } else {
         Store::create(&path)
     }
     .with_context(unfinished)?;
+    store.hide(secrets);
     let mut state = State::load(dir)?;
     let hash = base.hash();
     match &state.base {
@@ -480,6 +507,7 @@ fn teach(recipe: AgentRecipe, dir: &Path, threads: usize, as_json: bool, resume:
         dir: dir.to_owned(),
         taskset,
         held_out,
+        user,
         codec: base.codec,
         base: base.weights,
         store,

@@ -13,7 +13,7 @@ pub enum Step {
     Results(Vec<(String, String)>),
     /// The answer calls nothing: the turn is over.
     TurnOver,
-    /// The turn had too many steps: the task has failed.
+    /// The turn had too many steps: the task is over, and has failed if turns are left.
     Quit,
 }
 
@@ -101,13 +101,14 @@ impl<'a> Episode<'a> {
         Step::Results(results)
     }
 
-    /// Judge what has been called. A task that did not come to its end has failed.
+    /// Judge what has been called. A task that did not come to its last turn has failed. As in the original, one that had too
+    /// many steps in its last turn is judged like any other.
     ///
     /// # Errors
     /// When the task's world cannot be made.
     pub fn judge(&self) -> Result<Judged, WorldError> {
         // An incomplete list of turns is what fails the task.
-        let complete = self.over || self.turns.len() < self.task.turns.len();
+        let complete = self.over() || self.turns.len() < self.task.turns.len();
         let turns = if complete {
             &self.turns[..]
         } else {

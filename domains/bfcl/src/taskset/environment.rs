@@ -1,6 +1,6 @@
 //! The world that a task is played in.
 
-use super::{Entry, Shared, prompt};
+use super::{Entry, Shared, memory, prompt};
 use crate::Answer;
 use crate::multi_turn::{STEP_LIMIT, World, WorldError, calls};
 use hone_env::{EnvError, Environment, Fork, Task};
@@ -42,6 +42,13 @@ impl Play {
             Some(Entry::Memory(question, category)) => {
                 shared.memories.world(question, *category, &shared.worlds).map(Some)
             }
+            Some(Entry::Before(prior)) => {
+                let (id, scenario) = (&prior.conversation.id, &prior.scenario);
+                shared
+                    .memories
+                    .memory(id, scenario, prior.category, &shared.worlds)
+                    .map(Some)
+            }
             _ => Ok(None),
         }
     }
@@ -52,15 +59,14 @@ impl Play {
     }
 
     fn next_turn(&mut self) -> Option<String> {
-        let Some(Entry::Turns(task)) = &self.entry else {
-            return None;
-        };
         self.turn += 1;
         self.steps = 0;
-        if self.turn >= task.turns.len() {
-            return None;
-        }
-        let said = prompt::joined(&task.messages(self.turn, self.shared.prompted));
+        let messages = match &self.entry {
+            Some(Entry::Turns(task)) if self.turn < task.turns.len() => task.messages(self.turn, self.shared.prompted),
+            Some(Entry::Before(prior)) => prior.conversation.turns.get(self.turn)?.clone(),
+            _ => return None,
+        };
+        let said = prompt::joined(&messages);
         if let Some(entry) = &self.entry {
             self.specs = prompt::specs(entry, self.turn, &self.shared);
         }
@@ -132,7 +138,16 @@ impl Environment for Play {
                 .map(|(name, value)| (name.to_string(), json!(value.repr())));
             (class.to_owned(), Value::Object(shown.collect()))
         };
-        json!({ "turn": self.turn, "classes": Value::Object(classes.into_iter().map(class).collect()) })
+        let mut state = serde_json::Map::new();
+        state.insert("turn".to_owned(), json!(self.turn));
+        state.insert(
+            "classes".to_owned(),
+            Value::Object(classes.into_iter().map(class).collect()),
+        );
+        if let (Some(Entry::Before(_)), Some(snapshot)) = (&self.entry, self.world.as_ref().and_then(World::snapshot)) {
+            state.extend([memory::written(&snapshot)]);
+        }
+        Value::Object(state)
     }
 
     fn user(&mut self, answer: &str) -> Option<String> {

@@ -2,7 +2,9 @@
 
 mod answers;
 mod environment;
+mod memory;
 mod prompt;
+mod recorded;
 mod script;
 
 use crate::aggregate::{Accuracy, overall};
@@ -15,11 +17,14 @@ use environment::Play;
 use hone_env::{Aggregate, Budget, EnvError, Environment, OnMalformed, ScriptInfo, Split, Task, Taskset};
 use hone_model::Script;
 use hone_trace::{Episode, Score, ScorePart, Stream};
+use memory::Prior;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+
+pub use recorded::{Recorded, Scored};
 
 /// Names of tasksets, with what they mean. `bfcl-prompt:…` is the same for prompted models.
 pub const NAMES: [(&str, &str); 7] = [
@@ -38,6 +43,8 @@ enum Entry {
     Single(Arc<Record>),
     Turns(Arc<Turns>),
     Memory(Arc<Question>, Category),
+    /// A conversation that a memory is made of, before the questions.
+    Before(Arc<Prior>),
 }
 
 impl Entry {
@@ -46,6 +53,7 @@ impl Entry {
             Self::Single(record) => record.id.clone(),
             Self::Turns(task) => task.id.clone(),
             Self::Memory(question, category) => question.id.replacen("memory", category.name(), 1),
+            Self::Before(prior) => prior.conversation.id.replacen("memory", prior.category.name(), 1),
         }
     }
 
@@ -54,6 +62,7 @@ impl Entry {
             Self::Single(record) => record.category,
             Self::Turns(task) => task.category,
             Self::Memory(_, category) => *category,
+            Self::Before(prior) => prior.category,
         }
     }
 }
@@ -67,8 +76,14 @@ struct Shared {
 }
 
 /// Categories of BFCL as a taskset. All tasks are in the split `test`.
+///
+/// The memory categories are prepared as in the original: the model lives through the conversations of each scenario, one
+/// after the other, each in a context of its own and with the memory that the one before left. What the last one left is the
+/// memory that every question of the scenario is asked in.
 pub struct Bfcl {
     name: String,
+    /// What its tasks' ids begin with.
+    prefix: String,
     shared: Arc<Shared>,
     entries: Vec<Entry>,
     missing: Vec<String>,
@@ -179,6 +194,7 @@ impl Bfcl {
         }
         Ok(Self {
             name: name.to_owned(),
+            prefix: "test".to_owned(),
             shared: Arc::new(Shared {
                 prompted: kind == "bfcl-prompt",
                 memories,
@@ -190,9 +206,15 @@ impl Bfcl {
         })
     }
 
-    fn entry(&self, task: &Task) -> Option<&Entry> {
-        let index: usize = task.id.strip_prefix("test/")?.parse().ok()?;
-        self.entries.get(index)
+    /// The record of a task: of this taskset, or of its preparation.
+    fn entry(&self, task: &Task) -> Option<Entry> {
+        match task.id.strip_prefix(&self.prefix) {
+            Some(index) => self
+                .entries
+                .get(index.strip_prefix('/')?.parse::<usize>().ok()?)
+                .cloned(),
+            None => memory::prior(self, &task.id),
+        }
     }
 
     /// The verdict on an episode in a mode.
@@ -227,6 +249,8 @@ impl Bfcl {
                 )
             }
             Entry::Memory(question, _) => judge_answers(&answers, &question.gold),
+            // Nothing is asked of it.
+            Entry::Before(_) => Verdict::right(),
         }
     }
 }
@@ -276,7 +300,7 @@ impl Taskset for Bfcl {
         };
         let (system, instruction) = prompt::messages(entry, &self.shared)?;
         Ok(Task {
-            id: format!("{}/{index}", split.name()),
+            id: format!("{}/{index}", self.prefix),
             kind: entry.category().name().to_owned(),
             system,
             instruction,
@@ -286,7 +310,7 @@ impl Taskset for Bfcl {
     }
 
     fn environment(&self, task: &Task) -> Box<dyn Environment> {
-        Box::new(Play::new(self.entry(task).cloned(), self.shared.clone()))
+        Box::new(Play::new(self.entry(task), self.shared.clone()))
     }
 
     fn budget(&self) -> Budget {
@@ -305,7 +329,15 @@ impl Taskset for Bfcl {
         }
     }
 
-    fn score(&self, task: &Task, episode: &Episode, _: &dyn Environment) -> Score {
+    fn preparation(&self, played: &[Episode]) -> Result<Option<Arc<dyn Taskset>>, EnvError> {
+        Ok(memory::next(self, played)?.map(|round| Arc::new(round) as _))
+    }
+
+    fn prepared(&self, played: &[Episode]) -> Result<Option<Arc<dyn Taskset>>, EnvError> {
+        Ok(memory::after(self, played)?.map(|taskset| Arc::new(taskset) as _))
+    }
+
+    fn score(&self, task: &Task, episode: &Episode, environment: &dyn Environment) -> Score {
         let part = |name: &str, verdict: &Verdict| ScorePart {
             name: name.to_owned(),
             value: f64::from(u8::from(verdict.valid)),
@@ -316,8 +348,12 @@ impl Taskset for Bfcl {
         };
         let mut parts = vec![];
         let mut value = 0.0;
-        if let Some(entry) = self.entry(task) {
-            let faithful = self.judge(entry, episode, Mode::Faithful);
+        if let Some(Entry::Before(_)) = self.entry(task) {
+            let (found, part) = memory::kept(environment);
+            value = found;
+            parts.push(part);
+        } else if let Some(entry) = self.entry(task) {
+            let faithful = self.judge(&entry, episode, Mode::Faithful);
             value = f64::from(u8::from(faithful.valid));
             parts.push(part("faithful", &faithful));
             // The corrected rule leaves records out that no sensible answer passes, and changes nothing else.
@@ -343,7 +379,7 @@ impl Taskset for Bfcl {
     }
 
     fn script(&self, name: &str, task: &Task, stream: &Stream) -> Option<Box<dyn Script>> {
-        script::script(name, self.entry(task)?, &self.shared, stream)
+        script::script(name, &self.entry(task)?, &self.shared, stream)
     }
 
     fn aggregate(&self, kinds: &BTreeMap<String, (u64, u64)>) -> Aggregate {

@@ -1,7 +1,8 @@
 //! What a model is told: messages and tools. The words are ours.
 
+use super::memory::Prior;
 use super::{Entry, Shared};
-use crate::multi_turn::WorldError;
+use crate::multi_turn::{World, WorldError};
 use crate::schema::{documents, tool, tools};
 use crate::{Category, Language};
 use hone_env::EnvError;
@@ -54,6 +55,16 @@ fn role(scenario: &str) -> &'static str {
     }
 }
 
+/// Who the model is, and what it has kept.
+fn remembering(scenario: &str, category: Category, world: &World) -> String {
+    let about = match category {
+        Category::MemoryRecSum => ONE_MEMORY,
+        _ => TWO_MEMORIES,
+    };
+    let held = world.in_context().unwrap_or_default();
+    format!("{}\n\n{about}\n{held}", role(scenario))
+}
+
 /// The system message and the first message of the user.
 pub(super) fn messages(entry: &Entry, shared: &Shared) -> Result<(Option<String>, String), EnvError> {
     let broken = |error: WorldError| EnvError::Data {
@@ -64,30 +75,35 @@ pub(super) fn messages(entry: &Entry, shared: &Shared) -> Result<(Option<String>
         Entry::Single(record) => (record.messages.clone(), vec![]),
         Entry::Turns(task) => (task.messages(0, shared.prompted), vec![]),
         Entry::Memory(question, category) => {
+            let world = shared.memories.world(question, *category, &shared.worlds);
+            let memory = remembering(&question.scenario, *category, &world.map_err(broken)?);
+            (question.messages.clone(), vec![memory, ANSWER_FORM.to_owned()])
+        }
+        Entry::Before(prior) => {
+            let Prior {
+                conversation,
+                scenario,
+                category,
+            } = &**prior;
             let world = shared
                 .memories
-                .world(question, *category, &shared.worlds)
-                .map_err(broken)?;
-            let about = if *category == Category::MemoryRecSum {
-                ONE_MEMORY
-            } else {
-                TWO_MEMORIES
-            };
-            let held = world.in_context().unwrap_or_default();
-            let system = vec![
-                format!("{}\n\n{about}\n{held}", role(&question.scenario)),
-                ANSWER_FORM.to_owned(),
-            ];
-            (question.messages.clone(), system)
+                .memory(&conversation.id, scenario, *category, &shared.worlds);
+            let first = conversation.turns.first().cloned().unwrap_or_default();
+            (first, vec![remembering(scenario, *category, &world.map_err(broken)?)])
         }
     };
     if shared.prompted {
         let (about, functions) = match entry {
             Entry::Single(record) => (ONE_TURN, documents(record)),
             Entry::Turns(task) => (SEVERAL_TURNS, task.offered(0).into_iter().cloned().collect()),
-            Entry::Memory(_, category) => (
+            Entry::Memory(..) | Entry::Before(_) => (
                 SEVERAL_TURNS,
-                shared.memories.functions.get(category).cloned().unwrap_or_default(),
+                shared
+                    .memories
+                    .functions
+                    .get(&entry.category())
+                    .cloned()
+                    .unwrap_or_default(),
             ),
         };
         let options = DumpOptions {
@@ -139,8 +155,8 @@ pub(super) fn specs(entry: &Entry, turn: usize, shared: &Shared) -> Vec<ToolSpec
             .into_iter()
             .map(|raw| tool(raw, Language::Python))
             .collect(),
-        Entry::Memory(_, category) => {
-            let functions = shared.memories.functions.get(category);
+        Entry::Memory(..) | Entry::Before(_) => {
+            let functions = shared.memories.functions.get(&entry.category());
             functions
                 .into_iter()
                 .flatten()

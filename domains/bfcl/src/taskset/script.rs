@@ -172,6 +172,14 @@ fn golden(entry: &Entry, shared: &Shared) -> Option<Vec<AgentTurn>> {
             }
             Some(turns)
         }
+        Entry::Before(prior) => {
+            let noted = || AgentTurn::Say("I have noted it.".into());
+            Some(
+                std::iter::repeat_with(noted)
+                    .take(prior.conversation.turns.len())
+                    .collect(),
+            )
+        }
         Entry::Memory(question, _) => {
             let answer = question.gold.first()?;
             let said = [("answer", answer.as_str()), ("context", "It was said before.")];

@@ -21,7 +21,7 @@ pub(crate) mod scripts;
 
 pub use defects::{DEFECTS, DEFECTS_VERSION, Defect, DefectKind};
 pub use prompt::{GREETING, STOP};
-pub use score::simulation;
+pub use score::{simulation, transcript};
 
 use crate::environment::{Mode, Stage};
 use crate::evaluate::{Run, needs_judge};
@@ -319,7 +319,7 @@ impl Taskset for Tau2 {
         }
     }
 
-    fn questions(&self, task: &hone_env::Task, episode: &Episode) -> Vec<Question> {
+    fn questions(&self, task: &hone_env::Task, episode: &Episode, _: &dyn Environment) -> Vec<Question> {
         let Some(record) = Self::record(task).filter(needs_judge) else {
             return Vec::new();
         };
@@ -335,6 +335,7 @@ impl Taskset for Tau2 {
         let question = |statement| Question {
             subject: subject.clone(),
             statement,
+            judges: None,
         };
         statements.into_iter().flatten().map(question).collect()
     }

@@ -148,7 +148,7 @@ impl Judge for Recorded {
 }
 
 /// What assertions in words are judged on: everything that was said and shown, a line each.
-pub(super) fn transcript(messages: &[Message]) -> String {
+pub fn transcript(messages: &[Message]) -> String {
     let lines = messages.iter().filter_map(|message| {
         let line = |who: &str, turn: &Turn| {
             let calls = turn.tool_calls.iter().flatten();
@@ -277,6 +277,7 @@ fn parts(task: &Task, run: &Run<'_>, reward: &Reward) -> Vec<ScorePart> {
         "assertions in words hold",
     );
     let (kept, why) = strict(task, run, reward);
+    parts.push(part("faithful", reward.reward, String::new()));
     parts.push(part("strict", reward.reward * holds(kept), why));
     if let Some(Message::User(Turn {
         content: Some(text), ..

@@ -1,21 +1,52 @@
-//! τ-bench (sierra-research/tau-bench): its airline, the reward by the state of the whole data, and recorded runs.
+//! τ-bench (sierra-research/tau-bench): its airline and its shop, the reward by the state of the whole data, and recorded runs.
 //!
 //! Of a message's calls only the first counts; a message without calls goes to the user. A run ends when the user says
 //! `###STOP###` or the agent hands over to a person; one that does not end earns nothing. The reward is 1 if the data end as
 //! after the reference's calls (those of hand-over left out), and each text that had to be said is in a message to the user,
 //! without regard to case and to the message's commas.
 
+mod airline;
+mod retail;
+mod tasks;
 mod taskset;
-mod tools;
+mod tool;
 mod world;
 
-pub use taskset::{Tau1, tasks};
-pub use tools::TRANSFER;
+pub use tasks::tasks;
+pub use taskset::Tau1;
+pub use tool::TRANSFER;
 pub use world::World;
 
 use crate::message::{Message, Simulation};
 use crate::py::Value;
 use serde::{Deserialize, Serialize};
+
+/// The domains, as in `tau:airline`.
+pub const DOMAINS: [&str; 2] = ["airline", "retail"];
+
+/// A domain: its tables and tools.
+struct Domain {
+    name: &'static str,
+    /// What its tasks are, in a sentence.
+    about: &'static str,
+    tables: &'static [&'static str],
+    /// In the reference's order.
+    tools: &'static [tool::Tool],
+}
+
+impl std::fmt::Debug for Domain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl Domain {
+    fn of(name: &str) -> Option<&'static Self> {
+        [&airline::AIRLINE, &retail::RETAIL]
+            .into_iter()
+            .find(|domain| domain.name == name)
+    }
+}
 
 /// A task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -92,6 +123,20 @@ pub struct Reward {
     pub data: Option<bool>,
     /// Each text that had to be said.
     pub outputs: Vec<bool>,
+    /// The same, with the text's own commas left out as well.
+    pub heard: Vec<bool>,
+}
+
+/// Version of [`defect`].
+pub const DEFECTS_VERSION: &str = "1 (tau-bench 59a200c)";
+
+/// What is wrong with a task, if anything: a text with a comma can never be said, since the commas of what is said are left
+/// out; where the reference changes nothing and nothing has to be said, doing nothing passes.
+pub fn defect(fresh: &World, task: &Task) -> Option<&'static str> {
+    if task.outputs.iter().any(|output| output.contains(',')) {
+        return Some("unsayable");
+    }
+    (task.outputs.is_empty() && gold(fresh, task).same(fresh)).then_some("inaction_passes")
 }
 
 /// The data after the reference's calls.
@@ -119,11 +164,16 @@ pub fn reward(fresh: &World, task: &Task, played: &Played) -> Reward {
         }
     }
     let same = world.same(&gold(fresh, task));
-    let heard = |output: &String| said.iter().any(|text| text.contains(&output.to_lowercase()));
-    let outputs: Vec<bool> = task.outputs.iter().map(heard).collect();
+    let heard = |output: &str| said.iter().any(|text| text.contains(&output.to_lowercase()));
+    let outputs: Vec<bool> = task.outputs.iter().map(|output| heard(output)).collect();
     Reward {
         reward: f64::from(u8::from(same && outputs.iter().all(|heard| *heard))),
         data: Some(same),
         outputs,
+        heard: task
+            .outputs
+            .iter()
+            .map(|output| heard(&output.replace(',', "")))
+            .collect(),
     }
 }

@@ -1,6 +1,7 @@
-//! τ-bench's airline as a taskset: `tau:airline`.
+//! The domains as tasksets: `tau:airline`, `tau:retail`.
 
-use super::{Act, Played, Reward, Task, World, reward};
+use super::tasks::{split, tasks};
+use super::{Act, DEFECTS_VERSION, Played, Reward, Task, World, defect, reward};
 use crate::environment::Mode;
 use crate::py::{Value, text};
 use crate::task::{DataError, read};
@@ -8,12 +9,10 @@ use crate::taskset::scripts::{self, Plain};
 use crate::toolkit::{Kind, schema};
 use hone_env::{Budget, EnvError, Environment, Fork, ScriptInfo, SimulatedUser, Split, Taskset};
 use hone_model::{AgentTurn, Script};
-use hone_python::{Call, Expr, constant, parse};
 use hone_tool::{Annotations, ToolError, ToolHost, ToolOutput, ToolSpec};
 use hone_trace::{EndReason, Episode, Score, ScorePart, Stream, Turn};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -27,111 +26,42 @@ const USER: &str = "You are the customer in a conversation with a company's agen
     is not below: what you are asked and do not find there, you do not know. When all that you want is done, say \
     ###STOP### and nothing else.";
 
-/// τ-bench's airline.
+/// A domain of τ-bench. The reference's splits `test`, `train` and `dev` are `test`, `train` and `validation` here.
 pub struct Tau1 {
+    name: String,
     fresh: World,
     specs: Arc<[ToolSpec]>,
     policy: String,
-    tasks: Vec<Task>,
-}
-
-#[derive(Deserialize)]
-struct Recorded {
-    task_id: usize,
-    info: Info,
-}
-
-#[derive(Deserialize)]
-struct Info {
-    task: Task,
-}
-
-/// The tasks of a folder: `tasks_test.py`, or those that a file of recorded runs brings (`*-airline.json`).
-///
-/// # Errors
-/// When neither is there or can be read.
-pub fn tasks(folder: &Path) -> Result<Vec<Task>, DataError> {
-    let source = folder.join("tasks_test.py");
-    let wrong = |file: &Path, what: String| DataError {
-        file: file.display().to_string(),
-        what,
-        remedy: "take tasks_test.py of tau-bench's airline as it is",
-    };
-    if source.is_file() {
-        return listed(&read(&source)?).map_err(|what| wrong(&source, what));
-    }
-    let runs = folder.join("gpt-4o-airline.json");
-    let recorded: Vec<Recorded> =
-        serde_json::from_str(&read(&runs)?).map_err(|error| wrong(&runs, error.to_string()))?;
-    let tasks: BTreeMap<usize, Task> = recorded.into_iter().map(|run| (run.task_id, run.info.task)).collect();
-    Ok(tasks.into_values().collect())
-}
-
-/// The tasks of a Python file with `TASKS = [Task(…), …]`.
-fn listed(source: &str) -> Result<Vec<Task>, String> {
-    let (_, list) = source.split_once("TASKS").ok_or("there is no list TASKS")?;
-    let at = list.find('[').ok_or("TASKS is no list")?;
-    let Expr::List(items) = parse(&list[at..]).map_err(|error| error.to_string())? else {
-        return Err("TASKS is no list".to_owned());
-    };
-    items.iter().map(task).collect()
-}
-
-fn task(expr: &Expr) -> Result<Task, String> {
-    let fields = keywords(expr, "Task")?;
-    let field = |name: &str| fields.get(name).copied().ok_or(format!("a task lacks {name}"));
-    let value = |name: &str| constant(field(name)?).map_err(|error| format!("{name}: {error}"));
-    let string = |value: Value, name: &str| value.as_str().map(str::to_owned).ok_or(format!("{name} is no text"));
-    let Expr::List(actions) = field("actions")? else {
-        return Err("actions is no list".to_owned());
-    };
-    let action = |expr: &Expr| {
-        let fields = keywords(expr, "Action")?;
-        let field = |name: &str| {
-            let found = fields.get(name).ok_or(format!("an action lacks {name}"))?;
-            constant(found).map_err(|error| format!("{name}: {error}"))
-        };
-        Ok::<_, String>(super::Action {
-            name: string(field("name")?, "name")?,
-            kwargs: field("kwargs")?,
-        })
-    };
-    let outputs = value("outputs")?;
-    let outputs = outputs.as_list().ok_or("outputs is no list")?;
-    Ok(Task {
-        user_id: string(value("user_id")?, "user_id")?,
-        instruction: string(value("instruction")?, "instruction")?,
-        actions: actions.iter().map(action).collect::<Result<_, _>>()?,
-        outputs: outputs
-            .iter()
-            .map(|output| string(output.clone(), "output"))
-            .collect::<Result<_, _>>()?,
-    })
-}
-
-fn keywords<'a>(expr: &'a Expr, class: &str) -> Result<BTreeMap<&'a str, &'a Expr>, String> {
-    match expr {
-        Expr::Call(call @ Call { keywords, .. }) if call.dotted_name() == class => Ok(keywords
-            .iter()
-            .filter_map(|keyword| Some((keyword.name.as_deref()?, &keyword.value)))
-            .collect()),
-        _ => Err(format!("there is something else than a {class}(…)")),
-    }
+    test: Vec<Task>,
+    train: Vec<Task>,
+    validation: Vec<Task>,
 }
 
 impl Tau1 {
-    /// Load the airline of a folder: its data, `tasks_test.py` (or recorded runs) and `wiki.md`, as in
-    /// `tau_bench/envs/airline` of a checkout.
+    /// Load a domain (`airline` or `retail`) of a folder: its data, its tasks (`tasks_test.py` or recorded runs; `tasks_train.py`
+    /// and `tasks_dev.py` where they are) and `wiki.md`, as in `tau_bench/envs/DOMAIN` of a checkout.
     ///
     /// # Errors
-    /// When a file is missing or broken.
-    pub fn load(folder: &Path) -> Result<Self, DataError> {
+    /// When there is no such domain, or a file is missing or broken.
+    pub fn load(domain: &str, folder: &Path) -> Result<Self, DataError> {
+        let fresh = World::load(domain, folder)?;
         Ok(Self {
-            fresh: World::load(folder)?,
-            specs: super::tools::TOOLS.iter().map(spec).collect(),
+            name: format!("tau:{domain}"),
+            specs: fresh.domain.tools.iter().map(spec).collect(),
+            fresh,
             policy: read(&folder.join("wiki.md"))?,
-            tasks: tasks(folder)?,
+            test: tasks(domain, folder)?,
+            train: split(folder, "train")?,
+            validation: split(folder, "dev")?,
         })
+    }
+
+    fn tasks(&self, split: Split) -> &[Task] {
+        match split {
+            Split::Test => &self.test,
+            Split::Train => &self.train,
+            Split::Validation => &self.validation,
+        }
     }
 
     fn record(task: &hone_env::Task) -> Option<Task> {
@@ -139,7 +69,7 @@ impl Tau1 {
     }
 }
 
-fn spec(tool: &super::tools::Tool) -> ToolSpec {
+fn spec(tool: &super::tool::Tool) -> ToolSpec {
     let writes = tool.info.kind == Kind::Write;
     ToolSpec {
         name: tool.info.name.to_owned(),
@@ -261,26 +191,40 @@ fn parts(task: &Task, found: &Reward) -> Vec<ScorePart> {
     parts
 }
 
+/// The reward by the corrected rule, and the defect that it corrects: commas count on neither side, and a task that doing
+/// nothing passes has no such reward.
+fn corrected(task: &Task, found: &Reward, defect: Option<&'static str>) -> Vec<ScorePart> {
+    let part = |name: &str, value: bool, why: String| ScorePart {
+        name: name.to_owned(),
+        value: f64::from(u8::from(value)),
+        why,
+    };
+    let mut parts = vec![part("faithful", found.reward >= 1.0, String::new())];
+    if defect != Some("inaction_passes") {
+        let said = found.heard.len() == task.outputs.len() && found.heard.iter().all(|heard| *heard);
+        parts.push(part("strict", found.data == Some(true) && said, String::new()));
+    }
+    parts.extend(defect.map(|name| part(name, true, format!("defects {DEFECTS_VERSION}"))));
+    parts
+}
+
 impl Taskset for Tau1 {
     fn name(&self) -> &str {
-        "tau:airline"
+        &self.name
     }
 
     fn about(&self) -> &'static str {
-        "Serve an airline's customers by its policy, in conversation with a simulated user (τ-bench)."
+        self.fresh.domain.about
     }
 
     fn len(&self, split: Split) -> Option<u64> {
-        Some(match split {
-            Split::Test => self.tasks.len() as u64,
-            Split::Train | Split::Validation => 0,
-        })
+        Some(self.tasks(split).len() as u64)
     }
 
     fn task(&self, split: Split, index: u64) -> Result<hone_env::Task, EnvError> {
-        let found = usize::try_from(index).ok().filter(|_| split == Split::Test);
+        let found = usize::try_from(index).ok();
         let task = found
-            .and_then(|index| self.tasks.get(index))
+            .and_then(|index| self.tasks(split).get(index))
             .ok_or_else(|| EnvError::NoSuchTask {
                 taskset: self.name().to_owned(),
                 split: split.name(),
@@ -288,8 +232,12 @@ impl Taskset for Tau1 {
                 len: self.len(split).unwrap_or_default(),
             })?;
         Ok(hone_env::Task {
-            id: index.to_string(),
-            kind: "airline".to_owned(),
+            // Of the test tasks, the number alone, as the reference has it.
+            id: match split {
+                Split::Test => index.to_string(),
+                _ => format!("{}/{index}", split.name()),
+            },
+            kind: self.fresh.domain.name.to_owned(),
             system: Some(self.policy.clone()),
             instruction: task.instruction.clone(),
             seed: 0,
@@ -339,11 +287,13 @@ impl Taskset for Tau1 {
     }
 
     fn score(&self, task: &hone_env::Task, episode: &Episode, _: &dyn Environment) -> Score {
-        let settings = format!("tau:airline/{VERSION}");
+        let settings = format!("{}/{VERSION}, defects {DEFECTS_VERSION}", self.name);
         let (value, parts) = match Self::record(task) {
             Some(record) => {
                 let found = reward(&self.fresh, &record, &played(episode));
-                (found.reward, parts(&record, &found))
+                let mut parts = parts(&record, &found);
+                parts.extend(corrected(&record, &found, defect(&self.fresh, &record)));
+                (found.reward, parts)
             }
             None => (f64::NAN, vec![]),
         };
@@ -385,24 +335,5 @@ impl Taskset for Tau1 {
             _ => return None,
         };
         Some(scripts::turns(turns, Mode::Dialogue))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tasks_are_read_from_python() {
-        let source = "from x import Action, Task\n\nTASKS = [\n    Task(\n        annotator=\"0\",\n        user_id=\"a\",\n        \
-                      instruction=\"It's\" \" so\",\n        actions=[Action(name=\"f\", kwargs={\"n\": [1, -2.5, True, None]})],\n        \
-                      outputs=[\"10\"],\n    ),\n]\n";
-        let tasks = listed(source).unwrap();
-        assert_eq!(tasks[0].instruction, "It's so");
-        assert_eq!(tasks[0].actions[0].kwargs.repr(), "{'n': [1, -2.5, True, None]}");
-        assert_eq!(tasks[0].outputs, ["10"]);
-        for wrong in ["", "TASKS = 1", "TASKS = [f()]", "TASKS = [Task(user_id=1)]"] {
-            assert!(listed(wrong).is_err(), "{wrong}");
-        }
     }
 }

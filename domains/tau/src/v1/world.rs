@@ -1,5 +1,6 @@
-//! The airline's data and the state of an episode.
+//! A domain's data and the state of an episode.
 
+use super::Domain;
 use crate::py::{self, Value};
 use crate::raised::{Outcome, raise};
 use crate::task::{DataError, read};
@@ -34,8 +35,16 @@ impl Rows {
         self.changed.insert(key.to_owned(), value);
     }
 
+    /// Rows in the order of the file; added ones are not among them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        let key = |key: &'_ Value| key.as_str().and_then(|key| self.changed.get(key));
+        self.base
+            .iter()
+            .map(move |(name, row)| (name.as_str().unwrap_or_default(), key(name).unwrap_or(row)))
+    }
+
     pub(super) fn values(&self) -> impl Iterator<Item = &Value> {
-        self.base.values()
+        self.iter().map(|(_, row)| row)
     }
 
     fn same(&self, other: &Self) -> bool {
@@ -96,22 +105,29 @@ fn canonical(value: &Value) -> String {
 }
 
 /// The state of an episode. A fresh one costs microseconds: it shares what was loaded.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct World {
-    pub(super) flights: Rows,
-    pub(super) reservations: Rows,
-    pub(super) users: Rows,
+    pub(super) domain: &'static Domain,
+    /// In the order of the domain's tables.
+    tables: Vec<Rows>,
 }
 
 impl World {
-    /// Load τ-bench's `flights.json`, `reservations.json` and `users.json` of a folder, or of its folder `data`.
+    /// Load the tables of a domain of τ-bench (`airline` or `retail`): files such as `users.json` of a folder, or of its folder
+    /// `data`.
     ///
     /// # Errors
-    /// When one is missing or is no table.
-    pub fn load(folder: &Path) -> Result<Self, DataError> {
-        let table = |name: &str| {
-            let inner = folder.join("data").join(name);
-            let file = if inner.is_file() { inner } else { folder.join(name) };
+    /// When there is no such domain, or a file is missing or is no table.
+    pub fn load(domain: &str, folder: &Path) -> Result<Self, DataError> {
+        let domain = Domain::of(domain).ok_or_else(|| DataError {
+            file: folder.display().to_string(),
+            what: format!("τ-bench has no domain {domain}"),
+            remedy: "name airline or retail",
+        })?;
+        let table = |name: &&str| {
+            let name = format!("{name}.json");
+            let inner = folder.join("data").join(&name);
+            let file = if inner.is_file() { inner } else { folder.join(&name) };
             let wrong = |what: String| DataError {
                 file: file.display().to_string(),
                 what,
@@ -127,32 +143,46 @@ impl World {
             }
         };
         Ok(Self {
-            flights: table("flights.json")?,
-            reservations: table("reservations.json")?,
-            users: table("users.json")?,
+            domain,
+            tables: domain.tables.iter().map(table).collect::<Result<_, _>>()?,
         })
+    }
+
+    fn index(&self, table: &str) -> usize {
+        self.domain.tables.iter().position(|name| *name == table).unwrap_or(0)
+    }
+
+    /// A table of the domain.
+    pub(super) fn table(&self, name: &str) -> &Rows {
+        &self.tables[self.index(name)]
+    }
+
+    /// The same, to change it.
+    pub(super) fn table_mut(&mut self, name: &str) -> &mut Rows {
+        let index = self.index(name);
+        &mut self.tables[index]
+    }
+
+    fn named(&self) -> impl Iterator<Item = (&'static str, &Rows)> {
+        self.domain.tables.iter().copied().zip(&self.tables)
     }
 
     /// The reference's hash of the whole data.
     pub fn hash(&self) -> String {
-        let parts = [
-            ("flights", self.flights.whole()),
-            ("reservations", self.reservations.whole()),
-            ("users", self.users.whole()),
-        ];
+        let parts = self.named().map(|(name, rows)| (name, rows.whole()));
         let digest = Sha256::digest(canonical(&py::record(parts)));
         digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Whether the hashes of two worlds of the same data are equal.
     pub fn same(&self, other: &Self) -> bool {
-        self.reservations.same(&other.reservations) && self.users.same(&other.users)
+        self.tables.iter().zip(&other.tables).all(|(a, b)| a.same(b))
     }
 
     /// A hash of what was changed.
     pub fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();
-        for rows in [&self.reservations, &self.users] {
+        for rows in &self.tables {
             for (key, value) in &rows.changed {
                 if rows.base.get(key) != Some(value) {
                     hash.update(key);
@@ -171,7 +201,8 @@ impl World {
     /// What was changed, for people.
     pub fn changes(&self) -> serde_json::Value {
         let rows = |rows: &Rows| serde_json::to_value(&rows.changed).unwrap_or_default();
-        serde_json::json!({"reservations": rows(&self.reservations), "users": rows(&self.users)})
+        let changed = self.named().filter(|(_, table)| !table.changed.is_empty());
+        changed.map(|(name, table)| (name.to_owned(), rows(table))).collect()
     }
 }
 

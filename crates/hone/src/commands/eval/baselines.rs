@@ -3,7 +3,8 @@
 //! Their episodes lie in a file of their own beside the run's, so that the run's holds what was measured and nothing else.
 //! Those of the expert are also what a failed episode is held against.
 
-use super::{PHASE, Settings, missing};
+use super::run::missing;
+use super::settings::{PHASE, Settings};
 use crate::interrupt;
 use crate::{models, tasksets, users};
 use anyhow::Context;
@@ -60,7 +61,7 @@ pub(super) fn play(
     };
     let codec = models::script_codec()?;
     let user = users::default_user(taskset).map(|spec| users::user(&spec, taskset));
-    let user = user.transpose()?.map(|(user, _)| user);
+    let user = user.transpose()?.map(|user| user.player);
     for (name, _) in scripts {
         let phase = format!("{BASELINE}/{name}");
         let recorded = store.episodes(&Filter::phase(&*phase))?;

@@ -1,6 +1,6 @@
 //! `hone eval compare`: two runs over the same tasks.
 
-use super::PHASE;
+use super::settings::PHASE;
 use crate::console::{print_json, say, table};
 use anyhow::{Context, bail};
 use hone_score::{Measures, Paired, Rate};

@@ -1,7 +1,7 @@
 //! An evaluation as a page.
 
-use super::Settings;
 use super::baselines::{Recorded, run_filter};
+use super::settings::Settings;
 use hone_env::{ScriptInfo, Taskset};
 use hone_score::{EvalSummary, FailureClass, Measures, classify, define};
 use hone_trace::{OutcomeKind, Store, StoreError};

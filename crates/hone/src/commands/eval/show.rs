@@ -1,7 +1,7 @@
 //! `hone eval show`: episodes of an evaluation one by one: expected, got, and where they part.
 
-use super::Settings;
 use super::baselines::{self, Recorded, run_filter};
+use super::settings::Settings;
 use crate::console::{print, print_json, say};
 use crate::episode_text::{message, name};
 use crate::tasksets;
@@ -94,7 +94,7 @@ impl Args {
     /// Show.
     pub fn run(self, json: bool) -> anyhow::Result<()> {
         let store = Store::open_read_only(self.run.join("run.db"))?;
-        let settings = super::settings(&store, &self.run)?;
+        let settings = super::settings::settings(&store, &self.run)?;
         // What is recorded can be shown without the taskset; only the final states need it.
         let taskset = tasksets::taskset(&settings.taskset);
         if let Err(error) = &taskset {

@@ -1,7 +1,7 @@
 //! Where an evaluation's tool calls get their results from, which of them may run, and which wait for a decision.
 
-use super::{How, Run};
-use crate::approve;
+use super::run::Run;
+use crate::approve::{self, How};
 use crate::commands::trace::pending::{self, STICKY};
 use crate::console::say;
 use anyhow::bail;
@@ -58,8 +58,16 @@ impl ToolArgs {
 }
 
 impl Run {
+    /// Set which calls may run and where their results come from. The ids of episodes that wait for a decision.
+    pub(super) fn rule(&mut self, approve: Option<How>, args: &ToolArgs) -> anyhow::Result<Vec<String>> {
+        self.approval = Arc::new(self.approval(approve)?);
+        let (source, undecided) = self.source(args)?;
+        self.tools = source;
+        Ok(undecided)
+    }
+
     /// Which calls may run, with what was decided for good in earlier calls.
-    pub(super) fn approval(&self, approve: Option<How>) -> anyhow::Result<ApprovalPolicy> {
+    fn approval(&self, approve: Option<How>) -> anyhow::Result<ApprovalPolicy> {
         let policy = match &self.settings.policy {
             Some(text) => Some(Policy::parse(text, "--policy")?),
             None => self.suite.policy.clone(),
@@ -80,7 +88,7 @@ impl Run {
 
     /// Where results come from. Of the episodes that wait for a decision, those that have one go on; the ids of the
     /// others.
-    pub(super) fn source(&self, args: &ToolArgs) -> anyhow::Result<(ToolSource, Vec<String>)> {
+    fn source(&self, args: &ToolArgs) -> anyhow::Result<(ToolSource, Vec<String>)> {
         let cache = match (args.tools, &args.tool_cache) {
             (Some(mode), Some(folder)) if mode != Mode::Live => {
                 let cache = ToolCache::open(folder, self.secrets(), args.tool_cache_mib << 20)?;

@@ -1,6 +1,8 @@
 //! Recorded runs of τ-bench and τ²-bench.
 
+use super::judged::Recorder;
 use super::{Args, Scored};
+use hone_tau::evaluate::Judge;
 use hone_tau::{Domains, Summary, rescore, rescore_v1, responses, telecom, v1};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -15,17 +17,28 @@ pub fn tau2(args: &Args, domain: &str) -> anyhow::Result<Scored> {
         tasks.extend(telecom::generate(&tasks)?);
     }
     let responses = responses(&args.responses)?;
-    told(args, &Summary::of(rescore(&*fresh, &tasks, &responses, None)))
+    let mut judge = Recorder::new(&args.judges, &args.suite, args.out.as_deref())?;
+    let asked = judge.as_mut().map(|judge| judge as &mut dyn Judge);
+    let summary = Summary::of(rescore(&*fresh, &tasks, &responses, asked));
+    let mut scored = told(args, &summary)?;
+    if let Some(judge) = judge {
+        let dir = judge.dir().display();
+        scored.report["judged_in"] = json!(dir.to_string());
+        scored.notes.push(format!(
+            "what the judges said is in {dir}; --judge replay:{dir} says it again"
+        ));
+    }
+    Ok(scored)
 }
 
-/// Of τ-bench's airline.
-pub fn tau(args: &Args) -> anyhow::Result<Scored> {
-    let folder = airline(&args.folder("tau-bench")?);
-    let fresh = v1::World::load(&folder)?;
+/// Of a domain of τ-bench.
+pub fn tau(args: &Args, domain: &str) -> anyhow::Result<Scored> {
+    let folder = args.folder("tau-bench")?.join("tau-bench").join(domain);
+    let fresh = v1::World::load(domain, &folder)?;
     let responses = responses(&args.responses)?;
     // Files of the original bring their tasks.
     let brought = !responses.v1_tasks.is_empty() && responses.v1_tasks.iter().all(Option::is_some);
-    let tasks = if brought { vec![] } else { v1::tasks(&folder)? };
+    let tasks = if brought { vec![] } else { v1::tasks(domain, &folder)? };
     told(args, &Summary::of(rescore_v1(&fresh, &tasks, &responses)))
 }
 
