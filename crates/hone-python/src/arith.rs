@@ -35,10 +35,11 @@ pub(crate) fn unary(op: UnaryOp, a: &Value) -> Result<Value, Undefined> {
         (UnaryOp::Invert, _, Some(n)) => Ok(Int::from(!n.to_big()).into()),
         (UnaryOp::Minus, Value::Float(x), _) => Ok((-x).into()),
         (UnaryOp::Plus, Value::Float(x), _) => Ok((*x).into()),
-        (UnaryOp::Minus, Value::Opaque(z), _) if z.type_name == "complex" => Ok(Value::Opaque(crate::Opaque {
+        (UnaryOp::Minus, Value::Opaque(z), _) if z.type_name == "complex" => Ok(crate::Opaque {
             type_name: z.type_name,
             repr: format!("(-0-{})", z.repr),
-        })),
+        }
+        .into()),
         _ => Err(Types),
     }
 }
@@ -91,6 +92,17 @@ fn repeat(sequence: &Value, n: &Int) -> Result<Value, Undefined> {
 }
 
 fn integers(op: BinaryOp, a: &Value, b: &Value, m: &Int, n: &Int) -> Result<Value, Undefined> {
+    if let (Some(x), Some(y)) = (m.to_i64(), n.to_i64()) {
+        let small = match op {
+            BinaryOp::Add => x.checked_add(y),
+            BinaryOp::Sub => x.checked_sub(y),
+            BinaryOp::Mul => x.checked_mul(y),
+            _ => None,
+        };
+        if let Some(small) = small {
+            return Ok(small.into());
+        }
+    }
     let (x, y) = (m.to_big(), n.to_big());
     let both_bool = matches!((a, b), (Value::Bool(_), Value::Bool(_)));
     let bits = |z: BigInt| -> Value {

@@ -5,23 +5,29 @@ use foldhash::fast::RandomState;
 use indexmap::{Equivalent, IndexMap};
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 /// A dictionary in insertion order. Keys that are equal in Python (`1`, `1.0`, `True`) are one key.
 ///
-/// Equality ignores the order, as Python's does.
+/// Equality ignores the order, as Python's does. A clone shares the entries until one of the two is changed: to copy a
+/// world of dictionaries costs little, and so does comparing what two copies have not changed.
 #[derive(Clone, Default)]
-pub struct Dict(IndexMap<Key, Value, RandomState>);
+pub struct Dict(Option<Arc<Entries>>);
+
+type Entries = IndexMap<Key, Value, RandomState>;
 
 impl PartialEq for Dict {
     fn eq(&self, other: &Self) -> bool {
+        let (Some(a), Some(b)) = (&self.0, &other.0) else {
+            return self.len() == other.len();
+        };
+        // As in Python, what is the same is equal, whatever it holds.
+        if Arc::ptr_eq(a, b) {
+            return true;
+        }
         // Most that are equal have their keys in the same order, and then nothing has to be looked up.
-        let aligned = || self.0.keys().eq(other.0.keys());
-        self.len() == other.len()
-            && if aligned() {
-                self.0.values().eq(other.0.values())
-            } else {
-                self.0 == other.0
-            }
+        let aligned = || a.keys().eq(b.keys());
+        a.len() == b.len() && if aligned() { a.values().eq(b.values()) } else { a == b }
     }
 }
 
@@ -35,10 +41,15 @@ struct Key(Value);
 
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
-        let nan = |value: &Value| matches!(value, Value::Float(x) if x.is_nan());
-        // Python finds a NaN key by identity; one NaN per dictionary is the nearest to it.
-        self.0 == other.0 || (nan(&self.0) && nan(&other.0))
+        same(&self.0, &other.0)
     }
+}
+
+/// Whether two keys are one.
+fn same(a: &Value, b: &Value) -> bool {
+    let nan = |value: &Value| matches!(value, Value::Float(x) if x.is_nan());
+    // Python finds a NaN key by identity; one NaN per dictionary is the nearest to it.
+    a == b || (nan(a) && nan(b))
 }
 
 impl Eq for Key {}
@@ -61,6 +72,21 @@ impl Hash for Text<'_> {
 impl Equivalent<Key> for Text<'_> {
     fn equivalent(&self, key: &Key) -> bool {
         matches!(&key.0, Value::Str(text) if text == self.0)
+    }
+}
+
+/// A value as a key, without a copy of it.
+struct Same<'a>(&'a Value);
+
+impl Hash for Same<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        hash(self.0, state);
+    }
+}
+
+impl Equivalent<Key> for Same<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        same(self.0, &key.0)
     }
 }
 
@@ -99,19 +125,40 @@ impl Dict {
         Self::default()
     }
 
+    fn entries(&self) -> Option<&Entries> {
+        self.0.as_deref()
+    }
+
+    /// The entries, to be changed: a copy of them if another dictionary has them, too.
+    fn own(&mut self) -> &mut Entries {
+        Arc::make_mut(self.0.get_or_insert_default())
+    }
+
+    /// See [`Value::identical`].
+    pub(crate) fn identical(&self, other: &Self) -> bool {
+        let (Some(a), Some(b)) = (&self.0, &other.0) else {
+            return self.len() == other.len();
+        };
+        let found = |key: &Key, value: &Value| {
+            b.get_key_value(key)
+                .is_some_and(|(other, found)| key.0.identical(&other.0) && value.identical(found))
+        };
+        Arc::ptr_eq(a, b) || (a.len() == b.len() && a.iter().all(|(key, value)| found(key, value)))
+    }
+
     /// Number of entries.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.entries().map_or(0, Entries::len)
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.len() == 0
     }
 
     /// `d[key] = value` for a text key. A key that is there keeps its place.
     pub fn set(&mut self, key: impl Into<String>, value: impl Into<Value>) {
-        self.0.insert(Key(Value::Str(key.into())), value.into());
+        self.own().insert(Key(Value::Str(key.into())), value.into());
     }
 
     /// `d[key] = value`; what was there is returned.
@@ -120,17 +167,19 @@ impl Dict {
     /// When the key is unhashable.
     pub fn insert(&mut self, key: Value, value: Value) -> Result<Option<Value>, Unhashable> {
         hashable(&key)?;
-        Ok(self.0.insert(Key(key), value))
+        Ok(self.own().insert(Key(key), value))
     }
 
     /// `d.get(key)` for a text key.
     pub fn get(&self, key: &str) -> Option<&Value> {
-        self.0.get(&Text(key))
+        self.entries()?.get(&Text(key))
     }
 
     /// The value of a text key, to be changed.
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Value> {
-        self.0.get_mut(&Text(key))
+        // What is not there needs no copy.
+        let at = self.entries()?.get_index_of(&Text(key))?;
+        self.own().get_index_mut(at).map(|(_, value)| value)
     }
 
     /// `d.get(key)` for any key.
@@ -139,37 +188,39 @@ impl Dict {
     /// When the key is unhashable.
     pub fn lookup(&self, key: &Value) -> Result<Option<&Value>, Unhashable> {
         hashable(key)?;
-        Ok(self.0.get(&Key(key.clone())))
+        Ok(self.entries().and_then(|entries| entries.get(&Same(key))))
     }
 
     /// `key in d` for a text key.
     pub fn contains(&self, key: &str) -> bool {
-        self.0.contains_key(&Text(key))
+        self.get(key).is_some()
     }
 
     /// `d.pop(key, None)` for a text key; the order of the others stays.
     pub fn remove(&mut self, key: &str) -> Option<Value> {
-        self.0.shift_remove(&Text(key))
+        let at = self.entries()?.get_index_of(&Text(key))?;
+        self.own().shift_remove_index(at).map(|(_, value)| value)
     }
 
     /// Entries in order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&Value, &Value)> + ExactSizeIterator {
-        self.0.iter().map(|(key, value)| (&key.0, value))
+        let entries = self.entries().map(Entries::iter).unwrap_or_default();
+        entries.map(|(key, value)| (&key.0, value))
     }
 
     /// Entries in order, the values to be changed.
     pub fn iter_mut(&mut self) -> impl DoubleEndedIterator<Item = (&Value, &mut Value)> + ExactSizeIterator {
-        self.0.iter_mut().map(|(key, value)| (&key.0, value))
+        self.own().iter_mut().map(|(key, value)| (&key.0, value))
     }
 
     /// Keys in order.
     pub fn keys(&self) -> impl DoubleEndedIterator<Item = &Value> + ExactSizeIterator {
-        self.0.keys().map(|key| &key.0)
+        self.iter().map(|(key, _)| key)
     }
 
     /// Values in order.
     pub fn values(&self) -> impl DoubleEndedIterator<Item = &Value> + ExactSizeIterator {
-        self.0.values()
+        self.iter().map(|(_, value)| value)
     }
 }
 
@@ -184,7 +235,8 @@ impl IntoIterator for Dict {
     type IntoIter = std::vec::IntoIter<(Value, Value)>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.0
+        let entries = self.0.map(Arc::unwrap_or_clone).unwrap_or_default();
+        entries
             .into_iter()
             .map(|(key, value)| (key.0, value))
             .collect::<Vec<_>>()

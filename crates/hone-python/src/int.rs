@@ -16,6 +16,9 @@ enum Repr {
     Big(Box<BigInt>),
 }
 
+/// Below this, 2 to the power of 53, every integer is a float.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
 impl Int {
     /// As a 64-bit number, if it fits.
     pub fn to_i64(&self) -> Option<i64> {
@@ -38,6 +41,9 @@ impl Int {
         if value.fract() != 0.0 || !value.is_finite() {
             return None;
         }
+        if value.abs() < EXACT {
+            return Some((value as i64).into());
+        }
         BigInt::from_f64(value).map(Self::from)
     }
 
@@ -48,6 +54,11 @@ impl Int {
         }
         if value.is_infinite() {
             return Some(if value > 0.0 { Ordering::Less } else { Ordering::Greater });
+        }
+        if let Repr::Small(n) = self.0
+            && (n.unsigned_abs() as f64) < EXACT
+        {
+            return (n as f64).partial_cmp(&value);
         }
         let whole = value.trunc();
         let order = self.to_big().cmp(&BigInt::from_f64(whole)?);

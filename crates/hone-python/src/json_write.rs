@@ -1,7 +1,7 @@
 //! `json.dumps`.
 
 use crate::{Value, float_repr};
-use std::fmt::Write;
+use std::fmt::Write as _;
 
 /// Settings of [`dumps`], with Python's defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +86,12 @@ fn write(value: &Value, options: &DumpOptions, level: usize, out: &mut String) -
                 }
             }
             close(dict.is_empty(), '}', options, level, out);
+        }
+        Value::None => out.push_str("null"),
+        Value::Bool(b) => out.push_str(if *b { "true" } else { "false" }),
+        Value::Int(n) => {
+            // Writing to a text does not fail.
+            let _ = write!(out, "{n}");
         }
         other => out.push_str(&scalar(other).ok_or_else(|| NotSerializable::Value(other.type_name()))?),
     }

@@ -38,6 +38,10 @@ pub fn strip(text: &str) -> &str {
 
 /// As `int(text)`; `None` where Python raises `ValueError`.
 pub fn int(text: &str) -> Option<Int> {
+    // Eighteen digits fit 64 bits.
+    if (1..=18).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit()) {
+        return text.parse::<i64>().ok().map(Int::from);
+    }
     let text = ascii_digits(trim(text));
     let (negative, digits) = sign(&text);
     let digits = without_underscores(digits)?;

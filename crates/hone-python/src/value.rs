@@ -26,7 +26,7 @@ pub enum Value {
     /// `dict`
     Dict(Dict),
     /// A value of a type that nothing here computes with.
-    Opaque(Opaque),
+    Opaque(Box<Opaque>),
 }
 
 /// A value that is only shown and compared: `bytes` and `complex` literals.
@@ -46,6 +46,7 @@ impl PartialEq for Value {
             (Self::List(a), Self::List(b)) | (Self::Tuple(a), Self::Tuple(b)) => a == b,
             (Self::Dict(a), Self::Dict(b)) => a == b,
             (Self::Opaque(a), Self::Opaque(b)) => a == b,
+            (Self::Int(a), Self::Int(b)) => a == b,
             (Self::Float(a), Self::Float(b)) => a == b,
             (Self::Float(x), n) | (n, Self::Float(x)) => n
                 .integer()
@@ -99,6 +100,23 @@ impl Value {
         match self {
             Self::Str(text) => Some(text),
             _ => None,
+        }
+    }
+
+    /// Whether two values are the same to the letter, types included: `1` is not `1.0`, nor `0.0` `-0.0`. The order of a
+    /// dictionary's entries does not matter. Such values are written alike (with sorted keys).
+    pub fn identical(&self, other: &Self) -> bool {
+        let all = |a: &[Self], b: &[Self]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.identical(b));
+        match (self, other) {
+            (Self::Bool(a), Self::Bool(b)) => a == b,
+            (Self::Float(a), Self::Float(b)) => a.to_bits() == b.to_bits(),
+            (Self::List(a), Self::List(b)) | (Self::Tuple(a), Self::Tuple(b)) => all(a, b),
+            (Self::Dict(a), Self::Dict(b)) => a.identical(b),
+            (Self::None, Self::None)
+            | (Self::Int(_), Self::Int(_))
+            | (Self::Str(_), Self::Str(_))
+            | (Self::Opaque(_), Self::Opaque(_)) => self == other,
+            _ => false,
         }
     }
 
@@ -182,6 +200,7 @@ from! {
     &str => |text| Self::Str(text.to_owned()),
     String => |text| Self::Str(text),
     Dict => |dict| Self::Dict(dict),
+    Opaque => |other| Self::Opaque(Box::new(other)),
 }
 
 impl<V: Into<Value>> From<Vec<V>> for Value {

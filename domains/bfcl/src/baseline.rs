@@ -3,7 +3,7 @@
 use crate::check::{check, items};
 use crate::decode::{Answer, Decoded, decode};
 use crate::{Category, Gold, Language, Names, Record};
-use hone_python::{Dict, DumpOptions, Value, dumps};
+use hone_python::{Dict, DumpOptions, Plain, Value, dumps};
 
 /// What a model says that does nothing: an empty answer.
 pub fn do_nothing() -> Answer {
@@ -88,7 +88,7 @@ fn arguments(record: &Record, gold: &Gold) -> Dict {
             .iter()
             .flat_map(|option| forms(option, details, language))
             .collect();
-        let passes = |form: &&Value| check(name, form, details, allowed, language).is_ok();
+        let passes = |form: &&Value| check(name, &Plain::from(*form), details, allowed, language).is_ok();
         // What may be absent may also be the text "", but a value says more.
         let nonempty = |form: &&Value| form.as_str() != Some("");
         let found = forms

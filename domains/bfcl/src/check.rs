@@ -5,7 +5,7 @@
 
 use crate::convert::{java_value, javascript_value};
 use crate::{Category, Function, Gold, Language, Names, Record};
-use hone_python::{Dict, Value};
+use hone_python::{Dict, Plain, Value};
 use std::borrow::Cow;
 
 /// The original's checker would raise this exception.
@@ -36,11 +36,25 @@ const TYPE_ERROR: Crash = Crash("TypeError");
 const KEY_ERROR: Crash = Crash("KeyError");
 const ATTRIBUTE_ERROR: Crash = Crash("AttributeError");
 
+/// A decoded call: its name, and its arguments in order, each name once. An argument without a name has none.
+#[derive(Clone, Debug)]
+pub(crate) struct Found<'a> {
+    pub name: &'a str,
+    pub arguments: Vec<(Option<&'a str>, Plain<'a>)>,
+}
+
+impl Found<'_> {
+    fn argument(&self, name: &str) -> Option<&Plain<'_>> {
+        let found = self.arguments.iter().find(|(known, _)| *known == Some(name));
+        found.map(|(_, value)| value)
+    }
+}
+
 /// Whether decoded calls are what a record's gold asks for.
 ///
 /// # Errors
 /// The first rule that fails.
-pub(crate) fn calls(record: &Record, calls: &[(Value, Dict)], names: Names) -> Result<(), Stop> {
+pub(crate) fn calls(record: &Record, calls: &[Found<'_>], names: Names) -> Result<(), Stop> {
     use Category::*;
     let find = |gold: &Gold| record.functions.iter().find(|f| f.name == gold.name).ok_or(TYPE_ERROR);
     let language = record.category.language();
@@ -90,49 +104,46 @@ pub(crate) fn calls(record: &Record, calls: &[(Value, Dict)], names: Names) -> R
     }
 }
 
-fn count(calls: &[(Value, Dict)], record: &Record) -> String {
+fn count(calls: &[Found<'_>], record: &Record) -> String {
     format!("{} calls where {} are asked for", calls.len(), record.gold.len())
 }
 
 /// One call against one gold call.
-fn call<'a>(
-    function: &'a Function,
-    output: &(Value, Dict),
-    gold: &'a Gold,
-    language: Language,
-    names: Names,
-) -> Result<(), Stop> {
-    let expected = names.written(&function.name);
-    let (name, arguments) = output;
-    if name.as_str() != Some(expected.as_str()) {
+fn call(function: &Function, found: &Found<'_>, gold: &Gold, language: Language, names: Names) -> Result<(), Stop> {
+    if !names.is(&function.name, found.name) {
+        let expected = names.written(&function.name);
         return wrong(
             "simple_function_checker:wrong_func_name",
-            format!("{name} is called, not {expected}"),
+            format!("{} is called, not {expected}", found.name),
         );
     }
-    if let Some(missing) = function.required.iter().find(|name| !arguments.contains(name)) {
+    if let Some(missing) = function.required.iter().find(|name| found.argument(name).is_none()) {
         return wrong(
             "simple_function_checker:missing_required",
             format!("{missing} is required and missing"),
         );
     }
-    for (name, value) in arguments.iter() {
-        let found = |dict: &'a Dict| dict.lookup(name).ok().flatten();
-        let (Some(details), Some(allowed)) = (found(&function.properties), found(&gold.parameters)) else {
+    for (name, value) in &found.arguments {
+        let details = name.and_then(|name| Some((name, function.properties.get(name)?, gold.parameters.get(name)?)));
+        let Some((name, details, allowed)) = details else {
             return wrong(
                 "simple_function_checker:unexpected_param",
-                format!("{name} is not expected"),
+                format!("{} is not expected", name.unwrap_or("None")),
             );
         };
-        check(&name.to_string(), value, details, allowed, language)?;
+        check(name, value, details, allowed, language)?;
     }
     for (name, allowed) in gold.parameters.iter() {
-        if arguments.lookup(name).ok().flatten().is_none() && !contains(allowed, &"".into())? {
+        let given = name.as_str().is_some_and(|name| found.argument(name).is_some());
+        if !given && !contains(allowed, &EMPTY)? {
             return wrong("simple_function_checker:missing_optional", format!("{name} is missing"));
         }
     }
     Ok(())
 }
+
+/// The text that says among allowed values that there may be none.
+const EMPTY: Plain<'static> = Plain::Str(Cow::Borrowed(""));
 
 /// One argument against the values that its gold allows.
 ///
@@ -140,58 +151,76 @@ fn call<'a>(
 /// The first rule that fails.
 pub(crate) fn check(
     name: &str,
-    value: &Value,
+    value: &Plain<'_>,
     details: &Value,
     allowed: &Value,
     language: Language,
 ) -> Result<(), Stop> {
     let declared = details.get("type").and_then(Value::as_str).ok_or(KEY_ERROR)?;
-    let mut value = Cow::Borrowed(value);
     let expected = python_type(declared, language).ok_or(KEY_ERROR)?;
-    let mut nested = None;
     if language == Language::Python {
-        if matches!(declared, "array" | "tuple") {
-            nested = Some(python_type(item_type(details)?, language).ok_or(KEY_ERROR)?);
-        }
-    } else {
-        let java = language == Language::Java;
-        let Value::Str(source) = &*value else {
-            let error_type = if java { "type_error:java" } else { "type_error:js" };
-            return wrong(
-                error_type,
-                format!("{name} is a {}, not source text", value.type_name()),
-            );
+        let nested = match declared {
+            "array" | "tuple" => Some(python_type(item_type(details)?, language).ok_or(KEY_ERROR)?),
+            _ => None,
         };
-        let mut items = None;
-        if matches!(declared, "Array" | "ArrayList" | "array") {
-            let of = item_type(details)?;
-            nested = Some(python_type(of, language).ok_or(KEY_ERROR)?);
-            items = Some(of);
-        }
-        let convert = if java { java_value } else { javascript_value };
-        value = Cow::Owned(convert(source, declared, items)?);
+        return match (declared, value) {
+            ("tuple", Plain::Tuple(items)) => {
+                typed_and_allowed(name, &Plain::List(items.clone()), allowed, expected, nested)
+            }
+            ("float", Plain::Int(n)) => typed_and_allowed(name, &Plain::Float(*n as f64), allowed, expected, nested),
+            ("float", Plain::Other(Value::Int(n))) => {
+                let float = n.to_f64();
+                if float.is_infinite() {
+                    return Err(Crash("OverflowError").into());
+                }
+                typed_and_allowed(name, &Plain::Float(float), allowed, expected, nested)
+            }
+            _ => typed_and_allowed(name, value, allowed, expected, nested),
+        };
     }
-    if let ("tuple", Value::Tuple(items)) = (declared, &*value) {
-        value = Cow::Owned(Value::List(items.clone()));
+    let java = language == Language::Java;
+    let Some(source) = value.as_str() else {
+        let error_type = if java { "type_error:java" } else { "type_error:js" };
+        return wrong(
+            error_type,
+            format!("{name} is a {}, not source text", value.type_name()),
+        );
+    };
+    let mut nested = None;
+    let mut items = None;
+    if matches!(declared, "Array" | "ArrayList" | "array") {
+        let of = item_type(details)?;
+        nested = Some(python_type(of, language).ok_or(KEY_ERROR)?);
+        items = Some(of);
     }
-    if let (Language::Python, "float", Value::Int(n)) = (language, declared, &*value) {
-        let float = n.to_f64();
-        if float.is_infinite() {
-            return Err(Crash("OverflowError").into());
-        }
-        value = Cow::Owned(float.into());
-    }
-    let variable = typed(name, &value, allowed, expected, nested)?;
+    let convert = if java { java_value } else { javascript_value };
+    let converted = convert(source, declared, items)?;
+    typed_and_allowed(name, &Plain::from(&converted), allowed, expected, nested)
+}
+
+fn typed_and_allowed(
+    name: &str,
+    value: &Plain<'_>,
+    allowed: &Value,
+    expected: &str,
+    nested: Option<&str>,
+) -> Result<(), Stop> {
+    let variable = typed(name, value, allowed, expected, nested)?;
     if !variable {
-        match (expected, nested, &*value) {
-            ("dict", _, _) => return dict(name, &value, &indexed(allowed)?),
-            ("list", Some("dict"), _) => return list_of_dicts(name, &value, allowed),
-            ("str", _, Value::Str(text)) => return string(name, text, allowed),
-            ("list", _, Value::List(found)) => return list(name, found, allowed),
+        // Then the value is of the expected type.
+        match (expected, nested, value) {
+            ("dict", _, _) => return dict(name, value, &indexed(allowed)?),
+            ("list", Some("dict"), Plain::List(found)) => return list_of_dicts(name, found, allowed),
+            ("list", _, Plain::List(found)) => return list(name, found, allowed),
+            ("str", _, value) => {
+                if let Some(text) = value.as_str() {
+                    return string(name, text, allowed);
+                }
+            }
             _ => {}
         }
     }
-    if contains(allowed, &value)? {
+    if contains(allowed, value)? {
         return Ok(());
     }
     wrong("value_error:others", format!("{name} is {}", value.repr()))
@@ -230,20 +259,24 @@ fn python_type(declared: &str, language: Language) -> Option<&'static str> {
 }
 
 /// Whether the value's type fits; if so, whether it counts as a variable (a name that stands for a value).
-fn typed(name: &str, value: &Value, allowed: &Value, expected: &str, nested: Option<&str>) -> Result<bool, Stop> {
+fn typed(name: &str, value: &Plain<'_>, allowed: &Value, expected: &str, nested: Option<&str>) -> Result<bool, Stop> {
     let allowed = items(allowed)?;
     let allowed_type = allowed
         .iter()
         .find(|value| value.as_str() != Some(""))
         .map(Value::type_name);
+    let found = value.type_name();
     let mut error_type = "type_error:simple";
-    if value.type_name() == expected {
+    if found == expected {
         let variable = allowed_type.is_some_and(|found| found != expected);
-        let Some(nested) = nested else { return Ok(variable) };
+        // What has items is a list here.
+        let (Some(nested), Plain::List(found)) = (nested, value) else {
+            return Ok(variable);
+        };
         for option in allowed.iter() {
             let Value::List(_) = option else { return Ok(variable) };
             let mut fits = true;
-            for item in items(value)?.iter() {
+            for item in found {
                 match typed(name, item, option, nested, None) {
                     Ok(_) => {}
                     Err(Stop::Wrong(..)) => {
@@ -259,8 +292,8 @@ fn typed(name: &str, value: &Value, allowed: &Value, expected: &str, nested: Opt
         }
         error_type = "type_error:nested";
     }
-    let why = || format!("{name} is a {} ({}), not a {expected}", value.type_name(), value.repr());
-    if allowed_type == Some(value.type_name()) {
+    let why = || format!("{name} is a {found} ({}), not a {expected}", value.repr());
+    if allowed_type == Some(found) {
         return if error_type == "type_error:nested" {
             wrong(error_type, why())
         } else {
@@ -279,10 +312,12 @@ fn standardized(text: &str) -> String {
     kept.to_lowercase().replace('\'', "\"")
 }
 
-fn standard(value: &Value) -> Value {
-    value
-        .as_str()
-        .map_or_else(|| value.clone(), |text| standardized(text).into())
+/// Whether a value equals an allowed one, texts in their standardized form.
+fn alike(value: &Plain<'_>, option: &Value) -> bool {
+    match (value.as_str(), option.as_str()) {
+        (Some(text), Some(option)) => text == option || standardized(text) == standardized(option),
+        _ => value == option,
+    }
 }
 
 fn string(name: &str, text: &str, allowed: &Value) -> Result<(), Stop> {
@@ -301,26 +336,34 @@ fn string(name: &str, text: &str, allowed: &Value) -> Result<(), Stop> {
     wrong("value_error:string", format!("{name} is {text:?}"))
 }
 
-fn list(name: &str, found: &[Value], allowed: &Value) -> Result<(), Stop> {
-    let found: Vec<_> = found.iter().map(standard).collect();
+fn list(name: &str, found: &[Plain<'_>], allowed: &Value) -> Result<(), Stop> {
     let mut any = false;
     for option in indexed(allowed)?.iter() {
-        any |= indexed(option)?.iter().map(standard).eq(found.iter().cloned());
+        let option = indexed(option)?;
+        any |= option.len() == found.len()
+            && found
+                .iter()
+                .zip(option.iter())
+                .all(|(item, option)| alike(item, option));
     }
     if any {
-        Ok(())
-    } else {
-        wrong(
-            "value_error:list/tuple",
-            format!("{name} is {}", Value::List(found).repr()),
-        )
+        return Ok(());
     }
+    let standard = |item: &Plain<'_>| match item.as_str() {
+        Some(text) => standardized(text).into(),
+        None => item.clone().into_value(),
+    };
+    let found = Value::List(found.iter().map(standard).collect());
+    wrong("value_error:list/tuple", format!("{name} is {}", found.repr()))
 }
 
-fn dict(name: &str, value: &Value, allowed: &[Value]) -> Result<(), Stop> {
+fn dict(name: &str, value: &Plain<'_>, allowed: &[Value]) -> Result<(), Stop> {
     let mut result = wrong("dict_checker:unclear", format!("{name} has no allowed value"));
     for option in allowed.iter().filter(|option| option.as_str() != Some("")) {
-        result = one_dict(value.as_dict().ok_or(ATTRIBUTE_ERROR)?, option);
+        let Plain::Dict(found) = value else {
+            return Err(ATTRIBUTE_ERROR.into());
+        };
+        result = one_dict(found, option);
         if !matches!(result, Err(Stop::Wrong(..))) {
             break;
         }
@@ -328,20 +371,19 @@ fn dict(name: &str, value: &Value, allowed: &[Value]) -> Result<(), Stop> {
     result
 }
 
-fn one_dict(found: &Dict, option: &Value) -> Result<(), Stop> {
+fn one_dict(found: &[(Plain<'_>, Plain<'_>)], option: &Value) -> Result<(), Stop> {
     let mut result = Ok(());
-    for (key, value) in found.iter() {
+    for (key, value) in found {
         if !contains(option, key)? {
-            result = wrong("value_error:dict_key", format!("key {key} is not expected"));
+            result = wrong("value_error:dict_key", format!("key {} is not expected", word(key)));
             break;
         }
         let Value::Dict(option) = option else {
             return Err(TYPE_ERROR.into());
         };
-        let allowed = option.lookup(key).ok().flatten().ok_or(KEY_ERROR)?;
-        let options: Vec<_> = indexed(allowed)?.iter().map(standard).collect();
-        if !options.contains(&standard(value)) {
-            result = wrong("value_error:dict_value", format!("{key} is {}", value.repr()));
+        let allowed = within(option, key).ok_or(KEY_ERROR)?;
+        if !indexed(allowed)?.iter().any(|option| alike(value, option)) {
+            result = wrong("value_error:dict_value", format!("{} is {}", word(key), value.repr()));
             break;
         }
     }
@@ -350,16 +392,15 @@ fn one_dict(found: &Dict, option: &Value) -> Result<(), Stop> {
         return Err(ATTRIBUTE_ERROR.into());
     };
     for (key, allowed) in option.iter() {
-        if found.lookup(key).ok().flatten().is_none() && !contains(allowed, &"".into())? {
+        if !found.iter().any(|(known, _)| known == key) && !contains(allowed, &EMPTY)? {
             return wrong("value_error:dict_key", format!("key {key} is missing"));
         }
     }
     result
 }
 
-fn list_of_dicts(name: &str, value: &Value, allowed: &Value) -> Result<(), Stop> {
+fn list_of_dicts(name: &str, found: &[Plain<'_>], allowed: &Value) -> Result<(), Stop> {
     let mut result = wrong("list_dict_checker:unclear", format!("{name} has no allowed value"));
-    let found = indexed(value)?;
     for option in indexed(allowed)?.iter() {
         let options = length(option)?;
         if found.len() != options {
@@ -371,8 +412,9 @@ fn list_of_dicts(name: &str, value: &Value, allowed: &Value) -> Result<(), Stop>
         }
         result = Ok(());
         for (i, item) in found.iter().enumerate() {
-            let option = indexed(option)?.get(i).cloned().ok_or(KEY_ERROR)?;
-            result = dict(name, item, &[option]);
+            let options = indexed(option)?;
+            let option = options.get(i).ok_or(KEY_ERROR)?;
+            result = dict(name, item, std::slice::from_ref(option));
             if result.is_err() {
                 break;
             }
@@ -411,11 +453,31 @@ fn indexed(value: &Value) -> Result<Cow<'_, [Value]>, Crash> {
 }
 
 /// `item in container`
-fn contains(container: &Value, item: &Value) -> Result<bool, Crash> {
-    match (container, item) {
-        (Value::List(items) | Value::Tuple(items), _) => Ok(items.contains(item)),
-        (Value::Str(text), Value::Str(part)) => Ok(text.contains(part.as_str())),
-        (Value::Dict(dict), _) => dict.lookup(item).map(|found| found.is_some()).map_err(|_| TYPE_ERROR),
+fn contains(container: &Value, item: &Plain<'_>) -> Result<bool, Crash> {
+    match container {
+        Value::List(items) | Value::Tuple(items) => Ok(items.iter().any(|known| item == known)),
+        Value::Str(text) => item.as_str().map(|part| text.contains(part)).ok_or(TYPE_ERROR),
+        Value::Dict(_) if matches!(item, Plain::List(_) | Plain::Dict(_)) => Err(TYPE_ERROR),
+        Value::Dict(dict) => match item.as_str() {
+            Some(key) => Ok(dict.contains(key)),
+            None => {
+                let key = item.clone().into_value();
+                dict.lookup(&key).map(|found| found.is_some()).map_err(|_| TYPE_ERROR)
+            }
+        },
         _ => Err(TYPE_ERROR),
     }
+}
+
+/// `dict.get(key)`, of a key that is one.
+fn within<'a>(dict: &'a Dict, key: &Plain<'_>) -> Option<&'a Value> {
+    match key.as_str() {
+        Some(key) => dict.get(key),
+        None => dict.lookup(&key.clone().into_value()).ok().flatten(),
+    }
+}
+
+/// As `str(key)`.
+fn word(key: &Plain<'_>) -> String {
+    key.as_str().map_or_else(|| key.repr(), str::to_owned)
 }

@@ -1,8 +1,9 @@
 //! Whether an answer passes.
 
-use crate::check::{Crash, Stop, calls};
-use crate::decode::{Answer, Decoded, decode};
+use crate::check::{Crash, Found, Stop, calls};
+use crate::decode::{Answer, Decoded, calls_text, decode, plain};
 use crate::{Category, DEFECTS, Language, Record};
+use hone_python::{Dict, Value};
 
 /// Name of the scorer.
 pub const SCORER: &str = "bfcl";
@@ -39,6 +40,17 @@ impl Names {
         match self {
             Self::Dotted => name.to_owned(),
             Self::Underscored => name.replace('.', "_"),
+        }
+    }
+
+    /// Whether a name in an answer is that of a function.
+    pub(crate) fn is(self, function: &str, written: &str) -> bool {
+        match self {
+            Self::Dotted => function == written,
+            Self::Underscored => {
+                let undotted = |b: u8| if b == b'.' { b'_' } else { b };
+                function.len() == written.len() && function.bytes().map(undotted).eq(written.bytes())
+            }
         }
     }
 }
@@ -107,18 +119,48 @@ pub fn evaluate(record: &Record, answer: &Answer, settings: Settings) -> Verdict
 }
 
 fn judge(record: &Record, answer: &Answer, names: Names) -> Result<(), Stop> {
-    match decode(answer, record.category.language()) {
+    let language = record.category.language();
+    if let Some(text) = calls_text(answer)
+        && let Some(found) = plain(&text, language)
+    {
+        return calls(record, &found, names);
+    }
+    match decode(answer, language) {
         Err(error) => Err(Stop::Wrong("ast_decoder:decoder_failed", error.to_string())),
         Ok(Decoded::Other) => Err(Stop::Wrong(
             "ast_decoder:decoder_wrong_output_format",
             "the answer is no list of calls".into(),
         )),
-        Ok(Decoded::Calls(found)) => calls(record, &found, names),
+        Ok(Decoded::Calls(found)) => {
+            let found: Vec<_> = found
+                .iter()
+                .map(|(name, arguments)| borrowed(name, arguments))
+                .collect();
+            calls(record, &found, names)
+        }
+    }
+}
+
+/// A decoded call, to be checked.
+fn borrowed<'a>(name: &'a Value, arguments: &'a Dict) -> Found<'a> {
+    Found {
+        // Every decoder gives names as texts.
+        name: name.as_str().unwrap_or_default(),
+        arguments: arguments
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.into()))
+            .collect(),
     }
 }
 
 /// Only whether there is a call matters.
 fn relevance(category: Category, answer: &Answer) -> Result<(), Stop> {
+    if let Some(text) = calls_text(answer)
+        && let Some(found) = plain(&text, Language::Python)
+        && found.is_empty() == (category != Category::LiveRelevance)
+    {
+        return Ok(());
+    }
     let decoded = decode(answer, Language::Python);
     let called = matches!(&decoded, Ok(Decoded::Calls(calls)) if !calls.is_empty());
     match (category == Category::LiveRelevance, called) {

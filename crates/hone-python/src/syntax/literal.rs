@@ -340,10 +340,13 @@ pub(super) fn number(source: &str) -> Result<(Literal, usize), &'static str> {
         let shown = float_repr(x);
         let repr = format!("{}j", shown.strip_suffix(".0").unwrap_or(&shown));
         return Ok((
-            value(Value::Opaque(Opaque {
-                type_name: "complex",
-                repr,
-            })),
+            value(
+                Opaque {
+                    type_name: "complex",
+                    repr,
+                }
+                .into(),
+            ),
             at + 1,
         ));
     }

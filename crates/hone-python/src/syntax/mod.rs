@@ -5,11 +5,13 @@ mod constant;
 mod lex;
 mod literal;
 mod parse;
+mod plain;
 mod unparse;
 
 pub use ast::{BinaryOp, Call, CompareOp, Expr, Keyword, Literal, Other, UnaryOp};
 pub use constant::{NotConstant, constant};
 pub use parse::parse;
+pub use plain::{Plain, PlainCall, plain_call, plain_calls};
 
 /// Levels of nesting at most: CPython's own limit for brackets, here for every kind of nesting.
 pub const MAX_NESTING: usize = 200;

@@ -1,6 +1,6 @@
 //! Java.
 
-use super::{find, find_all, group, pattern};
+use super::{decimal, digits, find, find_all, group, numeric, pattern};
 use crate::check::Crash;
 use crate::decode::inner;
 use fancy_regex::Regex;
@@ -36,6 +36,11 @@ fn matches(regex: &Regex, text: &str) -> bool {
     regex.is_match(text).unwrap_or(false)
 }
 
+/// Whether a pattern of numbers matches. Most texts do not begin as one.
+fn number(regex: &Regex, text: &str) -> bool {
+    numeric(text) && matches(regex, text)
+}
+
 /// The value of a Java expression of a declared type, with the type of its items if it is a collection.
 ///
 /// # Errors
@@ -45,10 +50,10 @@ pub fn java_value(source: &str, declared: &str, nested: Option<&str>) -> Result<
     let int = |digits: &str| text::int(digits).map(Value::from).ok_or(Crash("ValueError"));
     let float = |digits: &str| text::float(digits).map(Value::from).ok_or(Crash("ValueError"));
     match declared {
-        "byte" | "short" | "integer" if matches(&INTEGER, source) => int(source),
-        "float" if matches(&FLOAT, source) => float(&before_suffix(source, ['f', 'F'])),
-        "double" if matches(&DOUBLE, source) => float(source),
-        "long" if matches(&LONG, source) => int(&before_suffix(source, ['l', 'L'])),
+        "byte" | "short" | "integer" if digits(source) || number(&INTEGER, source) => int(source),
+        "float" if number(&FLOAT, source) => float(&before_suffix(source, ['f', 'F'])),
+        "double" if decimal(source) || number(&DOUBLE, source) => float(source),
+        "long" if number(&LONG, source) => int(&before_suffix(source, ['l', 'L'])),
         "boolean" if matches!(source, "true" | "false") => Ok((source == "true").into()),
         "byte" | "short" | "integer" | "float" | "double" | "long" | "boolean" | "char" | "String" | "any" => as_is(),
         "Array" => array(source, nested),
@@ -137,8 +142,8 @@ fn plain(source: &str) -> Result<Value, Crash> {
         "true" => true.into(),
         "false" => false.into(),
         _ if source.starts_with('"') && source.ends_with('"') => inner(source).into(),
-        _ if matches(&LONG, source) => text::int(inner_end(source)).ok_or(Crash("ValueError"))?.into(),
-        _ if matches(&FLOAT, source) => text::float(&before_suffix(source, ['f', 'F']))
+        _ if number(&LONG, source) => text::int(inner_end(source)).ok_or(Crash("ValueError"))?.into(),
+        _ if number(&FLOAT, source) => text::float(&before_suffix(source, ['f', 'F']))
             .ok_or(Crash("ValueError"))?
             .into(),
         _ => text::int(source)

@@ -1,6 +1,6 @@
 //! JavaScript.
 
-use super::{find, find_all, group, pattern};
+use super::{decimal, digits, find, find_all, group, numeric, pattern};
 use crate::check::Crash;
 use crate::decode::inner;
 use fancy_regex::Regex;
@@ -32,6 +32,11 @@ fn matches(regex: &Regex, text: &str) -> bool {
     regex.is_match(text).unwrap_or(false)
 }
 
+/// Whether a pattern of numbers matches. Most texts do not begin as one.
+fn number(regex: &Regex, text: &str) -> bool {
+    numeric(text) && matches(regex, text)
+}
+
 fn quoted(text: &str) -> bool {
     let by = |quote| text.starts_with(quote) && text.ends_with(quote);
     by('"') || by('\'')
@@ -45,9 +50,11 @@ pub fn javascript_value(source: &str, declared: &str, nested: Option<&str>) -> R
     let int = |digits: &str| text::int(digits).map(Value::from).ok_or(Crash("ValueError"));
     match declared {
         "String" if quoted(source) => Ok(inner(source).into()),
-        "integer" if matches(&INTEGER, source) => int(source),
-        "float" if matches(&FLOAT, source) => text::float(source).map(Value::from).ok_or(Crash("ValueError")),
-        "Bigint" if matches(&BIGINT, source) => {
+        "integer" if digits(source) || number(&INTEGER, source) => int(source),
+        "float" if decimal(source) || number(&FLOAT, source) => {
+            text::float(source).map(Value::from).ok_or(Crash("ValueError"))
+        }
+        "Bigint" if number(&BIGINT, source) => {
             // Only the last character goes: before a line break that leaves the `n`, and `int` raises.
             let mut digits = source.chars();
             digits.next_back();
@@ -61,8 +68,19 @@ pub fn javascript_value(source: &str, declared: &str, nested: Option<&str>) -> R
     }
 }
 
+/// What [`ARRAY`] and [`OBJECT`] find behind an opening bracket: all up to the first closing one, on one line.
+fn within(source: &str, open: char, close: char) -> Option<&str> {
+    let (inner, _) = source.strip_prefix(open)?.split_once(close)?;
+    (!inner.contains('\n')).then_some(inner)
+}
+
 fn array(source: &str, nested: Option<&str>) -> Value {
-    if let Some(found) = find(&ROWS, source) {
+    // Rows begin with two brackets, or with the word `new`.
+    let rows = match source.strip_prefix('[') {
+        Some(rest) => text::strip(rest).starts_with('['),
+        None => true,
+    };
+    if rows && let Some(found) = find(&ROWS, source) {
         let rows = find_all(&ROW, group(&found, 0));
         let rows = rows.iter().enumerate().map(|(i, row)| {
             let row = text::strip(group(row, 1));
@@ -75,13 +93,18 @@ fn array(source: &str, nested: Option<&str>) -> Value {
         });
         return Value::List(rows.collect());
     }
-    let Some(found) = find(&ARRAY, source) else {
-        return source.into();
+    let found;
+    let items = match within(source, '[', ']') {
+        Some(items) => items,
+        None => {
+            found = find(&ARRAY, source);
+            let Some(found) = &found else {
+                return source.into();
+            };
+            found.get(1).or_else(|| found.get(2)).map_or("", |found| found.as_str())
+        }
     };
-    let items = found
-        .get(1)
-        .or_else(|| found.get(2))
-        .map_or("", |found| text::strip(found.as_str()));
+    let items = text::strip(items);
     let items: Vec<&str> = if items.is_empty() {
         vec![]
     } else {
@@ -106,11 +129,19 @@ fn object(source: &str) -> Value {
     if source == "{}" {
         return Dict::new().into();
     }
-    let Some(found) = find(&OBJECT, source) else {
-        return source.into();
+    let found;
+    let pairs = match within(source, '{', '}') {
+        Some(pairs) => pairs,
+        None => {
+            found = find(&OBJECT, source);
+            let Some(found) = &found else {
+                return source.into();
+            };
+            group(found, 1)
+        }
     };
     let mut dict = Dict::new();
-    for pair in find_all(&PAIR, group(&found, 1)) {
+    for pair in find_all(&PAIR, pairs) {
         let key = text::strip(group(&pair, 1)).trim_matches(['\'', '"']);
         let value = text::strip(group(&pair, 2));
         let value = match (value.chars().next(), value.chars().next_back()) {

@@ -29,3 +29,22 @@ fn find_all<'t>(regex: &Regex, text: &'t str) -> Vec<Captures<'t, str>> {
 fn group<'t>(captures: &Captures<'t, str>, i: usize) -> &'t str {
     captures.get(i).map_or("", |found| found.as_str())
 }
+
+/// Whether a text is ASCII digits behind a sign or none: what the patterns of numbers match, without them.
+fn digits(text: &str) -> bool {
+    let text = text.strip_prefix('-').unwrap_or(text);
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// Whether a text is such digits with as many behind a point, or without.
+fn decimal(text: &str) -> bool {
+    match text.split_once('.') {
+        Some((whole, fraction)) => digits(whole) && digits(fraction) && !fraction.starts_with('-'),
+        None => digits(text),
+    }
+}
+
+/// Whether a text begins as a number that a pattern can match: with a sign or a digit.
+fn numeric(text: &str) -> bool {
+    text.starts_with(|c: char| c == '-' || c.is_ascii_digit() || !c.is_ascii())
+}

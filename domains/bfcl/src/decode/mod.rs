@@ -3,10 +3,13 @@
 mod java;
 mod javascript;
 mod python;
+mod quick;
 mod tree;
 
+use crate::check::Found;
 use crate::{Language, Names};
 use hone_python::{Dict, Value, loads};
+use std::borrow::Cow;
 
 /// Size of an answer in bytes at most. Java and JavaScript: 16 KiB.
 pub const MAX_ANSWER: usize = 1 << 20;
@@ -98,12 +101,34 @@ pub fn decode(answer: &Answer, language: Language) -> Result<Decoded, DecodeErro
     }
 }
 
+/// The text of an answer that should be calls in square brackets; none if it is larger than is read.
+pub(crate) fn calls_text(answer: &Answer) -> Option<Cow<'_, str>> {
+    match answer {
+        Answer::Text(text) if text.len() <= MAX_ANSWER => Some(bracketed(text)),
+        _ => None,
+    }
+}
+
+/// The calls of such a text, if they are of the plain kind that most answers are: then [`decode`] gives the same, in many
+/// times the time.
+pub(crate) fn plain(text: &str, language: Language) -> Option<Vec<Found<'_>>> {
+    match language {
+        Language::Python => python::plain(text),
+        Language::Java => quick::java(inner(text)).map(|call| vec![call]),
+        Language::JavaScript => quick::javascript(inner(text)).map(|call| vec![call]),
+    }
+}
+
 /// The answer without the backticks, spaces and line breaks around it, and within square brackets.
-fn bracketed(text: &str) -> String {
+fn bracketed(text: &str) -> Cow<'_, str> {
     let text = text.trim_matches(['`', '\n', ' ']);
-    let open = if text.starts_with('[') { "" } else { "[" };
-    let text = format!("{open}{text}");
-    if text.ends_with(']') { text } else { text + "]" }
+    match (text.starts_with('['), text.ends_with(']')) {
+        (true, true) => text.into(),
+        (true, false) => format!("{text}]").into(),
+        // What is put before it may be all that there is.
+        (false, true) => format!("[{text}").into(),
+        (false, false) => format!("[{text}]").into(),
+    }
 }
 
 /// Without the first and last character.

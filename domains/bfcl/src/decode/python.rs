@@ -1,10 +1,11 @@
 //! Python calls.
 
 use super::{DecodeError, Decoded};
-use hone_python::{Call, Dict, Expr, Literal, UnaryOp, Value, constant, parse, text};
+use crate::check::Found;
+use hone_python::{Call, Dict, Expr, Literal, PlainCall, UnaryOp, Value, constant, parse, plain_calls, text};
 
 pub(super) fn decode(source: &str) -> Result<Decoded, DecodeError> {
-    let source = text::strip(source).trim_matches('\'');
+    let source = stripped(source);
     let tree = parse(source).map_err(DecodeError::new)?;
     let items = match &tree {
         Expr::Call(inner) => return Ok(Decoded::Calls(vec![call(inner)?])),
@@ -16,6 +17,24 @@ pub(super) fn decode(source: &str) -> Result<Decoded, DecodeError> {
         _ => Err(DecodeError::new("the answer lists something that is no call")),
     });
     calls.collect::<Result<_, _>>().map(Decoded::Calls)
+}
+
+fn stripped(source: &str) -> &str {
+    text::strip(source).trim_matches('\'')
+}
+
+/// What [`decode`] gives, if the source is a list of calls of literals and names.
+pub(super) fn plain(source: &str) -> Option<Vec<Found<'_>>> {
+    // Of an argument by position the decoder only asks that it can be read.
+    plain_calls(stripped(source)).map(|calls| calls.into_iter().map(named).collect())
+}
+
+fn named(call: PlainCall<'_>) -> Found<'_> {
+    let named = call.keywords.into_iter().map(|(name, value)| (Some(name), value));
+    Found {
+        name: call.name,
+        arguments: named.collect(),
+    }
 }
 
 /// Name and named arguments; arguments by position are passed over.

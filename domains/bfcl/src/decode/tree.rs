@@ -2,6 +2,7 @@
 
 use super::DecodeError;
 use std::cell::RefCell;
+use std::ops::Range;
 use tree_sitter::{Language, Node, Parser, Tree};
 
 thread_local! {
@@ -10,7 +11,10 @@ thread_local! {
 }
 
 /// Size of a source in bytes at most: to mend a source full of quotes takes the parser time by the square of its size.
-const MAX_SOURCE: usize = 16 << 10;
+pub(super) const MAX_SOURCE: usize = 16 << 10;
+
+/// Sizes of a source, in bytes, that the parser mends where it lacks its semicolon. A shorter one it gives up.
+pub(super) const TERMINATED: Range<usize> = 32..MAX_SOURCE;
 
 /// Depth of a tree at most: what walks it recurses.
 const MAX_DEPTH: usize = 400;
@@ -33,8 +37,7 @@ pub(super) fn parse(source: &str, language: Language) -> Result<Tree, DecodeErro
 /// The tree of a source that is one statement without its semicolon, as the parser mends it: that of the source with the
 /// semicolon, which takes a fraction of the time. `None` where the parser might mend it otherwise.
 pub(super) fn parse_terminated(source: &str, language: Language) -> Option<Tree> {
-    // The parser gives up a short source rather than mend it.
-    if !(32..MAX_SOURCE).contains(&source.len()) || !source.ends_with(')') {
+    if !TERMINATED.contains(&source.len()) || !source.ends_with(')') {
         return None;
     }
     let tree = parse(&format!("{source};"), language).ok()?;

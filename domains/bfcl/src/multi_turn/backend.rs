@@ -86,17 +86,19 @@ pub(super) fn bind<'a>(
     class: &str,
     tool: &'a Tool,
     positional: Vec<Value>,
-    named: Vec<(String, Value)>,
+    named: Vec<(Cow<'_, str>, Value)>,
 ) -> Outcome<(Vec<Value>, Vec<&'a str>)> {
     let name = || format!("{class}.{}()", tool.name);
     let given = positional.len() + 1;
     let count = tool.parameters.len();
-    let mut bound: Vec<Option<Value>> = positional.into_iter().take(count).map(Some).collect();
-    bound.resize(count, None);
+    // Which have an argument, a bit for each: no tool has so many.
+    let mut set = (1u64 << positional.len().min(count)) - 1;
+    let mut values = positional;
+    values.resize(count, Value::None);
     for (parameter, value) in named {
         let place = tool.parameters.iter().position(|(known, _)| *known == parameter);
         // `self` is bound already.
-        if parameter == "self" || place.is_some_and(|place| bound[place].is_some()) {
+        if parameter == "self" || place.is_some_and(|place| set >> place & 1 == 1) {
             return Err(Raised::types(format!(
                 "{} got multiple values for argument '{parameter}'",
                 name()
@@ -108,7 +110,8 @@ pub(super) fn bind<'a>(
                 name()
             )));
         };
-        bound[place] = Some(value);
+        values[place] = value;
+        set |= 1 << place;
     }
     if given > count + 1 {
         let required = tool.parameters.iter().filter(|(_, d)| *d == Default::Required).count() + 1;
@@ -125,17 +128,16 @@ pub(super) fn bind<'a>(
     }
     let mut missing = vec![];
     let mut absent = vec![];
-    let mut values = Vec::with_capacity(count);
-    for (value, (parameter, default)) in bound.into_iter().zip(tool.parameters) {
-        match value {
-            Some(value) => values.push(value),
-            None => match default.value() {
-                Some(value) => {
-                    absent.push(*parameter);
-                    values.push(value);
-                }
-                None => missing.push(format!("'{parameter}'")),
-            },
+    for (place, (parameter, default)) in tool.parameters.iter().enumerate() {
+        if set >> place & 1 == 1 {
+            continue;
+        }
+        match default.value() {
+            Some(value) => {
+                absent.push(*parameter);
+                values[place] = value;
+            }
+            None => missing.push(format!("'{parameter}'")),
         }
     }
     if missing.is_empty() {

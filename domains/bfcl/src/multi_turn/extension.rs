@@ -89,7 +89,7 @@ impl Extension {
 /// A literal's value. One of the lists ends in `...`, which is a value in Python too.
 fn literal(tree: &Expr) -> Result<Value, NotConstant> {
     match tree {
-        Expr::Literal(Literal::Ellipsis) => Ok(Value::Opaque(Opaque {
+        Expr::Literal(Literal::Ellipsis) => Ok(Value::from(Opaque {
             type_name: "ellipsis",
             repr: "Ellipsis".into(),
         })),

@@ -688,7 +688,7 @@ impl Backend for Files {
         if let Err(e) = self.show(ROOT, &mut repr, 0, &mut 0) {
             repr = e.message;
         }
-        let root = Value::Opaque(Opaque {
+        let root = Value::from(Opaque {
             type_name: "Directory",
             repr,
         });

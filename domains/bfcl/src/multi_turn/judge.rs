@@ -4,6 +4,7 @@ use super::raise::{Kind, Raised};
 use super::task::Task;
 use super::world::{Settings, World, WorldError};
 use crate::{CRASH, Verdict};
+use std::borrow::Cow;
 
 /// What judging a task has seen.
 #[derive(Clone, Debug)]
@@ -62,44 +63,70 @@ impl<'a> Checker<'a> {
     /// classes must equal those of the gold's world; each gold result of the turn must be among the model's results so far.
     /// Turns whose gold is empty are executed and not judged.
     pub fn judge(&self, turns: &[Vec<Vec<String>>]) -> Judged {
-        let mut judged = Judged {
+        let seen = self.play(turns);
+        Judged {
+            verdict: seen.verdict,
+            model_results: seen.model_results,
+            gold_results: seen.gold_results.into_iter().map(Cow::into_owned).collect(),
+            model: seen.model,
+            gold: seen.gold.into_owned(),
+        }
+    }
+
+    /// The verdict alone, without what was seen: see [`Checker::judge`].
+    pub fn verdict(&self, turns: &[Vec<Vec<String>>]) -> Verdict {
+        self.play(turns).verdict
+    }
+
+    fn play(&self, turns: &[Vec<Vec<String>>]) -> Seen<'_> {
+        let mut seen = Seen {
             verdict: Verdict::right(),
-            model_results: vec![],
-            gold_results: vec![],
+            model_results: Vec::with_capacity(turns.len()),
+            gold_results: Vec::with_capacity(turns.len()),
             model: self.model.clone(),
-            gold: self.gold.clone(),
+            gold: Cow::Borrowed(&self.gold),
         };
         let golden = &self.task.gold;
         if turns.len() != golden.len() {
             let why = format!("there are answers to {} of {} turns", turns.len(), golden.len());
-            judged.verdict = Verdict::wrong("multi_turn:force_terminated", why);
-            return judged;
+            seen.verdict = Verdict::wrong("multi_turn:force_terminated", why);
+            return seen;
         }
         for (turn, (steps, gold)) in turns.iter().zip(golden).enumerate() {
-            let results = steps.iter().flatten().map(|call| judged.model.execute(call)).collect();
-            judged.model_results.push(results);
+            let results = steps.iter().flatten().map(|call| seen.model.execute(call)).collect();
+            seen.model_results.push(results);
             match self.played.as_ref().and_then(|played| played.get(turn)) {
                 Some((results, world)) => {
-                    judged.gold_results.push(results.clone());
-                    judged.gold = world.clone();
+                    seen.gold_results.push(Cow::Borrowed(results));
+                    seen.gold = Cow::Borrowed(world);
                 }
                 None => {
-                    judged.gold.share(&judged.model);
-                    let results = gold.iter().map(|call| judged.gold.execute(call)).collect();
-                    judged.gold_results.push(results);
-                    judged.model.share(&judged.gold);
+                    let world = seen.gold.to_mut();
+                    world.share(&seen.model);
+                    let results = gold.iter().map(|call| world.execute(call)).collect();
+                    seen.model.share(world);
+                    seen.gold_results.push(Cow::Owned(results));
                 }
             }
             if gold.is_empty() {
                 continue;
             }
-            if let Some((error_type, why)) = judged.turn(turn, steps) {
-                judged.verdict = Verdict::wrong(error_type, why);
-                return judged;
+            if let Some((error_type, why)) = seen.turn(turn, steps) {
+                seen.verdict = Verdict::wrong(error_type, why);
+                return seen;
             }
         }
-        judged
+        seen
     }
+}
+
+/// What judging sees; what the gold does may be known already.
+struct Seen<'c> {
+    verdict: Verdict,
+    model_results: Vec<Vec<String>>,
+    gold_results: Vec<Cow<'c, Vec<String>>>,
+    model: World,
+    gold: Cow<'c, World>,
 }
 
 /// Judge a model's calls once: see [`Checker::judge`].
@@ -110,7 +137,7 @@ pub fn judge(task: &Task, turns: &[Vec<Vec<String>>], settings: &Settings) -> Re
     Ok(Checker::new(task, settings)?.judge(turns))
 }
 
-impl Judged {
+impl Seen<'_> {
     fn turn(&self, turn: usize, steps: &[Vec<String>]) -> Option<(&'static str, String)> {
         if steps.is_empty() || (steps.len() == 1 && steps[0].is_empty()) {
             let why = format!("nothing is called in turn {turn}");
@@ -130,7 +157,7 @@ impl Judged {
             Err(raised) => return Some((CRASH, raised.message)),
         }
         let mut left: Vec<&String> = self.model_results.iter().flatten().collect();
-        for result in &self.gold_results[turn] {
+        for result in self.gold_results[turn].iter() {
             match left.iter().position(|other| *other == result) {
                 Some(at) => {
                     left.swap_remove(at);

@@ -272,7 +272,7 @@ fn complex(real: f64, imaginary: f64) -> Value {
     } else {
         format!("({}{sign}{}j)", part(real), part(imaginary))
     };
-    Value::Opaque(Opaque {
+    Value::from(Opaque {
         type_name: "complex",
         repr,
     })

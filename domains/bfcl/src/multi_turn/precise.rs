@@ -158,7 +158,7 @@ pub(super) fn log_quotient(value: &Value, base: &Value, digits: i64) -> Outcome 
         [Some(value), Some(base)] => show(&quotient(value, base, precision), shown),
         _ => String::new(),
     };
-    Ok(Value::Opaque(Opaque {
+    Ok(Value::from(Opaque {
         type_name: "mpf",
         repr: format!("mpf('{repr}')"),
     }))
@@ -228,7 +228,7 @@ fn show(value: &Binary, digits: usize) -> String {
 /// `Decimal(number).sqrt()` at a number of decimal digits, of a number that is not negative.
 pub(super) fn decimal_root(number: &Value, digits: usize) -> Value {
     let repr = root(number, digits);
-    Value::Opaque(Opaque {
+    Value::from(Opaque {
         type_name: "Decimal",
         repr: format!("Decimal('{repr}')"),
     })

@@ -14,7 +14,11 @@ use super::ticket::Tickets;
 use super::trading::Trading;
 use super::travel::Travel;
 use super::vehicle::Vehicle;
-use hone_python::{Call, CompareOp, Dict, DumpOptions, Expr, Literal, UnaryOp, Value, constant, dumps, parse, text};
+use hone_python::{
+    Call, CompareOp, Dict, DumpOptions, Expr, Literal, Plain, PlainCall, UnaryOp, Value, constant, dumps, parse,
+    plain_call, text,
+};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// The classes that a world can have.
@@ -272,6 +276,14 @@ impl World {
             && !rest.contains('(')
             && let Some((i, tool)) = self.find(name)
         {
+            if let Some(call) = plain_call(source).filter(literal) {
+                let positional = call.args.into_iter().map(Plain::into_value).collect();
+                let named = call
+                    .keywords
+                    .into_iter()
+                    .map(|(name, value)| (Cow::from(name), value.into_value()));
+                return shown(self.invoke(i, tool, positional, named.collect())?);
+            }
             let tree = parsed(source)?;
             if let Expr::Call(call) = tree
                 && matches!(&*call.func, Expr::Name(called) if called == name)
@@ -470,11 +482,11 @@ impl World {
                 other => self.evaluate(&other)?,
             };
             match (keyword.name, value) {
-                (Some(name), value) => named.push((name, value)),
+                (Some(name), value) => named.push((name.into(), value)),
                 (None, Value::Dict(more)) => {
                     for (name, value) in more {
                         match name {
-                            Value::Str(name) => named.push((name, value)),
+                            Value::Str(name) => named.push((name.into(), value)),
                             _ => return Err(Raised::types("keywords must be strings")),
                         }
                     }
@@ -487,6 +499,16 @@ impl World {
                 }
             }
         }
+        self.invoke(i, tool, positional, named)
+    }
+
+    fn invoke(
+        &mut self,
+        i: usize,
+        tool: &'static Tool,
+        positional: Vec<Value>,
+        named: Vec<(Cow<'_, str>, Value)>,
+    ) -> Outcome {
         let instance = &mut self.instances[i];
         let (arguments, absent) = bind(instance.backend.class(), tool, positional, named)?;
         own(&mut instance.backend).run(tool.name, arguments, &absent)
@@ -544,6 +566,11 @@ const BUILTINS: [&str; 46] = [
 ];
 
 const BLOCKED: [&str; 8] = ["kill", "exit", "quit", "remove", "unlink", "popen", "Popen", "run"];
+
+/// Whether no name stands among the arguments: nothing has to be looked up.
+fn literal(call: &PlainCall<'_>) -> bool {
+    !call.args.iter().any(Plain::has_name) && !call.keywords.iter().any(|(_, value)| value.has_name())
+}
 
 fn parsed(source: &str) -> Outcome<Expr> {
     // As `eval`, which passes over blanks at the beginning.

@@ -1,11 +1,11 @@
-//! Time to judge the gold answers of a data folder: `speed DATA [ROUNDS]`.
+//! Time to judge the gold answers of a data folder: `bfcl_speed DATA [ROUNDS]`.
 
-use hone_bfcl::multi_turn::{Settings as Worlds, Tasks, gold_turns, judge};
+use hone_bfcl::multi_turn::{Checker, Settings as Worlds, Tasks, gold_turns, judge};
 use hone_bfcl::{Names, Settings, Suite, evaluate, gold};
 use std::time::Instant;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let data = std::env::args().nth(1).ok_or("usage: speed DATA [ROUNDS]")?;
+    let data = std::env::args().nth(1).ok_or("usage: bfcl_speed DATA [ROUNDS]")?;
     let rounds: usize = std::env::args().nth(2).map_or(Ok(10), |rounds| rounds.parse())?;
     let start = Instant::now();
     let suite = Suite::load(data.as_ref())?;
@@ -44,6 +44,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
         }
         report(category.name(), valid, tasks.len(), start.elapsed().as_secs_f64());
+        let checkers = tasks.iter().map(|task| Checker::new(task, &worlds));
+        let checkers = checkers.collect::<Result<Vec<_>, _>>()?;
+        let start = Instant::now();
+        for _ in 0..rounds {
+            let judged = checkers
+                .iter()
+                .zip(&turns)
+                .map(|(checker, turns)| checker.verdict(turns));
+            valid = judged.filter(|verdict| verdict.valid).count();
+        }
+        let name = format!("{}, worlds and gold kept", category.name());
+        report(&name, valid, tasks.len(), start.elapsed().as_secs_f64());
     }
     Ok(())
 }
