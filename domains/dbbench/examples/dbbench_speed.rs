@@ -1,4 +1,4 @@
-//! What it takes to set up, copy and hash databases, and to run a statement: `speed DATA FILE`.
+//! What it takes to set up, copy and hash databases, and to run a statement: `dbbench_speed DATA FILE`.
 
 use hone_dbbench::{Database, load};
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::time::Instant;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let (Some(data), Some(file)) = (arguments.next(), arguments.next()) else {
-        return Err("write speed DATA FILE".into());
+        return Err("write dbbench_speed DATA FILE".into());
     };
     let records = load(Path::new(&data), &file)?;
     let tables: Vec<_> = records

@@ -1,4 +1,4 @@
-//! How long worlds and rewards take: `speed DATA [AIRLINE]`, microseconds per task of each domain.
+//! How long worlds and rewards take: `tau_speed DATA [AIRLINE]`, microseconds per task of each domain.
 
 use hone_tau::Domains;
 use hone_tau::evaluate::{Run, evaluate, gold_messages};
