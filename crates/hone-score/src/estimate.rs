@@ -1,7 +1,5 @@
 //! The estimators: closed formulas, each with its source.
 
-use hone_trace::Stream;
-use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 /// The 97.5 % quantile of the standard normal distribution.
@@ -155,25 +153,6 @@ pub fn clustered_error(clusters: &[Vec<f64>]) -> Option<f64> {
     Some(squares.sqrt() / n as f64)
 }
 
-/// Resamples of a bootstrap.
-const RESAMPLES: usize = 4000;
-
-/// 95 % percentile interval of the mean of `values` from resampling them with replacement (Efron 1979), 4,000 times from
-/// `stream`. `None` without values.
-pub fn bootstrap(values: &[f64], stream: &Stream) -> Option<[f64; 2]> {
-    let n = values.len();
-    if n == 0 {
-        return None;
-    }
-    let mut rng = stream.named("bootstrap");
-    let mut means: Vec<f64> = (0..RESAMPLES)
-        .map(|_| (0..n).map(|_| values[rng.random_range(0..n)]).sum::<f64>() / n as f64)
-        .collect();
-    means.sort_unstable_by(f64::total_cmp);
-    let quantile = |q: f64| means[((RESAMPLES - 1) as f64 * q).round() as usize];
-    Some([quantile(0.025), quantile(0.975)])
-}
-
 /// What one success costs: all that was spent, on failures, retries and escalations too, over the successes. `None`
 /// without a success.
 pub fn cost_per_success(spent: f64, successes: u64) -> Option<f64> {
@@ -269,17 +248,6 @@ mod tests {
         );
         close(clustered_error(&[vec![1.0, 0.0], vec![0.0, 1.0]]).unwrap(), 0.0, 1e-12);
         assert_eq!(clustered_error(&[vec![]]), None);
-    }
-
-    #[test]
-    fn bootstrap_holds_the_normal_interval() {
-        let values: Vec<f64> = (0..400).map(|i| f64::from(u8::from(i % 4 == 0))).collect();
-        let [lo, hi] = bootstrap(&values, &Stream::new(3)).unwrap();
-        // 0.25 ± 1.96 · √(0.1875 / 400).
-        close(lo, 0.2076, 0.006);
-        close(hi, 0.2924, 0.006);
-        assert_eq!(bootstrap(&values, &Stream::new(3)), Some([lo, hi]));
-        assert_eq!(bootstrap(&[], &Stream::new(3)), None);
     }
 
     #[test]

@@ -12,6 +12,7 @@
 //!
 //! Not here: what success means (a domain's scorer says so), and how numbers look (`hone-view`).
 
+mod bootstrap;
 mod calibration;
 mod conformance;
 mod dictionary;
@@ -23,12 +24,11 @@ mod paired;
 mod summary;
 pub mod trajectory;
 
+pub use bootstrap::bootstrap;
 pub use calibration::{Bin, Calibration, Stated};
 pub use conformance::Conformance;
 pub use dictionary::{Better, DICTIONARY, Metric, define};
-pub use estimate::{
-    MeanSd, Rate, bootstrap, clustered_error, cost_per_success, pass_at, pass_hat, percentile, sign_test, wilson,
-};
+pub use estimate::{MeanSd, Rate, clustered_error, cost_per_success, pass_at, pass_hat, percentile, sign_test, wilson};
 pub use failure::{Failure, FailureClass, Reference, Unpaired, answer, as_call, classify, first_difference, shown};
 pub use measures::{Measures, Outcomes, Tally};
 pub use paired::Paired;

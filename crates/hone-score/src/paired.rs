@@ -1,6 +1,7 @@
 //! Two policies on the same tasks.
 
-use crate::estimate::{bootstrap, sign_test};
+use crate::bootstrap;
+use crate::estimate::sign_test;
 use crate::measures::Measures;
 use hone_trace::Stream;
 use serde::{Deserialize, Serialize};
