@@ -103,13 +103,16 @@ fn insert_scores(connection: &Connection, key: i64, scores: &[Score]) -> Result<
 pub(super) fn load(connection: &Connection, key: i64) -> Result<Option<Episode>, RowError> {
     let found = connection
         .prepare_cached("SELECT id, record FROM episodes WHERE key = ?1")?
-        .query_row([key], |row| Ok((row.get::<_, String>(0)?, text(row, 1))))
+        .query_row([key], |row| {
+            let record = text(row, 1).and_then(|record| parse::<Episode>("record", record));
+            Ok((row.get::<_, String>(0)?, record))
+        })
         .optional()?;
     let Some((id, record)) = found else {
         return Ok(None);
     };
     let load = || -> Result<Episode, String> {
-        let mut episode: Episode = parse("record", &record?)?;
+        let mut episode = record?;
         if episode.id != id {
             return Err(format!("its record says that it is `{}`", episode.id));
         }
@@ -118,7 +121,7 @@ pub(super) fn load(connection: &Connection, key: i64) -> Result<Option<Episode>,
             "SELECT * FROM model_calls WHERE episode = ?1 ORDER BY id",
             key,
             |row| {
-                let mut call: ModelCall = parse("record", &text(row, 7)?)?;
+                let mut call: ModelCall = parse("record", text(row, 7)?)?;
                 call.prompt.new = numbers(row, 2, u32::from_le_bytes)?;
                 call.output = numbers(row, 3, u32::from_le_bytes)?;
                 call.logprobs = numbers(row, 4, f32::from_le_bytes)?;
@@ -131,7 +134,7 @@ pub(super) fn load(connection: &Connection, key: i64) -> Result<Option<Episode>,
             connection,
             "SELECT * FROM tool_calls WHERE episode = ?1 ORDER BY id",
             key,
-            |row| parse::<ToolCall>("record", &text(row, 4)?),
+            |row| parse::<ToolCall>("record", text(row, 4)?),
         )?;
         episode.scores = load_scores(connection, key)?;
         episode.check().map_err(|flaw| flaw.to_string())?;
@@ -148,7 +151,7 @@ fn load_scores(connection: &Connection, key: i64) -> Result<Vec<Score>, String> 
         connection,
         "SELECT * FROM scores WHERE episode = ?1 ORDER BY id",
         key,
-        |row| parse("record", &text(row, 4)?),
+        |row| parse("record", text(row, 4)?),
     )
 }
 
@@ -217,8 +220,9 @@ fn parse<T: DeserializeOwned>(what: &str, text: &str) -> Result<T, String> {
     serde_json::from_str(text).map_err(|error| format!("{what}: {error}"))
 }
 
-fn text(row: &Row<'_>, column: usize) -> Result<String, String> {
-    row.get(column).map_err(|error| error.to_string())
+fn text<'r>(row: &'r Row<'_>, column: usize) -> Result<&'r str, String> {
+    let text = row.get_ref(column).map_err(|error| error.to_string())?.as_str();
+    text.map_err(|error| error.to_string())
 }
 
 fn numbers<T>(row: &Row<'_>, column: usize, decode: impl Fn([u8; 4]) -> T) -> Result<Vec<T>, String> {
