@@ -355,14 +355,6 @@ impl AgentRecipe {
             return refuse("policy", got, "rules as docs/tools.md shows them");
         }
         let objective = self.method()?.objective;
-        if objective.kl.estimator != KlEstimator::None {
-            let name = serde_json::json!(objective.kl.estimator);
-            return refuse(
-                "rl.override.objective.kl.estimator",
-                name,
-                "\"none\": a run keeps no reference model",
-            );
-        }
         if objective.surrogate == Surrogate::LogProb && self.rl.updates > 1 {
             return refuse(
                 "rl.updates",

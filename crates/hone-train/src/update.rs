@@ -1,7 +1,8 @@
 //! One reinforcement update: prepared rows to optimiser steps.
 
 use crate::stages::{
-    BatchObjective, Diagnostics, Method, Prepared, RowLoss, Spread, StageError, StageReport, StepStats, TrainRow,
+    self, BatchObjective, Diagnostics, KlEstimator, Method, Prepared, RowLoss, Spread, StageError, StageReport,
+    StepStats, TrainRow,
 };
 use crate::supervised::usable;
 use hone_engine::{AdamW, LearnError, Learner, Loss, Row, RowGradient, RowScore};
@@ -64,23 +65,62 @@ pub struct Seen {
     pub logp: Vec<f32>,
     /// Entropies there, in nats; empty if the objective does not need them.
     pub entropy: Vec<f32>,
+    /// Log-probabilities by the reference model, in nats; empty if the objective has no KL term.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reference: Vec<f32>,
+}
+
+/// Values of a row's targets in their places among all its tokens, 0 elsewhere.
+fn spread(n: usize, targets: &[u32], values: &[f32]) -> Vec<f32> {
+    let mut full = vec![0f32; n];
+    for (at, value) in targets.iter().zip(values) {
+        full[*at as usize] = *value;
+    }
+    full
+}
+
+/// Give every row the log-probabilities that the reference model has for it.
+fn refer(reference: &mut Learner, rows: &mut [TrainRow], temperature: f32) {
+    let targets: Vec<_> = rows.iter().map(|row| targets(&row.row)).collect();
+    let inputs: Vec<_> = rows
+        .iter()
+        .zip(&targets)
+        .map(|(row, targets)| Row {
+            ids: &row.row.ids,
+            targets,
+        })
+        .collect();
+    let scores = reference.score(&inputs, temperature);
+    for ((row, targets), score) in rows.iter_mut().zip(&targets).zip(scores) {
+        row.row.logp_ref = Some(spread(row.row.ids.len(), targets, &score.logp));
+    }
+}
+
+/// Positions of the tokens that are learnt.
+fn targets(row: &stages::Row) -> Vec<u32> {
+    let mask = row.mask.iter().enumerate();
+    mask.filter(|(at, m)| *at > 0 && **m).map(|(at, _)| at as u32).collect()
 }
 
 /// Deal the rows' groups to mini-batches and take one optimiser step on each.
 ///
 /// The old log-probabilities are those recorded at sampling: sampler and learner compute the same bits, so nothing is
-/// scored twice.
+/// scored twice. A KL term is towards `reference`, which scores the rows first.
 ///
 /// # Errors
 /// When a log-probability, loss or gradient is not finite, or what the model gives after the last step.
 pub fn update(
     learner: &mut Learner,
+    reference: Option<&mut Learner>,
     method: &Method,
-    prepared: Prepared,
+    mut prepared: Prepared,
     groups: &BTreeMap<String, u64>,
     settings: &UpdateSettings,
 ) -> Result<Update, UpdateError> {
-    let spread = Spread::of(&prepared.rows);
+    if let Some(reference) = reference.filter(|_| method.objective.kl.estimator != KlEstimator::None) {
+        refer(reference, &mut prepared.rows, settings.temperature);
+    }
+    let widths = Spread::of(&prepared.rows);
     let mut order: BTreeMap<u64, Vec<TrainRow>> = BTreeMap::new();
     for row in prepared.rows {
         order
@@ -102,18 +142,7 @@ pub fn update(
     let mut checked = None;
     for batch in batches.iter().filter(|b| !b.is_empty()) {
         let objective = BatchObjective::new(&method.objective, batch, &[])?;
-        let targets: Vec<Vec<u32>> = batch
-            .iter()
-            .map(|r| {
-                r.row
-                    .mask
-                    .iter()
-                    .enumerate()
-                    .filter(|(at, m)| *at > 0 && **m)
-                    .map(|(at, _)| at as u32)
-                    .collect()
-            })
-            .collect();
+        let targets: Vec<Vec<u32>> = batch.iter().map(|r| targets(&r.row)).collect();
         let rows: Vec<_> = batch
             .iter()
             .zip(&targets)
@@ -141,7 +170,8 @@ pub fn update(
         for row in results.into_inner().unwrap_or_else(PoisonError::into_inner).values() {
             diagnostics.add(row);
         }
-        for (row, score) in batch.iter().zip(&pass.scores) {
+        for ((row, targets), score) in batch.iter().zip(&targets).zip(&pass.scores) {
+            let reference = row.row.logp_ref.as_ref();
             out.seen.push(Seen {
                 rollout: row.rollout.clone(),
                 row: row.index,
@@ -152,6 +182,7 @@ pub fn update(
                 } else {
                     Vec::new()
                 },
+                reference: reference.map_or_else(Vec::new, |all| targets.iter().map(|at| all[*at as usize]).collect()),
             });
         }
         out.norm += learner.step(settings.lr as f32, &settings.adamw)?;
@@ -164,7 +195,7 @@ pub fn update(
         usable(learner, &row, &targets)?;
     }
     out.norm /= f64::from(steps.max(1));
-    out.stats = diagnostics.finish(prepared.zero_variance_share, spread);
+    out.stats = diagnostics.finish(prepared.zero_variance_share, widths);
     Ok(out)
 }
 
@@ -179,13 +210,7 @@ impl Loss for ObjectiveLoss<'_> {
     fn row(&self, index: usize, score: &RowScore) -> RowGradient {
         let targets = &self.targets[index];
         let n = self.objective.rows()[index].row.ids.len();
-        let spread = |values: &[f32]| {
-            let mut full = vec![0f32; n];
-            for (at, value) in targets.iter().zip(values) {
-                full[*at as usize] = *value;
-            }
-            full
-        };
+        let spread = |values: &[f32]| spread(n, targets, values);
         match self.objective.row(index, &spread(&score.logp), &spread(&score.entropy)) {
             Ok(row) => {
                 let pick = |full: &[f32]| {
@@ -228,8 +253,7 @@ mod tests {
     use hone_engine::{Config, Weights};
     use hone_trace::{EndReason, Stream};
 
-    #[test]
-    fn a_step_that_breaks_the_model_is_an_error() {
+    fn tiny(seed: u64) -> Learner {
         let config = Config {
             vocab_size: 11,
             hidden_size: 8,
@@ -242,12 +266,18 @@ mod tests {
             rms_norm_eps: 1e-6,
             max_position_embeddings: 16,
         };
-        let mut learner = Learner::new(Weights::random(config, &Stream::new(1)).unwrap(), 1);
+        Learner::new(Weights::random(config, &Stream::new(seed)).unwrap(), 1)
+    }
+
+    const LAST: [u32; 1] = [2];
+
+    /// Two rollouts that `learner` sampled, of which the second is the better one.
+    fn rollouts(learner: &mut Learner) -> Vec<Rollout> {
         let ids = |last| vec![1, 2, last];
         let mut rollout = |id: &str, reward, last| {
             let row = Row {
                 ids: &ids(last),
-                targets: &[2],
+                targets: &LAST,
             };
             let logp = learner.score(&[row], 1.0)[0].logp[0];
             Rollout {
@@ -267,17 +297,59 @@ mod tests {
                 breaks: Vec::new(),
             }
         };
-        let rollouts = vec![rollout("a", 0.0, 3), rollout("b", 1.0, 4)];
+        vec![rollout("a", 0.0, 3), rollout("b", 1.0, 4)]
+    }
+
+    fn how(lr: f64) -> UpdateSettings {
+        UpdateSettings {
+            updates: 1,
+            temperature: 1.0,
+            lr,
+            adamw: AdamW::default(),
+        }
+    }
+
+    #[test]
+    fn a_kl_term_is_towards_the_reference() {
+        let (mut learner, mut reference) = (tiny(1), tiny(1));
+        let rollouts = rollouts(&mut learner);
+        let kl = serde_json::json!({"objective": {"kl": {"estimator": "k3", "beta": 0.5}}});
+        let [plain, method] = [serde_json::json!({}), kl].map(|it| Method::resolve("grpo", &it).unwrap());
+        let prepared = plain.prepare(rollouts.clone()).unwrap();
+        update(&mut reference, None, &plain, prepared, &BTreeMap::new(), &how(0.01)).unwrap();
+        let mut take = |method: &Method, reference: Option<&mut Learner>| {
+            let prepared = method.prepare(rollouts.clone()).unwrap();
+            // Nothing moves at a learning rate of nearly 0.
+            update(&mut learner, reference, method, prepared, &BTreeMap::new(), &how(1e-30))
+        };
+        assert!(take(&method, None).is_err());
+        let plain = take(&plain, Some(&mut reference)).unwrap();
+        assert!(plain.seen.iter().all(|seen| seen.reference.is_empty()));
+        let done = take(&method, Some(&mut reference)).unwrap();
+        let mut mean = 0.0;
+        for (seen, rollout) in done.seen.iter().zip(&rollouts) {
+            let row = Row {
+                ids: &rollout.rows[0].ids,
+                targets: &LAST,
+            };
+            assert_eq!(seen.reference, reference.score(&[row], 1.0)[0].logp);
+            // k3 by its formula: exp(d) - 1 - d, d = l_ref - l.
+            let d = f64::from(seen.reference[0]) - f64::from(seen.logp[0]);
+            mean += (d.exp() - 1.0 - d) / 2.0;
+        }
+        assert!(mean > 1e-6 && (done.stats.kl_ref - mean).abs() < 1e-9, "{mean}");
+        assert!((done.stats.loss - plain.stats.loss - 0.5 * mean).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_step_that_breaks_the_model_is_an_error() {
+        let mut learner = tiny(1);
+        let rollouts = rollouts(&mut learner);
         let method = Method::resolve("grpo", &serde_json::json!({})).unwrap();
         let mut take = |lr| {
             let prepared = method.prepare(rollouts.clone()).unwrap();
-            let how = UpdateSettings {
-                updates: 1,
-                temperature: 1.0,
-                lr,
-                adamw: AdamW::default(),
-            };
-            update(&mut learner, &method, prepared, &BTreeMap::new(), &how)
+            let how = how(lr);
+            update(&mut learner, None, &method, prepared, &BTreeMap::new(), &how)
         };
         assert_eq!(take(1e-5).unwrap().trained, 2);
         let broken = take(1e30);

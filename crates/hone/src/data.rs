@@ -51,6 +51,8 @@ pub enum State {
     Ready,
     /// Its folder is there; this version has no checksums for it.
     Unchecked,
+    /// Some of its files are there, each as expected.
+    Part,
     /// Something is there, but not all of it is what is expected.
     Differs,
     /// Nothing.
@@ -63,6 +65,7 @@ impl State {
         match self {
             Self::Ready => "ready",
             Self::Unchecked => "unchecked",
+            Self::Part => "part",
             Self::Differs => "differs",
             Self::Missing => "missing",
         }
@@ -79,11 +82,20 @@ impl Suite {
         if self.files.is_empty() {
             return State::Unchecked;
         }
-        let whole = self
-            .files
-            .iter()
-            .all(|file| std::fs::read(folder.join(&file.to)).is_ok_and(|bytes| sha256(&bytes) == file.sha256));
-        if whole { State::Ready } else { State::Differs }
+        let mut there = 0;
+        for file in &self.files {
+            let path = folder.join(&file.to);
+            if std::fs::read(&path).is_ok_and(|bytes| sha256(&bytes) == file.sha256) {
+                there += 1;
+            } else if path.exists() {
+                return State::Differs;
+            }
+        }
+        match there {
+            0 => State::Differs,
+            all if all == self.files.len() => State::Ready,
+            _ => State::Part,
+        }
     }
 
     /// The first of the folders that has something of it, and how much; without one, where it would be got to.
@@ -192,25 +204,28 @@ mod tests {
     #[test]
     fn states_follow_the_files() {
         let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| SuiteFile {
+            from: name.into(),
+            to: name.into(),
+            sha256: sha256(b"right"),
+            join: false,
+        };
         let suite = Suite {
             id: "s".into(),
             about: String::new(),
             repository: "a/b".into(),
             license: "MIT".into(),
             commit: String::new(),
-            files: vec![SuiteFile {
-                from: "x".into(),
-                to: "x".into(),
-                sha256: sha256(b"right"),
-                join: false,
-            }],
+            files: ["x", "below/y"].map(file).into(),
         };
         assert_eq!(suite.state(folder.path()), State::Missing);
-        std::fs::create_dir(folder.path().join("s")).unwrap();
+        std::fs::create_dir_all(folder.path().join("s/below")).unwrap();
         assert_eq!(suite.state(folder.path()), State::Differs);
         std::fs::write(folder.path().join("s/x"), "wrong").unwrap();
         assert_eq!(suite.state(folder.path()), State::Differs);
         std::fs::write(folder.path().join("s/x"), "right").unwrap();
+        assert_eq!(suite.state(folder.path()), State::Part);
+        std::fs::write(folder.path().join("s/below/y"), "right").unwrap();
         assert_eq!(suite.state(folder.path()), State::Ready);
     }
 }

@@ -147,3 +147,20 @@ fn the_right_content_is_fetched_from_the_pinned_commit_and_found() {
     );
     assert_eq!(state("dbbench"), "ready");
 }
+
+/// The list's checksums are those of the files that other tests read.
+#[test]
+fn public_data_is_what_the_list_says() {
+    let suites = ["bfcl", "dbbench", "nemo-gym", "tau-bench", "textcraft"];
+    let Some(data) = suites.iter().find_map(|suite| data_with(suite)) else {
+        return;
+    };
+    let place = Place::new();
+    let listed = place.hone_with("data list --json", &data).json_lines();
+    for suite in suites {
+        let entry = listed.iter().find(|entry| entry["id"] == suite).unwrap();
+        let state = entry["state"].as_str().unwrap();
+        assert!(["missing", "part", "ready"].contains(&state), "{suite}: {state}");
+        assert_eq!(entry["can_get"], true, "{suite}");
+    }
+}

@@ -123,6 +123,25 @@ fn a_run_gives_its_figures_its_report_and_the_same_record_on_any_number_of_threa
     place.fails("train explain two --step 4", 1, &["no rollouts of step 4"]);
 }
 
+#[test]
+fn a_run_may_be_held_near_the_model_that_it_starts_from() {
+    let place = Place::new();
+    recipe(&place);
+    let text = std::fs::read_to_string(place.path("small.toml")).unwrap();
+    let settings = "[rl.override]\nreward = { terms = [{ part = \"shop.calls\", weight = 1.0 }] }\nobjective = { kl = { estimator = \"k3\", beta = 0.2 } }\n\n[eval]";
+    std::fs::write(place.path("small.toml"), text.replacen("[eval]", settings, 1)).unwrap();
+    place.ok("train small.toml --out near --threads 2");
+    // The first step starts at the reference; the last one does not.
+    assert!(metric(&place, "near", 0, "kl_ref") < metric(&place, "near", 3, "kl_ref"));
+    let explained = place.ok("train explain near --step 3 --json").json();
+    let loss = metric(&place, "near", 3, "loss");
+    assert!(
+        (explained["loss"].as_f64().unwrap() - loss).abs() < 1e-6,
+        "{loss} {}",
+        explained["loss"]
+    );
+}
+
 /// Start `hone` and kill it as soon as `begun`.
 fn killed(place: &Place, arguments: &str, begun: impl Fn() -> bool) {
     let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin!("hone"))

@@ -60,7 +60,11 @@ fn what_does_not_exist_is_status_1_with_what_does() {
     place.fails("eval --resume nowhere", 1, &["does not exist"]);
     place.fails("trace ls nowhere", 1, &["does not exist", "run.db"]);
     place.fails("data get bfkl", 1, &["no suite `bfkl`", "bfcl"]);
-    place.fails("data get bfcl", 1, &["https://github.com/ShishirPatil/gorilla", "bfcl"]);
+    place.fails(
+        "data get longvidsearch",
+        1,
+        &["https://github.com/yrywill/LongVidSearch", "longvidsearch"],
+    );
     assert!(!place.path("runs").exists(), "nothing was begun");
 }
 

@@ -3,7 +3,7 @@
 use super::{Run, RunError, job};
 use crate::observe::Step;
 use crate::rows;
-use crate::stages::Method;
+use crate::stages::{KlEstimator, Method};
 use crate::update::{UpdateSettings, update};
 use hone_engine::checkpoint;
 use hone_engine::{Learner, Sampler, Weights};
@@ -58,6 +58,9 @@ impl Run<'_> {
             version,
             self.threads,
         ));
+        // The model that reinforcement starts from.
+        let mut reference = (method.objective.kl.estimator != KlEstimator::None)
+            .then(|| Learner::new(Weights::clone(&sft.weights()), self.threads));
         let mut start = Instant::now();
         for step in from..settings.steps {
             let begin = Instant::now();
@@ -88,7 +91,7 @@ impl Run<'_> {
                 lr,
                 adamw: settings.adamw,
             };
-            let done = update(&mut learner, method, prepared, &groups, &how)
+            let done = update(&mut learner, reference.as_mut(), method, prepared, &groups, &how)
                 .map_err(|source| self.broken(phase, step, source))?;
             let record = serde_json::json!({"stages": done.reports, "seen": done.seen});
             self.store.set_meta(&update_key(step), &record)?;
@@ -115,6 +118,9 @@ impl Run<'_> {
                 ("seconds_learning", seconds - sampling),
                 ("tokens_per_second", stats.sampled_tokens as f64 / seconds),
             ];
+            if reference.is_some() {
+                metrics.push(("kl_ref", done.stats.kl_ref));
+            }
             let parts = measures.score_parts();
             let parts: Vec<_> = parts
                 .iter()

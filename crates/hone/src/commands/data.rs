@@ -166,12 +166,17 @@ fn get(suite: &Suite, folder: &Path, archive: Option<&Path>) -> anyhow::Result<(
     }
     fs::create_dir_all(&place).with_context(|| cannot_write(&place))?;
     let partial = scratch.0.join("partial");
-    for (path, bytes) in whole {
-        fs::write(&partial, bytes)
-            .and_then(|()| fs::rename(&partial, &path))
-            .with_context(|| cannot_write(&path))?;
-        say(format!("{} is there, with the right checksum", path.display()));
+    for (path, bytes) in &whole {
+        fs::create_dir_all(path.parent().unwrap_or(&place))
+            .and_then(|()| fs::write(&partial, bytes))
+            .and_then(|()| fs::rename(&partial, path))
+            .with_context(|| cannot_write(path))?;
     }
+    say(format!(
+        "{} has all {} files, each with the right checksum",
+        place.display(),
+        whole.len()
+    ));
     Ok(())
 }
 

@@ -321,6 +321,7 @@ fn suite_check(suite: &data::Suite) -> Check {
     match state {
         State::Ready => check(&name, Health::Ok, at, ""),
         State::Unchecked => check(&name, Health::Ok, format!("{at} (not checked)"), ""),
+        State::Part => check(&name, Health::Ok, format!("{at}, a part of it"), ""),
         State::Differs => check(&name, Health::Limited, format!("{at} is not what is expected"), &get),
         State::Missing if suite.files.is_empty() => check(
             &name,

@@ -105,7 +105,6 @@ fn recorded(dir: &Path, step: u32) -> Result<Value> {
             dir.display()
         );
     }
-    let mut input = json!({"preset": recipe.rl.method, "method": recipe.rl.overrides, "rollouts": rollouts});
     let record = store.get_meta(&hone_train::update_key(step))?.with_context(|| {
         format!(
             "step {step} of {} was played but not learnt from; resume the run first",
@@ -114,38 +113,47 @@ fn recorded(dir: &Path, step: u32) -> Result<Value> {
     })?;
     let seen: Vec<Seen> = serde_json::from_value(record["seen"].clone())
         .with_context(|| format!("what {} says of step {step} is damaged", dir.display()))?;
-    let mut now: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
-    let mut updates: BTreeMap<&str, u32> = BTreeMap::new();
-    for rollout in &rollouts {
-        let of_row = |row: &Row, index: u32| {
-            let seen = seen.iter().find(|s| s.rollout == rollout.id && s.row == index)?;
-            let spread = |values: &[f32]| {
-                let mut values = values.iter();
-                let each = row
-                    .mask
-                    .iter()
-                    .map(|m| if *m { values.next().copied() } else { Some(0.0) });
-                each.map(|x| x.map(f64::from)).collect::<Option<Vec<f64>>>()
-            };
+    let mut now: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    let mut updates: BTreeMap<String, u32> = BTreeMap::new();
+    for rollout in &mut rollouts {
+        let id = &rollout.id;
+        let rows = rollout.rows.iter_mut().zip(0..).map(|(row, index)| {
+            let seen = seen.iter().find(|s| s.rollout == *id && s.row == index)?;
+            let exact = |values: &[f32]| Some(spread(row, values)?.into_iter().map(f64::from).collect::<Vec<_>>());
             let entropy = if seen.entropy.is_empty() {
                 Some(Vec::new())
             } else {
-                spread(&seen.entropy)
+                exact(&seen.entropy)
             };
-            Some((seen.update, json!({"logp": spread(&seen.logp)?, "entropy": entropy?})))
-        };
-        let rows: Vec<Option<(u32, Value)>> = rollout.rows.iter().zip(0..).map(|(row, i)| of_row(row, i)).collect();
+            let now = json!({"logp": exact(&seen.logp)?, "entropy": entropy?});
+            if !seen.reference.is_empty() {
+                row.logp_ref = Some(spread(row, &seen.reference)?);
+            }
+            Some((seen.update, now))
+        });
+        let rows: Vec<Option<(u32, Value)>> = rows.collect();
         if let Some((update, _)) = rows.iter().flatten().next() {
-            updates.insert(&rollout.id, *update);
+            updates.insert(rollout.id.clone(), *update);
             let rows = rows
                 .into_iter()
                 .map(|row| row.map_or_else(|| json!({"logp": []}), |(_, now)| now));
-            now.insert(&rollout.id, rows.collect());
+            now.insert(rollout.id.clone(), rows.collect());
         }
     }
+    let mut input = json!({"preset": recipe.rl.method, "method": recipe.rl.overrides, "rollouts": rollouts});
     input["now"] = json!(now);
     input["updates"] = json!(updates);
     Ok(input)
+}
+
+/// Values of a row's sampled tokens in their places, 0 elsewhere; none if there are too few.
+fn spread(row: &Row, values: &[f32]) -> Option<Vec<f32>> {
+    let mut values = values.iter().copied();
+    let each = row
+        .mask
+        .iter()
+        .map(|sampled| if *sampled { values.next() } else { Some(0.0) });
+    each.collect()
 }
 
 fn readable(out: &Value) -> String {
