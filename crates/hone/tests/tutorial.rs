@@ -1,4 +1,4 @@
-//! docs/tutorial.md: every command in it is run, in order, in one folder, and must say what the page shows.
+//! docs/tutorial.md and docs/tools.md: every command in them is run, in order, in one folder, and must say what the page shows.
 //!
 //! A block ```` ```console ```` holds commands after `$ ` (continued after `> `) with what they print below them. A line
 //! `...` stands for any lines, `[..]` for anything within a line, and several spaces for one or more. In a block ```` ```console fails ```` they must fail.
@@ -95,10 +95,19 @@ fn patterns_match_what_they_should() {
 
 #[test]
 fn every_command_of_the_tutorial_does_what_the_page_shows() {
+    play("tutorial.md", 10);
+}
+
+#[test]
+fn every_command_of_the_page_on_tools_does_what_it_shows() {
+    play("tools.md", 7);
+}
+
+fn play(page: &str, least: usize) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let page = std::fs::read_to_string(root.join("docs/tutorial.md")).unwrap();
+    let page = std::fs::read_to_string(root.join("docs").join(page)).unwrap();
     let steps = steps(&page);
-    assert!(steps.len() > 10, "the page has commands");
+    assert!(steps.len() > least, "the page has commands");
     let place = tempfile::tempdir().unwrap();
     // The reader stands in the folder of the sources, where the nano base is.
     let nano = place.path().join("models/nano");
