@@ -1,7 +1,7 @@
 //! Recipes: TOML files that name everything a run does. Nothing but data, and validated as a whole before anything runs.
 
 use crate::base::is_plain;
-use crate::stages::{KlEstimator, Method, Schedule, StageError, Surrogate};
+use crate::stages::{Method, Schedule, StageError, Surrogate};
 use crate::supervised::Supervised;
 use hone_engine::{AdamW, Config};
 use hone_tool::{ApprovalPolicy, Policy, PolicyError};

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use hone_env::{Budget, EnvError, Environment, ScriptInfo, SimulatedUser, Split, Task, Taskset};
 use hone_harness::Dialogue;
 use hone_model::{AgentTurn, Completion, Conversation, Model, ModelError, Request, Script, Scripted, train_tokenizer};
-use hone_rollout::{Hooks, Job, Player, Rollout, UserPlayer};
+use hone_rollout::{Hooks, Job, Player, Rollout, ToolSource, UserPlayer};
 use hone_tool::{ApprovalPolicy, ToolError, ToolHost, ToolOutput, ToolSpec};
 use hone_trace::{Episode, Origin, SamplingSettings, Score, Span, Stream};
 use serde_json::{Value, json};
@@ -155,6 +155,7 @@ fn only_the_policys_own_tokens_are_trained_on() {
         budget: Talk.budget(),
         sampling,
         approval: Arc::new(ApprovalPolicy::AllowAll),
+        tools: ToolSource::default(),
         seed: 1,
         phase: "rl/0".into(),
         concurrency: 1,
