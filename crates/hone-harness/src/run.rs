@@ -299,9 +299,23 @@ impl Play {
                     recording.repeatable(environment.fork_kind() != Fork::None);
                 }
                 self.environment = Some(environment);
+                self.choose_tools();
                 result.or_else(|error| failed(error.to_string()))
             }
             Err(lost) => failed(lost.to_string()),
+        }
+    }
+
+    /// Give the agent the tools that the environment chose, if it does choose, and note which those are.
+    fn choose_tools(&mut self) {
+        let chosen = self.environment.as_ref().and_then(|environment| environment.chosen());
+        let Some(chosen) = chosen.filter(|chosen| !Arc::ptr_eq(chosen, &self.speaker.toolset)) else {
+            return;
+        };
+        if self.speaker.party == Party::Agent {
+            let names: Vec<&str> = chosen.specs().iter().map(|spec| spec.name.as_str()).collect();
+            self.note("chosen_tools", json!({"tools": names}));
+            self.speaker.toolset = chosen;
         }
     }
 
@@ -540,6 +554,7 @@ impl Play {
             _ => {}
         }
         self.speaker.hear(Message::Tool(shown));
+        self.choose_tools();
         Ok(done.terminal)
     }
 

@@ -236,10 +236,12 @@ impl Connection {
             let following = on_progress.map(|on| self.client.service().follow(handle.progress_token.clone(), on));
             let answer = Pending(Some(handle)).answer().await;
             // Notifications are handled beside answers and may come after them.
-            tokio::spawn(async move {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                drop(following);
-            });
+            if following.is_some() {
+                tokio::spawn(async move {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    drop(following);
+                });
+            }
             answer
         };
         let result = match self.answer(deadline, asked).await? {

@@ -16,10 +16,14 @@
 //! playing (`hone-rollout`).
 
 pub mod checker;
+#[cfg_attr(not(feature = "search"), allow(dead_code))]
+mod chooser;
 mod error;
 mod init;
 mod project;
 mod recipe;
+#[cfg(feature = "search")]
+mod retrieve;
 mod scripts;
 mod tasks;
 pub mod tools;

@@ -7,6 +7,8 @@ use crate::scripts::{Agent, SCRIPTS};
 use crate::tools::{self, Records, Source};
 use crate::world::{FILES, Stage, World, scan};
 use crate::{ProjectError, Recipe, TaskLine, tasks};
+#[cfg(not(feature = "search"))]
+use crate::{chooser::Chooser, recipe::RetrieveSettings};
 use hone_env::{Budget, EnvError, Environment, Judges, Question, ScriptInfo, Split, Task, Taskset};
 use hone_model::{Model, Script};
 use hone_tool::{Policy, PolicyError, ToolSpec, Toolset};
@@ -43,7 +45,10 @@ impl Project {
     pub fn load(folder: &Path, models: Models<'_>) -> Result<Self, ProjectError> {
         let file = folder.join(RECIPE);
         let recipe = RecipeFile::parse(&file, read(&file)?)?;
-        let stage = sources(folder, &recipe)?;
+        let mut stage = sources(folder, &recipe)?;
+        if let Some(settings) = &recipe.recipe.retrieve {
+            stage.chooser = Some(chooser(folder, &recipe, settings, &mut stage)?);
+        }
         let checkers = checkers(folder, &recipe, models)?;
         let stage = Stage {
             inline: stage.inline && checkers.values().all(|checker| checker.inline()),
@@ -145,6 +150,9 @@ fn digest(recipe: &RecipeFile, tasks: &str, stage: &Stage) -> Result<String, Pro
             text += &read(&stage.project.join(data))?;
         }
     }
+    if let Some(chooser) = &stage.chooser {
+        text += &chooser.version();
+    }
     if let Some(folder) = &stage.files {
         let files = scan(folder);
         let files = files.map_err(|what| ProjectError::file(folder, what, "make it smaller"))?;
@@ -167,6 +175,7 @@ fn sources(folder: &Path, recipe: &RecipeFile) -> Result<Stage, ProjectError> {
         specs: Vec::new(),
         owners: BTreeMap::new(),
         inline: true,
+        chooser: None,
     };
     let mut names = BTreeSet::new();
     for (index, settings) in recipe.recipe.tools.iter().enumerate() {
@@ -312,6 +321,20 @@ fn mcp(
 ) -> Result<Arc<dyn Source>, ProjectError> {
     let remedy = "build one that does: cargo build --release -p hone --features mcp";
     Err(recipe.wrong(key, "this build knows no MCP", remedy))
+}
+
+#[cfg(feature = "search")]
+use crate::retrieve::chooser;
+
+#[cfg(not(feature = "search"))]
+fn chooser(
+    _folder: &Path,
+    recipe: &RecipeFile,
+    _settings: &RetrieveSettings,
+    _stage: &mut Stage,
+) -> Result<Arc<dyn Chooser>, ProjectError> {
+    let remedy = "build one that does: cargo build --release -p hone --features tools";
+    Err(recipe.wrong("retrieve", "this build retrieves no tools", remedy))
 }
 
 fn checkers(

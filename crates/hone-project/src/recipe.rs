@@ -11,6 +11,8 @@ use toml::de::{DeTable, DeValue};
 
 /// Characters of a tool's schema that an error in a call's arguments shows, if nothing else is said.
 const SCHEMA_CHARS: u32 = 1_000;
+/// How many tools `retrieve` may bring into a prompt: what the usual endpoints take.
+const MOST_TOOLS: usize = 128;
 
 /// The recipe as it is written.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -28,6 +30,8 @@ pub struct Recipe {
     /// Where the tools come from.
     #[serde(default)]
     pub tools: Vec<ToolSettings>,
+    /// Show each task's agent only some of the tools, found by its prompt.
+    pub retrieve: Option<RetrieveSettings>,
     /// The checkers, by the name that a task's `expected` uses.
     pub checkers: BTreeMap<String, CheckerSettings>,
     /// An agent loop of the user's own, in place of the built-in one.
@@ -62,6 +66,59 @@ pub struct ToolSettings {
     pub only: Option<Vec<String>>,
     /// What its part of the state is called (default: the kind, or the file's name).
     pub name: Option<String>,
+    /// For `retrieve`: what the source is for.
+    pub about: Option<String>,
+    /// For `retrieve`: requests that it is for, in the words of those who make them.
+    pub requests: Option<Vec<String>>,
+    /// For `retrieve`: attributes of its tools.
+    pub tags: Option<Vec<String>>,
+}
+
+/// Retrieval of tools.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetrieveSettings {
+    /// How many tools a task's prompt brings, and how many at most those that are found later.
+    pub k: usize,
+    /// How many sources are looked at, best first (default: all).
+    pub servers: Option<usize>,
+    /// Whether the agent gets a tool `find_tools`.
+    #[serde(default)]
+    pub find_tools: bool,
+    /// How to rank.
+    pub method: Option<RetrieveMethod>,
+    /// A command that makes vectors of texts; it speaks the JSON-lines protocol.
+    pub embedder: Option<Vec<String>>,
+    /// Only tools that say they change nothing.
+    #[serde(default)]
+    pub read_only: bool,
+    /// Only tools with all of these tags.
+    pub tags: Option<Vec<String>>,
+    /// Tools that every task has.
+    pub keep: Option<Vec<String>>,
+}
+
+#[cfg_attr(not(feature = "search"), allow(dead_code))]
+impl RetrieveSettings {
+    /// How to rank: as said, else by both where an embedder is named, else by words.
+    pub fn method(&self) -> RetrieveMethod {
+        self.method.unwrap_or(match self.embedder {
+            Some(_) => RetrieveMethod::Fused,
+            None => RetrieveMethod::Bm25,
+        })
+    }
+}
+
+/// How tools are ranked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RetrieveMethod {
+    /// By shared words.
+    Bm25,
+    /// By vectors.
+    Dense,
+    /// By both, with reciprocal-rank fusion.
+    Fused,
 }
 
 /// Tools that Hone brings.
@@ -295,6 +352,9 @@ impl RecipeFile {
         if recipe.limits.max_schema_chars.is_some_and(|chars| chars > 100_000) {
             return Err(self.wrong("limits.max_schema_chars", "it is out of range", "write 0 to 100000"));
         }
+        if let Some(retrieve) = &recipe.retrieve {
+            self.check_retrieve(retrieve)?;
+        }
         let limits = &recipe.limits;
         for (key, value) in [
             ("max_turns", limits.max_turns.map(u64::from)),
@@ -345,6 +405,29 @@ impl RecipeFile {
         }
         if tools.command.as_ref().is_some_and(Vec::is_empty) {
             return Err(self.wrong(&key("command"), "it is empty", "write the program and its arguments"));
+        }
+        Ok(())
+    }
+
+    fn check_retrieve(&self, retrieve: &RetrieveSettings) -> Result<(), ProjectError> {
+        if !(1..=MOST_TOOLS).contains(&retrieve.k) {
+            let what = format!("{} is out of range", retrieve.k);
+            return Err(self.wrong("retrieve.k", what, format!("write 1 to {MOST_TOOLS}")));
+        }
+        if retrieve.servers == Some(0) {
+            let remedy = "write 1 or more, or leave it out to look at all";
+            return Err(self.wrong("retrieve.servers", "0 sources have no tools", remedy));
+        }
+        if retrieve.embedder.as_ref().is_some_and(Vec::is_empty) {
+            return Err(self.wrong(
+                "retrieve.embedder",
+                "it is empty",
+                "write the program and its arguments",
+            ));
+        }
+        if retrieve.embedder.is_some() && retrieve.method == Some(RetrieveMethod::Bm25) {
+            let remedy = "remove it, or write method = \"fused\"";
+            return Err(self.wrong("retrieve.embedder", "method = \"bm25\" uses none", remedy));
         }
         Ok(())
     }

@@ -1,12 +1,13 @@
 //! The world of one episode: its folder, and the tools of all sources.
 
 use crate::TaskLine;
+use crate::chooser::{Chooser, Chosen, FIND_TOOLS};
 use crate::error::inside;
 use crate::tasks::TaskFile;
 use crate::tools::{Scene, Source};
 use hone_env::{EnvError, Environment, Fork, Task};
 use hone_standard::files::{Folder, MAX_FILES};
-use hone_tool::{ToolError, ToolHost, ToolOutput, ToolSpec};
+use hone_tool::{ToolError, ToolHost, ToolOutput, ToolSpec, Toolset};
 use hone_trace::ToolErrorClass;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -73,6 +74,8 @@ pub(crate) struct Stage {
     pub owners: BTreeMap<String, usize>,
     /// Whether there is nothing but memory: then there is no folder either.
     pub inline: bool,
+    /// What chooses a task's tools out of these, if not all are shown.
+    pub chooser: Option<Arc<dyn Chooser>>,
 }
 
 /// The world of one episode.
@@ -85,6 +88,7 @@ pub(crate) struct World {
     folder: Option<TempDir>,
     state: Value,
     hash: Option<String>,
+    chosen: Option<Chosen>,
 }
 
 impl World {
@@ -95,6 +99,7 @@ impl World {
             folder: None,
             state: Value::Null,
             hash: None,
+            chosen: None,
         }
     }
 
@@ -105,6 +110,13 @@ impl World {
             what: format!("task {} is not one of a project ({error})", task.id),
             remedy: "take the task from the project".to_owned(),
         })?;
+        if let Some(chooser) = &self.stage.chooser {
+            let chosen = chooser.choose(&line.prompt).map_err(|what| EnvError::Data {
+                what,
+                remedy: "mend the embedder of `retrieve`, then play the episode again".to_owned(),
+            })?;
+            self.chosen = Some(chosen);
+        }
         let nowhere = PathBuf::new();
         if !self.stage.inline {
             self.folder = Some(self.lay_out(&line).map_err(|what| EnvError::Data {
@@ -169,6 +181,9 @@ impl ToolHost for World {
     }
 
     fn call(&mut self, tool: &str, arguments: &Value) -> Result<ToolOutput, ToolError> {
+        if let (FIND_TOOLS, Some(chooser), Some(chosen)) = (tool, &self.stage.chooser, &mut self.chosen) {
+            return chooser.find(chosen, arguments);
+        }
         let owner = self.stage.owners.get(tool).and_then(|owner| self.open.get_mut(*owner));
         let Some(owner) = owner else {
             return Err(ToolError {
@@ -194,6 +209,10 @@ impl ToolHost for World {
     /// A source that names no state may still have some.
     fn has_hidden_state(&self) -> bool {
         self.open.iter().any(|part| part.has_hidden_state())
+    }
+
+    fn chosen(&self) -> Option<Arc<Toolset>> {
+        self.chosen.as_ref().map(|chosen| chosen.toolset.clone())
     }
 
     fn inline(&self) -> bool {

@@ -1,8 +1,10 @@
 //! What a tool is.
 
+use crate::Toolset;
 use hone_trace::{Media, ToolErrorClass};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::sync::Arc;
 
 /// Hints about a tool's effects, as the Model Context Protocol defines them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,6 +120,13 @@ pub trait ToolHost: Send {
     /// Whether the tools act on state that [`ToolHost::state_hash`] does not cover, such as that of a server.
     fn has_hidden_state(&self) -> bool {
         self.state_hash().is_none()
+    }
+
+    /// The tools that a model is to see and may call now, where that is chosen anew for each task and by calls (retrieval of
+    /// tools): asked for after a reset and after each call, instead of [`specs`](Self::specs). The same set comes as the
+    /// same `Arc`.
+    fn chosen(&self) -> Option<Arc<Toolset>> {
+        None
     }
 
     /// Whether the tools always return in microseconds and touch nothing outside their own memory.

@@ -6,6 +6,7 @@ use jsonschema::Validator;
 use jsonschema::error::{ValidationError, ValidationErrorKind};
 use serde_json::{Number, Value};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// How many names an error message lists before it says how many more there are.
 const LISTED: usize = 12;
@@ -36,7 +37,7 @@ pub enum SchemaError {
 #[derive(Debug)]
 pub struct Toolset {
     specs: Vec<ToolSpec>,
-    validators: Vec<Validator>,
+    validators: Vec<Arc<Validator>>,
     index: BTreeMap<String, usize>,
 }
 
@@ -58,13 +59,38 @@ impl Toolset {
                 tool: spec.name.clone(),
                 reason: e.to_string(),
             })?;
-            validators.push(validator);
+            validators.push(Arc::new(validator));
         }
         Ok(Self {
             specs: specs.to_vec(),
             validators,
             index,
         })
+    }
+
+    /// A part of the tools, at these places and in this order, with what is compiled shared. A place that is none, or comes
+    /// again, is left out.
+    pub fn among(&self, places: &[usize]) -> Self {
+        let mut part = Self {
+            specs: Vec::new(),
+            validators: Vec::new(),
+            index: BTreeMap::new(),
+        };
+        for &place in places {
+            if let (Some(spec), Some(validator)) = (self.specs.get(place), self.validators.get(place))
+                && !part.index.contains_key(&spec.name)
+            {
+                part.index.insert(spec.name.clone(), part.specs.len());
+                part.specs.push(spec.clone());
+                part.validators.push(validator.clone());
+            }
+        }
+        part
+    }
+
+    /// The place of the tool of that name.
+    pub fn place(&self, tool: &str) -> Option<usize> {
+        self.index.get(tool).copied()
     }
 
     /// The tools, in the host's order.
@@ -297,6 +323,21 @@ mod tests {
             );
         }
         assert!(tools.check("order", &json!({"order": "A1", "count": 2.0})).is_ok());
+    }
+
+    #[test]
+    fn a_part_checks_its_own_tools_and_knows_no_others() {
+        let tools = order();
+        let part = tools.among(&[1, 7, 1]);
+        assert_eq!(part.specs(), &tools.specs()[1..]);
+        assert!(part.check("none", &json!({})).is_ok());
+        assert!(part.check("none", &json!({"x": 1})).is_err());
+        let message = part.check("order", &json!({"order": "A1"})).unwrap_err().message;
+        assert_eq!(message, "there is no tool `order`; the tools are `none`");
+        assert_eq!(
+            (tools.place("none"), part.place("none"), part.place("order")),
+            (Some(1), Some(0), None)
+        );
     }
 
     #[test]

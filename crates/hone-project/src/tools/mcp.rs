@@ -5,6 +5,10 @@ use hone_env::{EnvError, Environment, Task};
 use hone_mcp::{Error, McpToolset, ServerConfig};
 use hone_tool::{ToolError, ToolHost, ToolOutput, ToolSpec};
 use serde_json::Value;
+use std::path::Path;
+
+/// In a command's arguments and folder: the episode's own folder.
+const FOLDER: &str = "{folder}";
 
 /// `mcp = { command = […] }` and `mcp = { url = "…" }`: a connection of its own, and so a process of its own, for each episode.
 pub struct Mcp {
@@ -19,7 +23,12 @@ impl Mcp {
     /// # Errors
     /// When it cannot be reached or breaks the protocol.
     pub fn new(name: String, config: ServerConfig) -> Result<Self, Error> {
-        let toolset = McpToolset::connect(&config)?;
+        // It may want an episode's folder, and there is none yet.
+        let nowhere = tempfile::tempdir().map_err(|error| Error::Config {
+            server: config.label(),
+            why: format!("no temporary folder can be made ({error}); free some space where they go"),
+        })?;
+        let toolset = McpToolset::connect(&within(&config, nowhere.path()))?;
         let specs = toolset.specs().to_vec();
         toolset.close();
         Ok(Self { name, config, specs })
@@ -35,12 +44,13 @@ impl Source for Mcp {
         &self.specs
     }
 
-    fn open(&self, _scene: &Scene<'_>) -> Result<Box<dyn Environment>, EnvError> {
+    fn open(&self, scene: &Scene<'_>) -> Result<Box<dyn Environment>, EnvError> {
         let failed = |what: String| EnvError::Data {
             what,
             remedy: "mend the server, then play the episode again".to_owned(),
         };
-        let toolset = McpToolset::connect(&self.config).map_err(|error| failed(error.to_string()))?;
+        let toolset =
+            McpToolset::connect(&within(&self.config, scene.folder)).map_err(|error| failed(error.to_string()))?;
         if toolset.specs() != self.specs {
             return Err(failed(format!(
                 "the tools of {} are not those that it named the first time",
@@ -49,6 +59,19 @@ impl Source for Mcp {
         }
         Ok(Box::new(Stateless(toolset)))
     }
+}
+
+/// The configuration with the episode's folder in its place.
+fn within(config: &ServerConfig, folder: &Path) -> ServerConfig {
+    let folder = folder.to_string_lossy();
+    let mut config = config.clone();
+    for argument in &mut config.command {
+        *argument = argument.replace(FOLDER, &folder);
+    }
+    config.cwd = config
+        .cwd
+        .map(|cwd| cwd.to_string_lossy().replace(FOLDER, &folder).into());
+    config
 }
 
 /// Tools whose state, if there is any, nobody sees.

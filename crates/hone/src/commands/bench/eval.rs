@@ -6,8 +6,6 @@
 mod bfcl;
 #[cfg(any(feature = "bfcl", feature = "tau"))]
 mod measure;
-#[cfg(any(feature = "bfcl", feature = "tau"))]
-mod peer;
 #[cfg(feature = "tau")]
 mod tau;
 

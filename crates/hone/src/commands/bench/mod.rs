@@ -3,12 +3,17 @@
 //! A bench returns [`Measured`] figures; this file shows them as a table or as JSON Lines. Every figure is the median of
 //! its samples, and its settings hold their spread. A peer is measured interleaved with ours, in the same call.
 
+mod dispatch;
 mod engine;
 mod env;
 #[cfg(any(feature = "bfcl", feature = "tau"))]
 mod eval;
 mod neighbours;
+#[cfg(any(feature = "bfcl", feature = "tau", feature = "mcp"))]
+mod peer;
 mod report;
+#[cfg(all(feature = "tools", feature = "bfcl"))]
+mod tool_retrieval;
 mod trace;
 
 use crate::console::{print, print_json, say, table};
@@ -34,6 +39,9 @@ Examples:
   hone bench env                     reset, step, fork and hash of the built-in worlds
   hone bench trace                   writing, reading and digesting episodes
   hone bench report                  comparing and reporting runs of 100,000 episodes
+  hone bench dispatch                what a tool call costs besides the tool, in process and over MCP
+  hone bench dispatch --peer PYTHON  the same beside the Python MCP SDK, in turns (needs a Python with `mcp`)
+  hone bench tool-retrieval          finding tools among thousands (in a build with --features tools,suites)
   hone bench eval --data DIR         scoring of published suites (in a build with --features suites)
   hone bench eval --peer PYTHON      the same beside the originals, in turns
   hone bench engine                  training step and sampling speed
@@ -51,6 +59,11 @@ enum Bench {
     /// Comparing and reporting large evaluations.
     #[command(after_help = "Examples:\n  hone bench report\n  hone bench report --json")]
     Report(report::Args),
+    /// What a tool call costs besides the tool.
+    Dispatch(dispatch::Args),
+    /// Retrieval of tools: recall, time, tokens saved.
+    #[cfg(all(feature = "tools", feature = "bfcl"))]
+    ToolRetrieval(tool_retrieval::Args),
     /// Scoring of published suites, beside the originals.
     #[command(after_help = "Examples:\n  hone bench eval --data DIR\n  hone bench eval --data DIR --peer PYTHON")]
     #[cfg(any(feature = "bfcl", feature = "tau"))]
@@ -73,6 +86,9 @@ impl Args {
             Bench::Env(args) => args.run()?,
             Bench::Trace(args) => args.run()?,
             Bench::Report(args) => args.run()?,
+            Bench::Dispatch(args) => args.run()?,
+            #[cfg(all(feature = "tools", feature = "bfcl"))]
+            Bench::ToolRetrieval(args) => args.run()?,
             #[cfg(any(feature = "bfcl", feature = "tau"))]
             Bench::Eval(args) => args.run()?,
             Bench::Engine(args) => args.run()?,

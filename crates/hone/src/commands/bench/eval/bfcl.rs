@@ -2,8 +2,8 @@
 
 use super::Args;
 use super::measure::{Work, measure, on_threads};
-use super::peer::Peer;
 use crate::commands::bench::Measured;
+use crate::commands::bench::peer::Peer;
 use crate::console::say;
 use crate::data;
 use hone_bfcl::multi_turn::{Checker, Settings as Worlds, Task, Tasks, gold_turns};

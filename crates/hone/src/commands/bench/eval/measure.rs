@@ -1,7 +1,7 @@
 //! Works done again and again, in turns with a peer.
 
 use super::Args;
-use super::peer::Peer;
+use crate::commands::bench::peer::Peer;
 use crate::commands::bench::{Better, Measured};
 use crate::console::say;
 use crate::interrupt::{self, Interrupted};

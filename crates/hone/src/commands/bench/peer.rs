@@ -1,14 +1,16 @@
-//! A suite's original, in a Python of the user's: it does its works on demand.
+//! Who is measured beside us, in a Python of the user's: it does its works on demand.
 
 use crate::commands::bench::Workspace;
 use anyhow::{Context, anyhow, bail};
+#[cfg(any(feature = "bfcl", feature = "tau"))]
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-/// A running original. It ends when this is dropped.
+/// A running peer. It ends when this is dropped.
 pub struct Peer {
     child: Child,
     asked: ChildStdin,
@@ -17,6 +19,7 @@ pub struct Peer {
 }
 
 /// What it did.
+#[cfg(any(feature = "bfcl", feature = "tau"))]
 #[derive(Debug, Deserialize)]
 pub struct Done {
     /// Which work.
@@ -58,10 +61,22 @@ impl Peer {
     ///
     /// # Errors
     /// When it has ended, or says something else.
+    #[cfg(any(feature = "bfcl", feature = "tau"))]
     pub fn run(&mut self, work: &str) -> anyhow::Result<Done> {
-        let ended = || {
-            anyhow!("the original ended while it was to do {work}; its last words are above: install what it misses")
-        };
+        let done: Done = self.ask(work)?;
+        if done.work != work || done.seconds.is_nan() || done.seconds <= 0.0 {
+            bail!("the original was to do {work} and answered {done:?}; report this as a bug");
+        }
+        Ok(done)
+    }
+
+    /// Have it do a work, and say what it says of it.
+    ///
+    /// # Errors
+    /// When it has ended, or says something else.
+    pub fn ask<T: DeserializeOwned>(&mut self, work: &str) -> anyhow::Result<T> {
+        let ended =
+            || anyhow!("the peer ended while it was to do {work}; its last words are above: install what it misses");
         writeln!(self.asked, "{work}")
             .and_then(|()| self.asked.flush())
             .map_err(|_| ended())?;
@@ -70,12 +85,7 @@ impl Peer {
         if line.is_empty() {
             return Err(ended());
         }
-        let done: Done =
-            serde_json::from_str(&line).context("the original's answer is not to be read; report this as a bug")?;
-        if done.work != work || done.seconds.is_nan() || done.seconds <= 0.0 {
-            bail!("the original was to do {work} and answered {line:?}; report this as a bug");
-        }
-        Ok(done)
+        serde_json::from_str(&line).context("the peer's answer is not to be read; report this as a bug")
     }
 }
 

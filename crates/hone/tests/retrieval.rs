@@ -1,0 +1,204 @@
+//! Retrieval of tools in projects: what a model is shown of many tools, and what it finds.
+#![cfg(feature = "tools")]
+
+mod support;
+
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use support::Place;
+use support::server::{Answer, Asked, Server, chat};
+
+/// Sixty tools of two kinds on one command: `<verb>_<thing>` answers with its own name.
+const TOOLS: &str = r#"
+import json, sys
+
+verbs = {"convert": "Convert an amount of", "list": "List every known", "delete": "Remove one"}
+things = ["currency", "recipe", "invoice", "flight", "song", "planet", "mineral", "river", "engine", "statue", "novel",
+          "bridge", "glacier", "violin", "comet", "orchid", "falcon", "lantern", "harbor", "quilt"]
+tools = [{"name": f"{verb}_{thing}", "description": f"{text} {thing}.", "annotations": {"readOnlyHint": verb == "list"},
+          "inputSchema": {"type": "object", "properties": {}, "additionalProperties": False}}
+         for verb, text in verbs.items() for thing in things]
+for line in sys.stdin:
+    r = json.loads(line)
+    result = {}
+    if r["method"] == "hello":
+        result = {"protocol": 1, "name": "things", "version": "1", "tools": tools}
+    elif r["method"] == "call":
+        result = {"text": r["params"]["name"]}
+    print(json.dumps({"jsonrpc": "2.0", "id": r["id"], "result": result}), flush=True)
+"#;
+
+/// An embedder that knows one thing that words do not say: money is currency.
+const EMBEDDER: &str = r#"
+import json, sys
+
+for line in sys.stdin:
+    r = json.loads(line)
+    if r["method"] == "hello":
+        result = {"protocol": 1, "name": "toy", "version": "1", "dimension": 2}
+    else:
+        result = {"vectors": [[float("money" in t or "currency" in t), 1.0] for t in r["params"]["texts"]]}
+    print(json.dumps({"jsonrpc": "2.0", "id": r["id"], "result": result}), flush=True)
+"#;
+
+fn project(retrieve: &str, prompt: &str, gold: Value) -> Place {
+    let place = Place::new();
+    std::fs::create_dir(place.path("my")).unwrap();
+    let recipe = format!(
+        "name = \"many\"\ntasks = \"tasks.jsonl\"\nretrieve = {retrieve}\n\n[[tools]]\ncommand = [\"python3\", \"tools.py\"]\n\
+         tags = [\"toys\"]\n\n[checkers.said]\nkind = \"exact\"\n"
+    );
+    let task = json!({"id": "one", "prompt": prompt, "expected": {"said": "done"}, "gold": gold});
+    for (file, text) in [
+        ("hone.toml", recipe),
+        ("tools.py", TOOLS.to_owned()),
+        ("embed.py", EMBEDDER.to_owned()),
+        ("tasks.jsonl", task.to_string()),
+    ] {
+        std::fs::write(place.path("my").join(file), text).unwrap();
+    }
+    place
+}
+
+fn names(tools: &Value) -> BTreeSet<String> {
+    let name = |tool: &Value| tool["function"]["name"].as_str().unwrap().to_owned();
+    tools.as_array().unwrap().iter().map(name).collect()
+}
+
+fn set(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+/// Looks for what it needs, calls what it found, and says so.
+fn looks(asked: &Asked) -> Answer {
+    match asked.roles().len() {
+        1 => chat(
+            "",
+            &[("a", "find_tools", "{\"query\": \"list every glacier\", \"k\": 2}")],
+        ),
+        3 => chat("", &[("b", "list_glacier", "{}")]),
+        _ => chat("done", &[]),
+    }
+}
+
+#[test]
+fn a_model_sees_the_tools_of_its_task_and_those_that_it_finds() {
+    let gold = json!({"calls": [{"name": "convert_currency", "arguments": {}}], "answer": "done"});
+    let place = project("{ k = 3, find_tools = true }", "Convert some currency", gold);
+    let server = Server::start(looks);
+    let summary = place
+        .ok(&format!("eval my --model {}#m --json --out a", server.url))
+        .json();
+    assert_eq!(
+        (&summary["n"], &summary["success"]),
+        (&json!(1), &json!(1.0)),
+        "{summary}"
+    );
+    let asked = server.asked();
+    let shown: Vec<BTreeSet<String>> = asked.iter().map(|request| names(&request.body["tools"])).collect();
+    assert_eq!(shown.len(), 3);
+    assert_eq!(shown[0].len(), 4, "three of sixty, and find_tools: {:?}", shown[0]);
+    assert!(
+        set(&["find_tools", "convert_currency", "list_currency", "delete_currency"]) == shown[0],
+        "{:?}",
+        shown[0]
+    );
+    assert_eq!(shown[1].difference(&shown[0]).count(), 2);
+    assert!(shown[1].contains("list_glacier"));
+    assert_eq!(shown[1], shown[2]);
+    let found = asked[1].body["messages"][2]["content"].as_str().unwrap();
+    let found: Value = serde_json::from_str(found).unwrap();
+    assert_eq!(found["tools"][0]["name"], "list_glacier", "with its schema: {found}");
+    assert_eq!(found["tools"][0]["inputSchema"]["additionalProperties"], false);
+
+    let episode = place.ok("run my --task test/0 --model script:gold --json").json();
+    let events: Vec<&Value> = episode["events"].as_array().unwrap().iter().collect();
+    assert_eq!(events[0]["kind"], "chosen_tools");
+    assert_eq!(events[0]["detail"]["tools"].as_array().unwrap().len(), 4);
+    // The same project gives the same record.
+    place.ok("eval my --model script:gold --out one");
+    place.ok("eval my --model script:gold --out two");
+    assert_eq!(place.digest("one"), place.digest("two"));
+}
+
+#[test]
+fn tools_that_are_not_shown_cannot_be_called_and_found_ones_have_a_bound() {
+    let call = |name: &str, arguments: Value| json!({"name": name, "arguments": arguments});
+    let find = |query: &str| call("find_tools", json!({"query": query}));
+    let gold = json!({"calls": [
+        call("list_river", json!({})), find("list every river"), call("list_river", json!({})),
+        find("list every comet"), call("list_river", json!({})),
+        call("find_tools", json!({"query": "river", "server": "nobody"})),
+    ], "answer": "done"});
+    let place = project("{ k = 1, find_tools = true }", "Convert some currency", gold);
+    let episode = place.ok("run my --task test/0 --model script:gold --json").json();
+    let shown: Vec<&str> = episode["tool_calls"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|call| call["shown"].as_str().unwrap())
+        .collect();
+    assert!(
+        shown[0].starts_with("error: there is no tool `list_river`; the tools are `find_tools`, `convert_currency`"),
+        "{shown:?}"
+    );
+    assert!(shown[1].contains("\"list_river\""), "{shown:?}");
+    assert_eq!(shown[2], "list_river");
+    assert!(
+        shown[4].starts_with("error: there is no tool `list_river`"),
+        "one at most is kept: {shown:?}"
+    );
+    assert_eq!(shown[5], "error: there is no such server; the servers are python3");
+}
+
+#[test]
+fn constraints_and_an_embedder_of_ones_own() {
+    let gold = json!({"calls": [], "answer": "done"});
+    let tools = |retrieve: &str, prompt: &str| -> BTreeSet<String> {
+        let place = project(retrieve, prompt, gold.clone());
+        let episode = place.ok("run my --task test/0 --model script:gold --json").json();
+        let tools = episode["events"][0]["detail"]["tools"].as_array().unwrap().clone();
+        tools.iter().map(|name| name.as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(
+        tools("{ k = 2, read_only = true }", "currency"),
+        set(&["list_currency"])
+    );
+    assert_eq!(tools("{ k = 2, tags = [\"nothing\"] }", "currency"), set(&[]));
+    assert_eq!(
+        tools(
+            "{ k = 1, tags = [\"toys\"], keep = [\"list_song\"] }",
+            "delete one river"
+        ),
+        set(&["list_song", "delete_river"])
+    );
+    // No tool says "money".
+    assert_eq!(tools("{ k = 3 }", "money"), set(&[]));
+    let embedder = "{ k = 3, embedder = [\"python3\", \"embed.py\"] }";
+    assert_eq!(
+        tools(embedder, "money"),
+        set(&["convert_currency", "list_currency", "delete_currency"])
+    );
+    // The built-in one finds misspelled words.
+    assert!(tools("{ k = 3, method = \"fused\" }", "curency").contains("convert_currency"));
+}
+
+#[test]
+fn mistakes_are_told() {
+    for (retrieve, says) in [
+        ("{ k = 0 }", "`retrieve.k`: 0 is out of range"),
+        ("{ k = 500 }", "write 1 to 128"),
+        ("{ k = 5, servers = 0 }", "`retrieve.servers`"),
+        ("{ k = 5, keep = [\"nothing\"] }", "there is no tool `nothing`"),
+        ("{ k = 5, method = \"magic\" }", "unknown variant `magic`"),
+        (
+            "{ k = 5, embedder = [\"python3\", \"none.py\"] }",
+            "`retrieve.embedder`",
+        ),
+        ("{ k = 5, method = \"bm25\", embedder = [\"x\"] }", "uses none"),
+        ("{ tools = 5 }", "unknown field `tools`"),
+    ] {
+        let place = project(retrieve, "Convert", json!({"calls": [], "answer": "done"}));
+        place.fails("eval my --model script:gold", 1, &["my/hone.toml:3", says]);
+    }
+}
