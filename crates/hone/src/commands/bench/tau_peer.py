@@ -1,8 +1,9 @@
 """τ²-bench's own scorer as a peer: plays and judges retail's reference solutions.
 
 Started with a job file {"checkout", "data", "tasks": [id, …]}: a checkout of tau2-bench, the folder with the domains'
-folders, the tasks of one pass. Each line of input names a work; the answer is {"work", "seconds", "passed"}. Wants what
-tests/parity/tau2.py wants.
+folders, the tasks of one pass. Each line of input names a work; the answer is {"work", "seconds", "passed"}. The work
+`retail_gold` is the original's own way: it reads its files for each world. In `retail_gold_in_memory` each world is made
+of data that were read once. Wants what tests/parity/tau2.py wants.
 """
 
 import json
@@ -61,24 +62,40 @@ def main():
     job["place"] = str(Path(sys.argv[1]).parent / "data")
     retail = load(job)
     from tau2.data_model.message import AssistantMessage, ToolCall
+    from tau2.domains.retail.data_model import RetailDB
+    from tau2.domains.retail.tools import RetailTools
+    from tau2.domains.retail.utils import RETAIL_DB_PATH, RETAIL_POLICY_PATH
+    from tau2.environment.environment import Environment
     from tau2.evaluator.evaluator_env import EnvironmentEvaluator
+    from tau2.utils import load_file
 
     tasks = {task.id: task for task in retail.get_tasks(None)}
     tasks = [tasks[name] for name in job["tasks"]]
 
-    def play(task):
-        env = retail.get_environment()
+    parsed = load_file(RETAIL_DB_PATH)
+    with open(RETAIL_POLICY_PATH) as file:
+        policy = file.read()
+
+    def in_memory(solo_mode=False):
+        tools = RetailTools(RetailDB.model_validate(parsed))
+        return Environment(domain_name="retail", policy=policy, tools=tools)
+
+    makers = {"retail_gold": retail.get_environment, "retail_gold_in_memory": in_memory}
+
+    def play(task, make):
+        env = make()
         messages = []
         for i, action in enumerate(task.evaluation_criteria.actions or []):
             call = ToolCall(id=str(i), name=action.name, arguments=action.arguments, requestor=action.requestor)
             messages.append(AssistantMessage(role="assistant", tool_calls=[call]))
             messages.append(env.get_response(call))
-        info = EnvironmentEvaluator.calculate_reward(retail.get_environment, task, messages)
+        info = EnvironmentEvaluator.calculate_reward(make, task, messages)
         return bool(info.db_check and info.db_check.db_match)
 
     for line in sys.stdin:
+        make = makers[line.strip()]
         start = time.perf_counter()
-        passed = sum(play(task) for task in tasks)
+        passed = sum(play(task, make) for task in tasks)
         seconds = time.perf_counter() - start
         print(json.dumps({"work": line.strip(), "seconds": seconds, "passed": passed}), flush=True)
 

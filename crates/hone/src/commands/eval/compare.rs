@@ -99,8 +99,14 @@ impl Args {
     }
 
     fn compare(&self) -> anyhow::Result<Comparison> {
-        let (first, a) = Side::read(&self.first, &self.first_phase)?;
-        let (second, b) = Side::read(&self.second, &self.second_phase)?;
+        let (first, second) = std::thread::scope(|scope| {
+            let second = scope.spawn(|| Side::read(&self.second, &self.second_phase));
+            let first = Side::read(&self.first, &self.first_phase);
+            // A panic there is a panic here.
+            let second = second.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            (first, second)
+        });
+        let ((first, a), (second, b)) = (first?, second?);
         let paired = Paired::compare(&a, &b, &Stream::new(0).named("compare"))
             .context("the two have no task in common; evaluate both on the same taskset, split and number of tasks")?;
         Ok(Comparison { first, second, paired })

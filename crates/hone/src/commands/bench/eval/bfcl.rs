@@ -66,11 +66,7 @@ pub fn figures(args: &Args) -> anyhow::Result<Vec<Measured>> {
         suite: "bfcl",
         unit: "tasks",
         count: checkers.len(),
-        pass: &|threads| {
-            on_threads(threads, &checkers, |(checker, turns)| {
-                checker.judge(turns).verdict.valid
-            })
-        },
+        pass: &|threads| on_threads(threads, &checkers, |(checker, turns)| checker.verdict(turns).valid),
         settings: json!({
             "answers are": "gold calls, each turn in one step",
             "kept between passes": "each task's first world, and the gold's results and worlds; the original makes them anew",
@@ -82,7 +78,7 @@ pub fn figures(args: &Args) -> anyhow::Result<Vec<Measured>> {
         suite: "bfcl/anew",
         pass: &|threads| {
             let one = |(task, turns): &(&Task, Vec<Vec<Vec<String>>>)| {
-                Checker::new(task, &worlds).is_ok_and(|checker| checker.judge(turns).verdict.valid)
+                Checker::new(task, &worlds).is_ok_and(|checker| checker.verdict(turns).valid)
             };
             on_threads(threads, &turns, one)
         },

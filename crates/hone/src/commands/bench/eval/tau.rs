@@ -16,9 +16,6 @@ use std::path::Path;
 /// The original's program.
 const PEER: &str = include_str!("../tau_peer.py");
 
-/// Tasks of one pass beside the original, which takes seconds for each.
-const BESIDE: usize = 10;
-
 /// Figures over the retail tasks of the data folder. `checkout` is one of tau2-bench, for the peer.
 pub fn figures(args: &Args, checkout: Option<&Path>) -> anyhow::Result<Vec<Measured>> {
     let Some(folder) = data::folder_with("tau2") else {
@@ -34,7 +31,6 @@ pub fn figures(args: &Args, checkout: Option<&Path>) -> anyhow::Result<Vec<Measu
     }
     let mut peer = match (&args.peer, checkout) {
         (Some(python), Some(checkout)) => {
-            tasks.truncate(BESIDE);
             let ids: Vec<_> = tasks.iter().map(|task| &task.id).collect();
             let job = json!({"checkout": checkout, "data": tau2, "tasks": ids});
             Some(Peer::start(python, PEER, &job)?)
@@ -47,13 +43,26 @@ pub fn figures(args: &Args, checkout: Option<&Path>) -> anyhow::Result<Vec<Measu
         let reward = played.and_then(|messages| evaluate(&*fresh, task, &Run::ended(&messages), None).ok());
         reward.is_some_and(|reward| reward.reward == 1.0)
     };
-    let work = Work {
-        name: "retail_gold",
+    let pass = |threads| on_threads(threads, &tasks, passes);
+    let work = |name, original: &str| Work {
+        name,
         suite: "tau2",
         unit: "tasks",
         count: tasks.len(),
-        pass: &|threads| on_threads(threads, &tasks, passes),
-        settings: json!({"a task is": "its reference solution played in a fresh world, then judged by its databases"}),
+        pass: &pass,
+        settings: json!({
+            "a task is": "its reference solution played in a fresh world, then judged by its databases",
+            "the original": original,
+        }),
     };
-    measure(args, &work, peer.as_mut())
+    let mut figures = measure(
+        args,
+        &work("retail_gold", "reads its files for each world, as it does"),
+        peer.as_mut(),
+    )?;
+    if peer.is_some() {
+        let in_memory = work("retail_gold_in_memory", "makes each world of data that were read once");
+        figures.extend(measure(args, &in_memory, peer.as_mut())?);
+    }
+    Ok(figures)
 }
