@@ -8,7 +8,7 @@ use crate::interrupt::{self, Interrupted};
 use anyhow::{Context, anyhow};
 use hone_tool::{
     Annotations, ApprovalPolicy, Asked, Rules, ToolError, ToolHost, ToolOutput, ToolRequest, ToolSpec, Toolset,
-    dispatch,
+    Truncation, dispatch,
 };
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -114,6 +114,8 @@ impl<H: ToolHost + 'static> Caller<H> {
             approval: &ApprovalPolicy::AllowAll,
             timeout: Duration::from_secs(60),
             max_shown_chars: 20_000,
+            truncation: Truncation::Head,
+            max_schema_chars: 0,
         };
         let request = ToolRequest {
             id: self.asked,

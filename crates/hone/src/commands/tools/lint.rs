@@ -1,14 +1,14 @@
 //! `hone tools lint`.
 
-use super::source::Opened;
+use super::source::Listing;
 use crate::console::{print, print_json, say, table};
 use anyhow::bail;
 use hone_tool::{Level, ToolSpec, estimated_tokens, lint};
 use hone_view::printable;
 
 /// Tell the defects. Fails if there are errors.
-pub fn run(opened: &Opened, json: bool) -> anyhow::Result<()> {
-    let specs: Vec<ToolSpec> = opened.tools.iter().map(|told| told.spec.clone()).collect();
+pub fn run(listing: &Listing, json: bool) -> anyhow::Result<()> {
+    let specs: Vec<ToolSpec> = listing.tools.iter().map(|told| told.spec.clone()).collect();
     let findings = lint(&specs);
     let count = |level| findings.iter().filter(|finding| finding.level == level).count();
     let (errors, warnings) = (count(Level::Error), count(Level::Warning));
@@ -30,7 +30,7 @@ pub fn run(opened: &Opened, json: bool) -> anyhow::Result<()> {
         "{} tools of {}: {errors} errors, {warnings} warnings; about {tokens} tokens in each request that shows them all \
          (4 bytes a token)",
         specs.len(),
-        opened.about
+        listing.about
     )));
     if errors > 0 {
         bail!("{errors} defects make tools unusable; mend them and lint again");

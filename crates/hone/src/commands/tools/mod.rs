@@ -3,6 +3,7 @@
 mod lint;
 mod serve;
 mod source;
+mod standard;
 
 use crate::console::{print, print_json, say, table};
 use anyhow::{Context, anyhow, bail};
@@ -10,7 +11,7 @@ use hone_tool::{ApprovalPolicy, Asked, Rules, ToolRequest, Toolset, Truncation, 
 use hone_view::printable;
 use serde::Serialize;
 use serde_json::Value;
-use source::{Look, Opened, Source, Told};
+use source::{Listing, Look, Source, Told};
 
 /// Look into any MCP server's tools, call one, find defects; serve Hone's own tools over MCP.
 ///
@@ -28,7 +29,12 @@ enum What {
     #[command(
         after_help = "Examples:\n  hone tools list -- npx -y @modelcontextprotocol/server-everything\n  hone tools list --toolset shop"
     )]
-    List(Source),
+    List {
+        /// Short for --toolset: standard, shop
+        tools: Option<String>,
+        #[command(flatten)]
+        source: Source,
+    },
     /// Show a tool with its schemas, or what the server says of itself
     #[command(
         after_help = "Examples:\n  hone tools describe find_customer --toolset shop\n  hone tools describe --url https://example.org/mcp"
@@ -56,8 +62,13 @@ enum What {
     #[command(
         after_help = "Examples:\n  hone tools lint --toolset shop\n  hone tools lint --url https://example.org/mcp --bearer-env TOKEN"
     )]
-    Lint(Source),
-    /// Serve a taskset's tools to any MCP host
+    Lint {
+        /// Short for --toolset: standard, shop
+        tools: Option<String>,
+        #[command(flatten)]
+        source: Source,
+    },
+    /// Serve Hone's own tools to any MCP host
     Serve(serve::Args),
 }
 
@@ -67,17 +78,19 @@ Examples:
   hone tools describe echo -- npx -y @modelcontextprotocol/server-everything
   hone tools call echo '{\"message\": \"hello\"}' -- npx -y @modelcontextprotocol/server-everything
   hone tools lint --url https://example.org/mcp --bearer-env TOKEN
-  hone tools list --toolset shop
+  hone tools list standard
+  hone tools call calculate '{\"expression\": \"100 km / 2 h in mph\"}' --toolset calculator
   hone tools serve shop --task test/3                  on standard input and output
-  hone tools serve shop --http 127.0.0.1:8000          at http://127.0.0.1:8000/mcp";
+  hone tools serve shop --http 127.0.0.1:8000          at http://127.0.0.1:8000/mcp
+  hone tools serve files,calculator --root notes       standard tools; docs/standard-tools.md describes them";
 
 impl Args {
     /// Do it.
     pub fn run(self, json: bool) -> anyhow::Result<()> {
         match self.what {
-            What::List(source) => list(&source.open()?, json),
+            What::List { tools, source } => list(&source.of(tools)?.listing()?, json),
             What::Describe { name, source } => match name {
-                Some(name) => describe(&source.open()?, &name, json),
+                Some(name) => describe(&source.listing()?, &name, json),
                 None => about(&source.look()?, json),
             },
             What::Call {
@@ -85,7 +98,7 @@ impl Args {
                 arguments,
                 source,
             } => call(&source, &name, &arguments, json),
-            What::Lint(source) => lint::run(&source.open()?, json),
+            What::Lint { tools, source } => lint::run(&source.of(tools)?.listing()?, json),
             What::Serve(args) => args.run(),
         }
     }
@@ -119,12 +132,16 @@ impl<'a> Line<'a> {
     }
 }
 
-fn list(opened: &Opened, json: bool) -> anyhow::Result<()> {
+fn list(listing: &Listing, json: bool) -> anyhow::Result<()> {
     if json {
-        return opened.tools.iter().map(Line::of).try_for_each(|line| print_json(&line));
+        return listing
+            .tools
+            .iter()
+            .map(Line::of)
+            .try_for_each(|line| print_json(&line));
     }
     let mut rows = vec![["tool", "hints", "tokens", "description"].map(str::to_owned).to_vec()];
-    rows.extend(opened.tools.iter().map(|told| {
+    rows.extend(listing.tools.iter().map(|told| {
         let first = told.spec.description.trim().lines().next().unwrap_or_default();
         vec![
             told.spec.name.clone(),
@@ -134,11 +151,11 @@ fn list(opened: &Opened, json: bool) -> anyhow::Result<()> {
         ]
     }));
     print(table(&rows))?;
-    let tokens: usize = opened.tools.iter().map(|told| estimated_tokens(&told.spec)).sum();
+    let tokens: usize = listing.tools.iter().map(|told| estimated_tokens(&told.spec)).sum();
     say(printable(&format!(
         "{} tools of {}; about {tokens} tokens in each request that shows them all",
-        opened.tools.len(),
-        opened.about
+        listing.tools.len(),
+        listing.about
     )));
     Ok(())
 }
@@ -161,11 +178,15 @@ fn hints(told: &Told) -> String {
     words.join(", ")
 }
 
-fn describe(opened: &Opened, name: &str, json: bool) -> anyhow::Result<()> {
-    let told = opened.tools.iter().find(|told| told.spec.name == name).ok_or_else(|| {
-        let names: Vec<&str> = opened.tools.iter().map(|told| told.spec.name.as_str()).collect();
-        anyhow!("there is no tool `{name}`; the tools are {}", names.join(", "))
-    })?;
+fn describe(listing: &Listing, name: &str, json: bool) -> anyhow::Result<()> {
+    let told = listing
+        .tools
+        .iter()
+        .find(|told| told.spec.name == name)
+        .ok_or_else(|| {
+            let names: Vec<&str> = listing.tools.iter().map(|told| told.spec.name.as_str()).collect();
+            anyhow!("there is no tool `{name}`; the tools are {}", names.join(", "))
+        })?;
     if json {
         return print_json(&Line::of(told));
     }

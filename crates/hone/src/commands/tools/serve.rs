@@ -1,24 +1,28 @@
 //! `hone tools serve`.
 
 use super::source::world;
+use super::standard::{self, Ground};
 use crate::console::say;
 use crate::tasksets::{self, TaskId};
 use hone_mcp::serve::{HttpOptions, HttpServer, Offer, Settings, stdio};
+use hone_standard::Card;
+use hone_tool::ToolHost;
 use hone_view::printable;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Serve a taskset's tools to any MCP host, on standard input and output or over HTTP.
+/// Serve Hone's own tools to any MCP host, on standard input and output or over HTTP.
 ///
-/// Each client acts in a world of its own, that of the task. Clients of the protocol's revision 2026-07-28, which has no
+/// Each client acts in a world of its own, that of the task, or with a memory and a clock of its own; a folder they share. Clients of the protocol's revision 2026-07-28, which has no
 /// sessions, share one world over HTTP; start a server for each to keep them apart.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Taskset: shop, textcraft, textcraft:2-3
-    taskset: String,
-    /// The task whose world it is, as SPLIT/INDEX
+    /// A taskset (shop, textcraft, textcraft:2-3), all `standard` tools, or some of these (files,calculator)
+    tools: String,
+    /// The task whose world it is, for a taskset, as SPLIT/INDEX
     #[arg(long, default_value = "test/0")]
     task: TaskId,
     /// Listen here instead, at the path /mcp; port 0 takes a free one
@@ -30,12 +34,15 @@ pub struct Args {
     /// A name by which HTTP clients reach this machine, besides localhost
     #[arg(long = "host", value_name = "NAME", requires = "http")]
     hosts: Vec<String>,
+    #[command(flatten)]
+    ground: Ground,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   hone tools serve shop --task test/3
   hone tools serve textcraft:2 --http 127.0.0.1:8000
+  hone tools serve standard --root notes --database shop.db
   hone tools serve shop --http 0.0.0.0:8000 --host tools.example.org --bearer-env TOKEN
 
 In the configuration of an MCP host:
@@ -44,16 +51,10 @@ In the configuration of an MCP host:
 impl Args {
     /// Serve until the client leaves, or over HTTP until the program is ended.
     pub fn run(self) -> anyhow::Result<()> {
-        let taskset = tasksets::taskset(&self.taskset)?;
-        let (name, TaskId { split, index }) = (self.taskset.clone(), self.task);
-        let task = taskset.task(split, index)?;
-        let settings = Settings {
-            timeout: Duration::from_millis(taskset.budget().tool_timeout_ms),
-            ..Settings::default()
+        let offer = match standard::named(&self.tools)? {
+            Some(cards) => self.standard(&cards)?,
+            None => self.taskset()?,
         };
-        let make = move || world(&name, split, index).map_err(|error| format!("{error:#}"));
-        let offer = Offer::new(taskset.name(), taskset.about(), settings, Arc::new(make))?;
-        say(printable(&format!("task {}: {}", task.id, task.instruction)));
         match self.http {
             None => stdio(&offer)?,
             Some(address) => {
@@ -67,5 +68,39 @@ impl Args {
             }
         }
         Ok(())
+    }
+
+    /// The standard tools.
+    fn standard(&self, cards: &[Card]) -> anyhow::Result<Offer> {
+        let kits = self.ground.open(&self.tools, cards)?;
+        let about: Vec<String> = cards
+            .iter()
+            .map(|card| format!("{}: {}", card.name, card.about))
+            .collect();
+        let make = move || match kits.open(Path::new(".")) {
+            Ok(set) => Ok(Box::new(set) as Box<dyn ToolHost>),
+            Err(error) => Err(error.to_string()),
+        };
+        Ok(Offer::new(
+            "standard",
+            &about.join("\n"),
+            Settings::default(),
+            Arc::new(make),
+        )?)
+    }
+
+    /// The tools of a taskset, in the world of a task.
+    fn taskset(&self) -> anyhow::Result<Offer> {
+        let taskset = tasksets::taskset(&self.tools)?;
+        let (name, TaskId { split, index }) = (self.tools.clone(), self.task);
+        let task = taskset.task(split, index)?;
+        let settings = Settings {
+            timeout: Duration::from_millis(taskset.budget().tool_timeout_ms),
+            ..Settings::default()
+        };
+        let make = move || world(&name, split, index).map_err(|error| format!("{error:#}"));
+        let offer = Offer::new(taskset.name(), taskset.about(), settings, Arc::new(make))?;
+        say(printable(&format!("task {}: {}", task.id, task.instruction)));
+        Ok(offer)
     }
 }

@@ -1,5 +1,6 @@
 //! Where the tools come from.
 
+use super::standard::{self, Ground};
 use crate::tasksets;
 use anyhow::bail;
 use hone_env::Split;
@@ -27,9 +28,11 @@ pub struct Source {
     /// Era of the protocol: with `initialize` (up to 2025-11-25), with `server/discover` (2026-07-28), or what the server has
     #[arg(long, default_value = "auto", value_parser = protocol)]
     protocol: Protocol,
-    /// The tools of a taskset: shop, textcraft
+    /// Tools of Hone's own: a taskset (shop, textcraft), all `standard` ones, or some of these (calculator,memory)
     #[arg(long, conflicts_with = "command")]
     toolset: Option<String>,
+    #[command(flatten)]
+    ground: Ground,
     /// The server's command
     #[arg(last = true)]
     command: Vec<String>,
@@ -51,12 +54,17 @@ pub struct Told {
     pub output_schema: Option<Value>,
 }
 
-/// Tools ready to be called.
-pub struct Opened {
-    pub host: Box<dyn ToolHost>,
+/// Tools to look at.
+pub struct Listing {
     pub tools: Vec<Told>,
     /// Whose they are.
     pub about: String,
+}
+
+/// Tools ready to be called.
+pub struct Opened {
+    pub host: Box<dyn ToolHost>,
+    pub listing: Listing,
 }
 
 /// Who offers the tools, and what there is besides them.
@@ -97,18 +105,46 @@ impl Source {
         Duration::from_secs(self.timeout + 5)
     }
 
+    /// The same with the toolset that stands before it.
+    pub fn of(self, toolset: Option<String>) -> anyhow::Result<Self> {
+        if toolset.is_none() {
+            return Ok(self);
+        }
+        if self.toolset.is_some() || self.url.is_some() || !self.command.is_empty() {
+            bail!("two sources of tools are named; name one");
+        }
+        Ok(Self { toolset, ..self })
+    }
+
+    /// The tools, to look at.
+    pub fn listing(&self) -> anyhow::Result<Listing> {
+        if let Some(name) = &self.toolset
+            && let Some(cards) = standard::named(name)?
+        {
+            return Ok(Listing {
+                tools: standard::told(&cards),
+                about: format!("the standard tools ({name})"),
+            });
+        }
+        Ok(self.open()?.listing)
+    }
+
     /// Connect, or make the world of the taskset's first held-out task.
     pub fn open(&self) -> anyhow::Result<Opened> {
         if let Some(name) = &self.toolset {
-            let host = world(name, Split::Test, 0)?;
+            let cards = standard::named(name)?;
+            let (host, about) = match &cards {
+                Some(cards) => (self.ground.host(name, cards)?, format!("the standard tools ({name})")),
+                None => (world(name, Split::Test, 0)?, format!("the taskset {name}")),
+            };
             let tools = host.specs().iter().map(|spec| Told {
                 spec: spec.clone(),
                 title: None,
                 output_schema: None,
             });
+            let tools = tools.collect();
             return Ok(Opened {
-                tools: tools.collect(),
-                about: format!("the taskset {name}"),
+                listing: Listing { tools, about },
                 host,
             });
         }
@@ -124,9 +160,12 @@ impl Source {
             })
         });
         let info = host.servers()[0].info();
-        Ok(Opened {
+        let listing = Listing {
             tools: tools.collect(),
             about: format!("{} {} (protocol {})", info.name, info.version, info.protocol),
+        };
+        Ok(Opened {
+            listing,
             host: Box::new(host),
         })
     }
@@ -134,10 +173,10 @@ impl Source {
     /// Who offers the tools, and what there is besides them.
     pub fn look(&self) -> anyhow::Result<Look> {
         if self.toolset.is_some() || (self.command.is_empty() && self.url.is_none()) {
-            let opened = self.open()?;
+            let listing = self.listing()?;
             return Ok(Look {
-                name: opened.about,
-                tools: opened.tools.len(),
+                name: listing.about,
+                tools: listing.tools.len(),
                 ..Look::default()
             });
         }
