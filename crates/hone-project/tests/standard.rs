@@ -53,7 +53,7 @@ fn kits_are_tools_with_state_beside_other_sources() {
 #[test]
 fn tools_that_need_no_folder_run_in_line() {
     let (_dir, project) = load(
-        "[[tools]]\nstandard = [\"memory\", \"finish\"]",
+        "[[tools]]\nstandard = [\"finish\"]",
         json!({"prompt": "go", "expected": {"a": 1}}),
     )
     .unwrap();

@@ -23,9 +23,13 @@ pub fn catalogue() -> Vec<Card> {
         crate::calculator::card(),
         #[cfg(feature = "full")]
         crate::clock::card(),
+        #[cfg(feature = "full")]
+        crate::fetch::card(),
         crate::files::card(),
         crate::finish::card(),
         crate::memory::card(),
+        #[cfg(feature = "full")]
+        crate::search::card(),
         crate::sql::card(),
     ]
 }

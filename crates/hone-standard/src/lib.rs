@@ -1,4 +1,4 @@
-//! Tools that any agent can be given: files, SQL, arithmetic, memory, time, answers.
+//! Tools that any agent can be given: files, SQL, search, web pages, arithmetic, memory, time, answers.
 //!
 //! Each is a [`Kit`]: tools with settings, checked once, that open an environment for one episode after the other.
 //! [`Standard`] reads a list of them, [`Set`] is several as one environment, and [`catalogue`] says what there is;
@@ -7,7 +7,8 @@
 //! Invariants:
 //! * Arguments are hostile. Every tool bounds time, memory and the length of its answer by constants that its catalogue
 //!   entry names, and what it refuses it refuses with a sentence that says how to mend the call.
-//! * Nothing reads the wall clock or draws a random number: the same calls on the same state give the same answers.
+//! * Nothing reads the wall clock or draws a random number: the same calls on the same state give the same answers. Only
+//!   `fetch` depends on more, the web.
 //! * Settings are checked before anything is played, and mistakes name their key.
 //!
 //! Deliberately not here: what runs an agent's code (a sandbox), and tools of others (`hone-mcp`, `hone-external`).
@@ -17,9 +18,15 @@ pub mod calculator;
 mod catalogue;
 #[cfg(feature = "full")]
 pub mod clock;
+#[cfg(feature = "full")]
+mod embedder;
+#[cfg(feature = "full")]
+pub mod fetch;
 pub mod files;
 pub mod finish;
 pub mod memory;
+#[cfg(feature = "full")]
+pub mod search;
 mod set;
 pub mod sql;
 mod standard;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 /// The kits that only a build with the feature `full` has.
 #[cfg(not(feature = "full"))]
-const ELSEWHERE: [&str; 1] = ["clock"];
+const ELSEWHERE: [&str; 3] = ["clock", "fetch", "search"];
 
 /// What is wrong with the settings of a kit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -151,6 +151,12 @@ fn kit(name: &str, settings: &Value, place: &Place<'_>) -> Result<Box<dyn Kit>, 
                 Wrong::new(format!("clock.{key}"), what, "docs/standard-tools.md shows each form")
             })?))
         }
+        #[cfg(feature = "full")]
+        "fetch" => {
+            let made = crate::fetch::Fetch::new(&read(name, settings)?);
+            let remedy = "name hosts such as example.org, *.example.org or localhost:8080";
+            Ok(Box::new(made.map_err(|what| Wrong::new("fetch.allow", what, remedy))?))
+        }
         "files" => {
             let files::Settings { root } = read(name, settings)?;
             if place.confined && root.is_some() {
@@ -171,10 +177,19 @@ fn kit(name: &str, settings: &Value, place: &Place<'_>) -> Result<Box<dyn Kit>, 
             ))
         }
         "memory" => {
-            let made = memory::Memory::new(read(name, settings)?);
-            Ok(Box::new(made.map_err(|error| {
-                Wrong::new("memory.notes", error.to_string(), "begin with less")
+            let made = memory::Memory::new(read(name, settings)?, place.folder);
+            Ok(Box::new(made.map_err(|error| match error {
+                memory::MemoryError::Embedder(what) => Wrong::new("memory.embedder", what, "mend the command"),
+                error => Wrong::new("memory.notes", error.to_string(), "begin with less"),
             })?))
+        }
+        #[cfg(feature = "full")]
+        "search" => {
+            let crate::search::Settings { corpus, embedder } = read(name, settings)?;
+            let path = place.path("search.corpus", &corpus)?;
+            let corpus = crate::search::Corpus::read(&path, embedder.as_deref(), place.folder);
+            let corpus = corpus.map_err(|what| Wrong::new("search.corpus", what, "mend it, or name another"))?;
+            Ok(Box::new(crate::search::Search::new(corpus)))
         }
         "sql" => {
             let sql::Settings { file } = read(name, settings)?;

@@ -43,11 +43,7 @@ fn kits_act_side_by_side() {
             .message
             .contains("no tool")
     );
-    assert!(
-        made(json!({"memory": {}, "finish": {}}), true, dir.path())
-            .unwrap()
-            .inline()
-    );
+    assert!(made(json!({"finish": {}}), true, dir.path()).unwrap().inline());
 }
 
 #[test]
@@ -107,6 +103,17 @@ fn mistakes_in_settings_name_their_key() {
         (json!({"clock": {}}), "`clock`: missing field `now`"),
         #[cfg(feature = "full")]
         (json!({"clock": {"now": "today"}}), "`clock.now`: "),
+        #[cfg(feature = "full")]
+        (json!({"fetch": {"allow": []}}), "`fetch.allow`: it is empty"),
+        #[cfg(feature = "full")]
+        (json!({"search": {"corpus": "nowhere"}}), "`search.corpus`: "),
+        #[cfg(feature = "full")]
+        (json!({"search": {"corpus": "../x"}}), "no path below"),
+        #[cfg(feature = "full")]
+        (
+            json!({"memory": {"embedder": ["no-such-program-of-ours"]}}),
+            "`memory.embedder`: ",
+        ),
         #[cfg(not(feature = "full"))]
         (
             json!({"clock": {}}),

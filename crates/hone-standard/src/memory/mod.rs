@@ -1,9 +1,15 @@
-//! Notes that an agent keeps by key for the length of an episode.
+//! Notes that an agent keeps for the length of an episode, by key and, with the feature `full`, by likeness.
+
+#[cfg(feature = "full")]
+mod near;
+#[cfg(test)]
+mod tests;
 
 use crate::arguments::{READS, REPLACES, count, tool, word};
 use crate::{Card, Kit};
 use hone_env::{EnvError, Environment, Fork, Task};
 use hone_tool::{ToolError, ToolHost, ToolOutput, ToolSpec, object_schema};
+use hone_trace::ToolErrorClass;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -66,6 +72,19 @@ static SPECS: LazyLock<Arc<Vec<ToolSpec>>> = LazyLock::new(|| {
             ),
             READS,
         ),
+        #[cfg(feature = "full")]
+        tool(
+            "search_notes",
+            "Find the notes that are most like a text, best first.",
+            object_schema(
+                json!({
+                    "query": {"type": "string", "minLength": 1, "maxLength": MAX_TEXT, "description": "what a note should be about"},
+                    "limit": limit,
+                }),
+                &["limit"],
+            ),
+            READS,
+        ),
         tool(
             "forget",
             "Delete the note of a key.",
@@ -79,8 +98,9 @@ static SPECS: LazyLock<Arc<Vec<ToolSpec>>> = LazyLock::new(|| {
 pub(crate) fn card() -> Card {
     Card {
         name: "memory",
-        about: "notes by key, for the length of an episode",
-        settings: "`notes`: a table of notes to begin with",
+        about: "notes by key and by likeness, for the length of an episode",
+        settings: "`notes`: a table of notes to begin with; `embedder`: a command that makes vectors (default: words and pieces of \
+                   words, hashed)",
         limits: format!(
             "{MAX_NOTES} notes, {} KiB together; keys of {MAX_KEY} and notes of {MAX_TEXT} characters; {MAX_SHOWN} keys in an answer",
             MAX_BYTES >> 10
@@ -96,6 +116,9 @@ pub struct Settings {
     /// What every episode begins with.
     #[serde(default)]
     pub notes: BTreeMap<String, String>,
+    /// A command that makes vectors (docs/protocol.md).
+    #[cfg(feature = "full")]
+    pub embedder: Option<Vec<String>>,
 }
 
 /// Why a note cannot be kept or found.
@@ -120,38 +143,48 @@ pub enum MemoryError {
     /// A key is empty.
     #[error("the key is empty; write one such as user/address")]
     Empty,
+    /// What makes vectors of notes fails.
+    #[error("{0}")]
+    Embedder(String),
     /// There is no more room.
     #[error("the memory is full ({MAX_NOTES} notes or {MAX_BYTES} bytes); forget what is no longer needed")]
     Full,
 }
 
-/// Notes by key.
+/// The notes.
 #[derive(Clone, Debug)]
 pub struct Memory {
-    start: Arc<BTreeMap<String, String>>,
+    /// As it is when an episode begins; nothing in that one itself.
+    start: Option<Arc<Memory>>,
     notes: BTreeMap<String, String>,
     bytes: usize,
     hash: String,
+    #[cfg(feature = "full")]
+    near: near::Near,
 }
 
 impl Memory {
-    /// A memory that begins with these notes.
+    /// A memory that begins with these notes; a command that makes vectors runs in `folder`.
     ///
     /// # Errors
-    /// When they are beyond the bounds.
-    pub fn new(settings: Settings) -> Result<Self, MemoryError> {
+    /// When they are beyond the bounds, or the command does not start.
+    pub fn new(settings: Settings, folder: &Path) -> Result<Self, MemoryError> {
+        #[cfg(not(feature = "full"))]
+        let _ = folder;
         let mut memory = Self {
-            start: Arc::default(),
+            start: None,
             notes: BTreeMap::new(),
             bytes: 0,
             hash: String::new(),
+            #[cfg(feature = "full")]
+            near: near::Near::new(settings.embedder.as_deref(), folder).map_err(MemoryError::Embedder)?,
         };
         for (key, text) in &settings.notes {
             memory.put(key, text)?;
         }
-        memory.start = Arc::new(settings.notes);
         memory.touch();
-        Ok(memory)
+        let start = Some(Arc::new(memory.clone()));
+        Ok(Self { start, ..memory })
     }
 
     fn put(&mut self, key: &str, text: &str) -> Result<(), MemoryError> {
@@ -169,6 +202,10 @@ impl Memory {
         if bytes > MAX_BYTES || (old == 0 && self.notes.len() >= MAX_NOTES) {
             return Err(MemoryError::Full);
         }
+        #[cfg(feature = "full")]
+        self.near
+            .put(key, text)
+            .map_err(|error| MemoryError::Embedder(error.to_string()))?;
         self.notes.insert(key.to_owned(), text.to_owned());
         self.bytes = bytes;
         Ok(())
@@ -198,8 +235,21 @@ impl Memory {
             "forget" => {
                 let old = self.notes.remove(key).ok_or_else(|| missing(key))?;
                 self.bytes -= key.len() + old.len();
+                #[cfg(feature = "full")]
+                self.near.remove(key);
                 self.touch();
                 Ok(ToolOutput::json(json!({"forgotten": key, "notes": self.notes.len()})))
+            }
+            #[cfg(feature = "full")]
+            "search_notes" => {
+                let limit = count(arguments, "limit", SHOWN) as usize;
+                let found = self.near.find(word(arguments, "query"), limit);
+                let found = found.map_err(|error| MemoryError::Embedder(error.to_string()))?;
+                let shown = found.into_iter().map(|(key, cosine)| {
+                    let likeness = (f64::from(cosine) * 1000.0).round() / 1000.0;
+                    json!({"key": key, "text": self.notes.get(key), "likeness": likeness})
+                });
+                Ok(ToolOutput::json(json!({"notes": shown.collect::<Vec<_>>()})))
             }
             _ => {
                 let prefix = word(arguments, "prefix");
@@ -237,24 +287,33 @@ impl ToolHost for Memory {
         if !SPECS.iter().any(|spec| spec.name == tool) {
             return Err(crate::arguments::unknown(tool));
         }
-        self.answer(tool, arguments)
-            .map_err(|error| ToolError::tool(error.to_string()))
+        self.answer(tool, arguments).map_err(|error| ToolError {
+            class: match error {
+                MemoryError::Embedder(_) => ToolErrorClass::Infrastructure,
+                _ => ToolErrorClass::Tool,
+            },
+            message: error.to_string(),
+        })
     }
 
     fn state_hash(&self) -> Option<String> {
         Some(self.hash.clone())
     }
 
+    /// Vectors of long notes take longer than in-line tools may.
     fn inline(&self) -> bool {
-        true
+        cfg!(not(feature = "full"))
     }
 }
 
 impl Environment for Memory {
     fn reset(&mut self, _task: &Task) -> Result<(), EnvError> {
-        self.notes = BTreeMap::clone(&self.start);
-        self.bytes = self.notes.iter().map(|(key, text)| key.len() + text.len()).sum();
-        self.touch();
+        if let Some(start) = self.start.take() {
+            *self = Self {
+                start: Some(start.clone()),
+                ..Self::clone(&start)
+            };
+        }
         Ok(())
     }
 
@@ -285,110 +344,13 @@ impl Kit for Memory {
         Ok(Box::new(self.clone()))
     }
 
+    /// Vectors of long notes take longer than in-line tools may.
     fn inline(&self) -> bool {
-        true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn empty() -> Memory {
-        Memory::new(Settings::default()).unwrap()
+        cfg!(not(feature = "full"))
     }
 
-    fn keep(memory: &mut Memory, key: &str, text: &str) -> Result<ToolOutput, ToolError> {
-        memory.call("remember", &json!({"key": key, "text": text}))
-    }
-
-    #[test]
-    fn notes_are_kept_read_listed_and_forgotten() {
-        let mut memory = empty();
-        let before = memory.state_hash();
-        keep(&mut memory, "b/2", "zwei").unwrap();
-        keep(&mut memory, "b/1", "eins").unwrap();
-        keep(&mut memory, "a", "x").unwrap();
-        let list = memory
-            .call("list_notes", &json!({"prefix": "b/", "limit": 1}))
-            .unwrap()
-            .data;
-        assert_eq!(
-            list,
-            json!({"notes": [{"key": "b/1", "begins": "eins", "characters": 4}], "more": 1})
-        );
-        assert_eq!(
-            memory.call("recall", &json!({"key": "b/2"})).unwrap().data["text"],
-            "zwei"
-        );
-        let mut copy = memory.fork().unwrap();
-        for key in ["a", "b/1", "b/2"] {
-            memory.call("forget", &json!({"key": key})).unwrap();
-        }
-        assert_eq!((memory.state(), memory.state_hash()), (json!({}), before));
-        assert_eq!(
-            copy.call("recall", &json!({"key": "a"})).unwrap().data["text"],
-            "x",
-            "a copy is its own"
-        );
-        let error = memory.call("recall", &json!({"key": "a"})).unwrap_err();
-        assert_eq!(error.message, "there is no note `a`; list_notes shows the keys");
-    }
-
-    #[test]
-    fn the_bounds_hold() {
-        let mut memory = empty();
-        let long = keep(&mut memory, &"k".repeat(MAX_KEY + 1), "").unwrap_err();
-        assert!(long.message.contains("the key has 201 characters"), "{long}");
-        assert!(keep(&mut memory, "k", &"ä".repeat(MAX_TEXT + 1)).is_err());
-        assert!(keep(&mut memory, "", "x").is_err());
-        for i in 0..MAX_NOTES {
-            keep(&mut memory, &format!("{i}"), "x").unwrap();
-        }
-        assert!(keep(&mut memory, "one more", "x").unwrap_err().message.contains("full"));
-        keep(&mut memory, "7", "another").unwrap();
-        let mut memory = empty();
-        let big = "x".repeat(MAX_TEXT);
-        let kept = (0..MAX_NOTES)
-            .take_while(|i| keep(&mut memory, &format!("{i}"), &big).is_ok())
-            .count();
-        assert_eq!(kept, MAX_BYTES / (MAX_TEXT + 2), "keys of one and two letters");
-    }
-
-    #[test]
-    fn a_reset_brings_the_first_notes_back() {
-        let notes = BTreeMap::from([("user".to_owned(), "Ada".to_owned())]);
-        let mut memory = Memory::new(Settings { notes }).unwrap();
-        let start = (memory.state(), memory.state_hash());
-        memory.call("forget", &json!({"key": "user"})).unwrap();
-        let task = Task {
-            id: "t".into(),
-            kind: String::new(),
-            system: None,
-            instruction: String::new(),
-            seed: 0,
-            data: Value::Null,
-        };
-        memory.reset(&task).unwrap();
-        assert_eq!((memory.state(), memory.state_hash()), start);
-    }
-
-    proptest! {
-        /// Whatever is called, the count of bytes is that of the notes, and equal notes have equal hashes.
-        #[test]
-        fn counts_and_hashes_are_those_of_the_notes(calls in prop::collection::vec((0..2, "[abc]{0,2}", "[xy]{0,5}"), 0..40)) {
-            let mut memory = empty();
-            for (what, key, text) in calls {
-                let _ = match what {
-                    0 => keep(&mut memory, &key, &text),
-                    _ => memory.call("forget", &json!({"key": key})),
-                };
-            }
-            let bytes: usize = memory.notes.iter().map(|(key, text)| key.len() + text.len()).sum();
-            prop_assert_eq!(memory.bytes, bytes);
-            let fresh = Memory::new(Settings { notes: memory.notes.clone() }).unwrap();
-            prop_assert_eq!(fresh.state_hash(), memory.state_hash());
-        }
+    #[cfg(feature = "full")]
+    fn digest(&self) -> String {
+        self.near.about()
     }
 }

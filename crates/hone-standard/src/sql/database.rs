@@ -382,7 +382,7 @@ impl Meter {
             "100 million steps"
         } else if memory() - self.memory.load(Ordering::Relaxed) > MAX_MEMORY {
             "256 MiB of memory"
-        } else if steps.is_multiple_of(50 * LOOK as u64) && late() {
+        } else if late() {
             "10 seconds"
         } else {
             return false;
