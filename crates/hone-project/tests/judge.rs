@@ -7,7 +7,7 @@ use hone_model::{
     AgentTurn, Codec, Completion, Conversation, Message, Model, ModelError, Request, Script, Scripted, train_tokenizer,
 };
 use hone_project::Project;
-use hone_rollout::{Hooks, Job, Player, Rollout};
+use hone_rollout::{Hooks, Job, Player, Rollout, ToolSource};
 use hone_score::judge::{Judge, Panel, Repeated};
 use hone_tool::ApprovalPolicy;
 use hone_trace::{Episode, Lineage, Outcome, SamplingSettings};
@@ -94,6 +94,7 @@ fn played(taskset: &Arc<dyn Taskset>, answer: &str, panel: Option<Panel>) -> Epi
         harness: Arc::new(React),
         sampling: greedy(),
         approval: Arc::new(ApprovalPolicy::AllowAll),
+        tools: ToolSource::default(),
         seed: 3,
         phase: "eval".into(),
         concurrency: 1,

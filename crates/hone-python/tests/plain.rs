@@ -40,7 +40,8 @@ fn same(read: Vec<hone_python::PlainCall<'_>>, trees: &[Expr]) {
             assert_eq!(Some(name), keyword.name.as_deref());
             let wanted = value(&keyword.value);
             assert!(found == wanted && found.type_name() == wanted.type_name(), "{wanted:?}");
-            assert!(Plain::from(&wanted) == wanted);
+            let plain = Plain::from(&wanted);
+            assert!(plain == wanted);
             assert!(found.into_value().identical(&wanted));
         }
     }

@@ -5,7 +5,7 @@ use hone_env::{Split, Task, Taskset};
 use hone_harness::React;
 use hone_model::{AgentTurn, Message, Model, Script, Scripted, train_tokenizer};
 use hone_python::loads;
-use hone_rollout::{Hooks, Job, Player, Rollout};
+use hone_rollout::{Hooks, Job, Player, Rollout, ToolSource};
 use hone_tool::ApprovalPolicy;
 use hone_trace::{Episode, SamplingSettings};
 use serde_json::json;
@@ -99,6 +99,7 @@ fn play(
             stream: String::new(),
         },
         approval: Arc::new(ApprovalPolicy::AllowAll),
+        tools: ToolSource::default(),
         seed: 0,
         phase: phase.into(),
         concurrency: 2,

@@ -124,7 +124,7 @@ impl<'a> Checker<'a> {
 struct Seen<'c> {
     verdict: Verdict,
     model_results: Vec<Vec<String>>,
-    gold_results: Vec<Cow<'c, Vec<String>>>,
+    gold_results: Vec<Cow<'c, [String]>>,
     model: World,
     gold: Cow<'c, World>,
 }
