@@ -82,11 +82,22 @@ impl Connection {
     }
 
     async fn connect(config: &ServerConfig) -> Result<Self, Error> {
+        match Self::greet(config, config.protocol).await {
+            Ok(connection) => Ok(connection),
+            Err(Failed { late: true, .. }) if config.protocol == Protocol::Auto => {
+                let again = Self::greet(config, Protocol::Initialize).await;
+                again.map_err(|failed| failed.error)
+            }
+            Err(failed) => Err(failed.error),
+        }
+    }
+
+    async fn greet(config: &ServerConfig, protocol: Protocol) -> Result<Self, Failed> {
         let target = config.target()?;
         let watch = Arc::new(Watch::new(config.limits));
         let handler = Handler::default();
         let patience = Duration::from_millis(config.connect_timeout_ms);
-        let mode = lifecycle(config.protocol);
+        let mode = lifecycle(protocol);
         let shake = async {
             match target {
                 Target::Command(program, arguments) => {
@@ -112,15 +123,20 @@ impl Connection {
         };
         let client = match timeout(patience, shake).await {
             Ok(Ok(Ok(client))) => client,
-            Ok(Ok(Err(error))) => return Err(failed(greeting(&error, &watch).await)),
-            Ok(Err(error)) => return Err(error),
+            Ok(Ok(Err(error))) => {
+                return Err(Failed {
+                    late: is_late(&error),
+                    error: failed(greeting(&error, &watch).await),
+                });
+            }
+            Ok(Err(error)) => return Err(error.into()),
             Err(_) => {
                 let ms = config.connect_timeout_ms;
-                return Err(failed(format!("no greeting within {ms} ms{}", watch.hint())));
+                return Err(failed(format!("no greeting within {ms} ms{}", watch.hint())).into());
             }
         };
         let Some(peer) = client.peer_info() else {
-            return Err(failed("it told nothing about itself".to_owned()));
+            return Err(failed("it told nothing about itself".to_owned()).into());
         };
         let words = |text: &str, max| shown(text, max);
         let (name, version) = match &peer.server_info {
@@ -476,6 +492,30 @@ fn lifecycle(protocol: Protocol) -> ClientLifecycleMode {
         Protocol::Discover => ClientLifecycleMode::Discover {
             preferred_versions: newest_first(),
         },
+    }
+}
+
+/// Why there is no connection.
+struct Failed {
+    error: Error,
+    /// The server refused the newer greeting only after the older one was begun, so that the answers were mistaken for each
+    /// other. Asked anew in the older way, it may well answer.
+    late: bool,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self { error, late: false }
+    }
+}
+
+fn is_late(error: &ClientInitializeError) -> bool {
+    match error {
+        ClientInitializeError::LegacyFallbackFailed { fallback, .. } => is_late(fallback),
+        other => matches!(
+            other,
+            ClientInitializeError::UncorrelatedErrorResponse { .. } | ClientInitializeError::ConflictInitResponseId(..)
+        ),
     }
 }
 

@@ -166,6 +166,12 @@ fn lists_without_end_or_sense_are_refused() {
 }
 
 #[test]
+fn a_server_that_refuses_the_newer_greeting_too_late_is_asked_in_the_older_way() {
+    let host = toolset(&server("late"));
+    assert!(host.servers()[0].tools().iter().any(|tool| tool.spec.name == "echo"));
+}
+
+#[test]
 fn a_server_that_does_not_greet_is_given_up_with_what_may_explain_it() {
     let mut config = server("silent");
     config.connect_timeout_ms = 700;

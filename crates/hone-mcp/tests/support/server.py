@@ -105,6 +105,8 @@ def call(name, arguments, request):
 
 def answer(request):
     method, params = request["method"], request.get("params", {})
+    if method == "server/discover" and behaviour == "late":
+        time.sleep(11)  # Longer than a client waits for it.
     if method == "initialize":
         note("client " + json.dumps(params["clientInfo"]))
         return {
