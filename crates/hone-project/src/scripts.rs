@@ -93,7 +93,7 @@ impl Script for Agent {
     }
 }
 
-/// A random value that fits the simple parts of a schema: types, enumerations, properties, items.
+/// A random value that fits the simple parts of a schema: types, enumerations, bounds of numbers, properties, items.
 fn value(schema: &Value, words: &[String], stream: &mut Stream, depth: u32) -> Value {
     if let Some(options) = schema.get("enum").and_then(Value::as_array) {
         return options.choose(stream).cloned().unwrap_or_default();
@@ -104,7 +104,12 @@ fn value(schema: &Value, words: &[String], stream: &mut Stream, depth: u32) -> V
         _ => "string",
     };
     match kind {
-        "integer" | "number" => Value::from(stream.random_range(0..10)),
+        "integer" | "number" => {
+            let bound = |name| schema.get(name).and_then(Value::as_i64);
+            let low = bound("minimum").unwrap_or(0);
+            let high = low.saturating_add(9).min(bound("maximum").unwrap_or(i64::MAX)).max(low);
+            Value::from(stream.random_range(low..=high))
+        }
         "boolean" => Value::from(stream.random_bool(0.5)),
         "array" if depth < 4 => {
             let items = schema.get("items").unwrap_or(&Value::Null);
