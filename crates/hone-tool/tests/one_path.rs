@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Who calls a tool host, and why that is no second path.
-const CALLERS: [(&str, &str); 5] = [
+const CALLERS: [(&str, &str); 6] = [
     ("crates/hone-tool/src/dispatch.rs", "the one path"),
     (
         "crates/hone-harness/src/run.rs",
@@ -18,6 +18,7 @@ const CALLERS: [(&str, &str); 5] = [
         "crates/hone-project/src/tools/mcp.rs",
         "a server's tools, as an environment",
     ),
+    ("crates/hone-standard/src/set.rs", "several kits, as a host"),
     (
         "crates/hone/src/commands/bench/env.rs",
         "measures the tool without the path",
@@ -51,6 +52,9 @@ fn tool_hosts_are_called_on_the_one_path_only() {
     let call = regex::Regex::new(r"\.(user_)?call\(&?[\w.]*(tool|name)\w*, ?&?[\w.]*arguments\)").unwrap();
     let mut callers = BTreeSet::new();
     for file in files {
+        if file.file_name().is_some_and(|name| name == "tests.rs") {
+            continue;
+        }
         let text = std::fs::read_to_string(&file).unwrap();
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();
         if call.is_match(code) {

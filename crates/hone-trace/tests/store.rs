@@ -500,7 +500,7 @@ fn a_hostile_row_names_its_episode() {
     DELETE FROM model_calls WHERE id = 1
         model_calls[1] is missing
     UPDATE tool_calls SET record = x'ff'
-        tool_calls[0]: Invalid column type Blob at index: 4, name: record
+        tool_calls[0]: column 4 holds Blob instead of text
     UPDATE scores SET record = printf('%.*c', 1000000, '[')
         scores[0]: record: invalid type: sequence, expected a string at line 1 column 1
     UPDATE episodes SET record = replace(record, 'eval/0/0', 'eval/9/9')

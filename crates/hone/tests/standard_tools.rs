@@ -52,7 +52,7 @@ fn they_are_listed_without_defects() {
         lint.stdout
     );
     let some = tools(&place.path("."), &["list", "calculator,memory", "--json"]).json_lines();
-    assert_eq!(some.len(), 5);
+    assert_eq!(some.len(), 6);
     let one = tools(&place.path("."), &["describe", "calculate", "--toolset", "calculator"]);
     assert!(one.stdout.contains("Calculate exactly"), "{}", one.stdout);
 }

@@ -81,7 +81,7 @@ fn call_tells_results_and_whose_fault_a_failure_is() {
         (vec!["call", "fail"], "no such file (tool)"),
         (
             vec!["call", "echo", r#"{"text": 1}"#],
-            "`text` is not of type \"string\" (invalid_arguments)",
+            "`text` is not of type \"string\". The arguments' schema: {",
         ),
         (vec!["call", "lie"], "`outputSchema`"),
         (vec!["call", "die"], "out of luck"),

@@ -280,7 +280,7 @@ fn a_run_out_of_space_says_so_and_goes_on_when_there_is_some() {
             (60, ["run.db", "Free some space"]),
             (400, ["run.db", "Free some space"]),
             // A checkpoint is three times the weights: room for the first and for one of reinforcement.
-            (7 * weights, ["checkpoints/rl-", "the disk is not full"]),
+            (8 * weights, ["checkpoints/rl-", "the disk is not full"]),
         ] {
             cases.push((namespace, disk(kib), words));
         }

@@ -115,7 +115,7 @@ fn doctor_answers_for_everything() {
     assert_eq!(textcraft["state"], "missing");
     let bfcl = checks.iter().find(|check| check["name"] == "data bfcl").unwrap();
     let advice = bfcl["advice"].as_str().unwrap();
-    assert!(advice.contains("https://github.com/ShishirPatil/gorilla"), "{advice}");
+    assert!(advice.contains("hone data get bfcl"), "{advice}");
 }
 
 #[test]

@@ -89,7 +89,8 @@ fn an_episode_follows_the_gold() {
     let short = tasks
         .tasks()
         .filter(|task| task.category.name() != "multi_turn_long_context");
-    for task in short.filter(|task| task.gold.iter().flatten().all(named)).take(50) {
+    let named: Vec<_> = short.filter(|task| task.gold.iter().flatten().all(named)).collect();
+    for task in named.iter().copied().take(50) {
         let mut episode = Episode::new(task, &settings).expect("a world");
         for gold in &task.gold {
             if !gold.is_empty() {
@@ -102,7 +103,7 @@ fn an_episode_follows_the_gold() {
         let judged = episode.judge().expect("a world");
         assert!(judged.verdict.valid, "{}: {}", task.id, judged.verdict.why);
     }
-    let task = tasks.tasks().next().expect("a task");
+    let task = *named.first().expect("a task");
     let mut episode = Episode::new(task, &settings).expect("a world");
     let again = Answer::Text("[pwd()]".into());
     let steps = std::iter::repeat_with(|| episode.step(&again))

@@ -7,6 +7,13 @@ use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 const WIDTH: usize = 100;
 /// Where a page says its charset, in bytes from its beginning (the HTML standard's own bound).
 const PRESCAN: usize = 1024;
+/// Deepest nesting that is laid out: laying out takes the square of it, and pages of people stay far below.
+const MAX_DEPTH: usize = 500;
+/// Elements that have no end, or that the next of their kind ends.
+const SHALLOW: [&str; 26] = [
+    "area", "base", "br", "col", "dd", "dt", "embed", "hr", "img", "input", "li", "link", "meta", "option", "p",
+    "param", "rp", "rt", "source", "tbody", "td", "tfoot", "th", "thead", "tr", "wbr",
+];
 /// Longest title that is told, in characters.
 const TITLE: usize = 200;
 
@@ -53,6 +60,11 @@ pub fn page(from: &Target, kind: &str, charset: Option<&str>, bytes: &[u8]) -> R
     if !html {
         return Ok(Page { title: None, text });
     }
+    if depth(&text) > MAX_DEPTH {
+        return Err(format!(
+            "the page's HTML is nested more than {MAX_DEPTH} deep, too deep to be laid out; use another page"
+        ));
+    }
     let laid_out = html2text::config::plain()
         .link_footnotes(true)
         .no_link_wrapping()
@@ -98,6 +110,22 @@ fn decoded(charset: Option<&str>, html: bool, bytes: &[u8]) -> String {
     };
     let encoding = marked.or_else(|| named(charset?)).or_else(said).unwrap_or_else(usual);
     encoding.decode(bytes).0.into_owned()
+}
+
+/// How many elements are open at once, at most, by counting tags.
+fn depth(html: &str) -> usize {
+    let (mut open, mut deepest) = (0_usize, 0);
+    for piece in html.split('<').skip(1) {
+        let (ends, rest) = piece.strip_prefix('/').map_or((false, piece), |rest| (true, rest));
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
+        let name = rest[..end].to_ascii_lowercase();
+        if name.is_empty() || SHALLOW.contains(&name.as_str()) {
+            continue;
+        }
+        open = if ends { open.saturating_sub(1) } else { open + 1 };
+        deepest = deepest.max(open);
+    }
+    deepest
 }
 
 fn title(html: &str) -> Option<String> {

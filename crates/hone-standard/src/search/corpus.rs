@@ -270,6 +270,9 @@ fn cut(text: &str) -> Vec<std::ops::Range<usize>> {
     passages
 }
 
+/// Words between two places where a snippet may begin: enough to bring words that were apart together.
+const STRIDE: usize = 5;
+
 /// The stretch of a passage with the most of the query's words, on one line.
 fn snippet(passage: &str, terms: &BTreeSet<String>) -> String {
     let pieces: Vec<&str> = passage.split_whitespace().collect();
@@ -277,28 +280,34 @@ fn snippet(passage: &str, terms: &BTreeSet<String>) -> String {
         .iter()
         .map(|piece| words(piece).into_iter().filter(|word| terms.contains(word)).collect())
         .collect();
-    let mut best = (0, 0..0);
-    let mut start = 0;
-    while start < pieces.len() {
+    let window = |start: usize| {
         let (mut end, mut length) = (start, 0);
         while end < pieces.len() && length + pieces[end].chars().count() < SNIPPET {
             length += pieces[end].chars().count() + 1;
             end += 1;
         }
-        let end = end.max(start + 1);
+        start..end.max(start + 1).min(pieces.len())
+    };
+    // The best windows, first and last: what was asked for stands best in the middle of those that show it.
+    let (mut most, mut first, mut last) = (0, 0, 0);
+    let mut start = 0;
+    while start < pieces.len() {
+        let end = window(start).end;
         let different: BTreeSet<&String> = fits[start..end].iter().flatten().collect();
-        if different.len() > best.0 || best.1.is_empty() {
-            best = (different.len(), start..end);
+        if different.len() > most {
+            (most, first, last) = (different.len(), start, start);
+        } else if different.len() == most && start == last + STRIDE {
+            last = start;
         }
         if end == pieces.len() {
             break;
         }
-        // A few words on: enough to bring words that were apart together.
-        start += 5;
+        start += STRIDE;
     }
-    let text: String = pieces[best.1.clone()].join(" ").chars().take(SNIPPET).collect();
-    let before = if best.1.start > 0 { "… " } else { "" };
-    let after = if best.1.end < pieces.len() { " …" } else { "" };
+    let best = window(if most == 0 { 0 } else { (first + last) / 2 });
+    let text: String = pieces[best.clone()].join(" ").chars().take(SNIPPET).collect();
+    let before = if best.start > 0 { "… " } else { "" };
+    let after = if best.end < pieces.len() { " …" } else { "" };
     format!("{before}{text}{after}")
 }
 

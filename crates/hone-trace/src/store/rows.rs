@@ -221,8 +221,10 @@ fn parse<T: DeserializeOwned>(what: &str, text: &str) -> Result<T, String> {
 }
 
 fn text<'r>(row: &'r Row<'_>, column: usize) -> Result<&'r str, String> {
-    let text = row.get_ref(column).map_err(|error| error.to_string())?.as_str();
-    text.map_err(|error| error.to_string())
+    let value = row.get_ref(column).map_err(|error| error.to_string())?;
+    value
+        .as_str()
+        .map_err(|_| format!("column {column} holds {} instead of text", value.data_type()))
 }
 
 fn numbers<T>(row: &Row<'_>, column: usize, decode: impl Fn([u8; 4]) -> T) -> Result<Vec<T>, String> {

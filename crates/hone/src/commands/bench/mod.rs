@@ -60,8 +60,12 @@ enum Bench {
     #[command(after_help = "Examples:\n  hone bench report\n  hone bench report --json")]
     Report(report::Args),
     /// What a tool call costs besides the tool.
+    #[command(after_help = "Examples:\n  hone bench dispatch\n  hone bench dispatch --peer PYTHON")]
     Dispatch(dispatch::Args),
     /// Retrieval of tools: recall, time, tokens saved.
+    #[command(
+        after_help = "Examples:\n  hone bench tool-retrieval --data DIR\n  hone bench tool-retrieval --data DIR --embedder COMMAND"
+    )]
     #[cfg(all(feature = "tools", feature = "bfcl"))]
     ToolRetrieval(tool_retrieval::Args),
     /// Scoring of published suites, beside the originals.
