@@ -82,6 +82,9 @@ enum Action {
     },
     /// Play every episode again from the record alone, model and tools, without a network or a server, and compare the
     /// digests. Says where an episode differs first. Scores and the final state are those of the record.
+    #[command(
+        after_help = "Examples:\n  hone trace replay runs/eval-my-001\n  hone trace replay runs/eval-my-001 --json"
+    )]
     Replay {
         /// Run directory or run.db
         run: PathBuf,
@@ -90,10 +93,14 @@ enum Action {
         phase: Option<String>,
     },
     /// List calls that wait for somebody's decision (with --json: JSON Lines).
+    #[command(after_help = "Examples:\n  hone trace pending runs/eval-my-001")]
     Pending {
         /// Run directory or run.db
         run: PathBuf,
     },
+    #[command(
+        after_help = "Examples:\n  hone trace decide runs/eval-my-001 eval/0/0 approve\n  hone trace decide runs/eval-my-001 all reject --message \"ask first\""
+    )]
     Decide(Decide),
     /// Write episodes as JSON Lines, as an eval log of Inspect, or their model calls as a Parquet table; or send them as
     /// OpenTelemetry spans. docs/trace-schema.md describes the formats.
