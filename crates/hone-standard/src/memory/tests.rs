@@ -10,7 +10,8 @@ fn empty() -> Memory {
 fn made(notes: BTreeMap<String, String>) -> Memory {
     let settings = Settings {
         notes,
-        ..Settings::default()
+        #[cfg(feature = "full")]
+        embedder: None,
     };
     Memory::new(settings, Path::new(".")).unwrap()
 }
