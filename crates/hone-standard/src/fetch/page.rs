@@ -2,6 +2,7 @@
 
 use super::address::Target;
 use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
+use std::panic::catch_unwind;
 
 /// Width to which HTML is laid out, in characters.
 const WIDTH: usize = 100;
@@ -65,13 +66,20 @@ pub fn page(from: &Target, kind: &str, charset: Option<&str>, bytes: &[u8]) -> R
             "the page's HTML is nested more than {MAX_DEPTH} deep, too deep to be laid out; use another page"
         ));
     }
-    let laid_out = html2text::config::plain()
-        .link_footnotes(true)
-        .no_link_wrapping()
-        .no_table_borders()
-        .allow_width_overflow()
-        .string_from_read(text.as_bytes(), WIDTH)
-        .map_err(|error| format!("the page's HTML cannot be laid out ({error})"))?;
+    // The library panics on tables whose cells span what is not there.
+    let laid_out = catch_unwind(|| {
+        html2text::config::plain()
+            .link_footnotes(true)
+            .no_link_wrapping()
+            .no_table_borders()
+            .allow_width_overflow()
+            .string_from_read(text.as_bytes(), WIDTH)
+    });
+    let laid_out = match laid_out {
+        Ok(Ok(text)) => text,
+        Ok(Err(error)) => return Err(format!("the page's HTML cannot be laid out ({error})")),
+        Err(_) => return Err("the page's HTML cannot be laid out; use another page".to_owned()),
+    };
     Ok(Page {
         title: title(&text),
         text: with_whole_links(from, &laid_out),

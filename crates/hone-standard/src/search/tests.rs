@@ -82,7 +82,7 @@ fn results_are_as_of_a_search_of_the_web() {
         .unwrap();
     assert_eq!(
         part.text,
-        "Shipping\n\nShipping\n[characters 2 to 10 of 49; read on with start = 10]"
+        "Shipping\n\nShipping\n[characters 2 to 10 of 48; read on with start = 10]"
     );
     let error = search.call("open_result", &json!({"id": "8"})).unwrap_err();
     assert_eq!(
