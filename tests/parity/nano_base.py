@@ -83,7 +83,7 @@ def conversations() -> list:
             name, arguments = rng.choice(CALLS)
             function = {"name": name, "arguments": arguments}
             thought = rng.choice(["", "", *TEXTS[:-1]])
-            add({"agent": {"call": {"content": thought, **function}}},
+            add({"agent": {"calls": {"content": thought, "calls": [function]}}},
                 {"role": "assistant", "content": thought or None, "tool_calls": [{"type": "function", "function": function}]})
             result = rng.choice(TEXTS[:-1])
             add({"tool": result}, {"role": "tool", "content": result})
