@@ -8,6 +8,7 @@ nothing.
 import argparse
 import json
 import subprocess
+import sys
 from collections import defaultdict
 
 from score import pass_at_k
@@ -20,7 +21,10 @@ asked = parser.parse_args()
 
 trials = defaultdict(list)
 lost = 0
-export = subprocess.run([asked.hone, "trace", "export", asked.run], check=True, stdout=subprocess.PIPE)
+try:
+    export = subprocess.run([asked.hone, "trace", "export", asked.run], check=True, stdout=subprocess.PIPE)
+except FileNotFoundError:
+    sys.exit(f"metrics.py: there is no program {asked.hone}; put it on PATH or name it with --hone, such as target/release/hone")
 for line in export.stdout.splitlines():
     episode = json.loads(line)
     if not episode["scores"]:
