@@ -27,7 +27,8 @@ impl Episode {
     /// * Calls are numbered by position and refer only to what exists; a parent and a retried call come earlier.
     /// * A shared prefix is not longer than the parent's sequence.
     /// * Origins cover the output exactly; versions lie within it; both in order, without overlap.
-    /// * Log-probabilities and entropies are one per output token, or absent.
+    /// * Log-probabilities and entropies are one per output token, or absent; the first are not above 0, the second not
+    ///   below, but for rounding.
     /// * Numbers are finite (JSON and SQL have no others).
     pub fn check(&self) -> Result<(), Flaw> {
         if self.schema == 0 || self.schema > SCHEMA {
@@ -88,6 +89,9 @@ pub(crate) fn check_scores(scores: &[Score]) -> Result<(), Flaw> {
     }
 }
 
+/// How far rounding may take a log-probability above 0, or an entropy below.
+const ROUNDING: f32 = 1e-3;
+
 /// Checks one call and returns the length of its full sequence.
 fn check_model_call(call: &ModelCall, index: usize, lengths: &[u64]) -> Result<u64, Flaw> {
     if call.id as usize != index {
@@ -131,6 +135,13 @@ fn check_model_call(call: &ModelCall, index: usize, lengths: &[u64]) -> Result<u
         }
         if let Some(position) = values.iter().position(|value| !value.is_finite()) {
             return Err(Flaw::new(format!("{field}[{position}]"), "is not finite"));
+        }
+        let (sign, what) = match field {
+            "entropies" => (-1.0, "is below 0, so no entropy"),
+            _ => (1.0, "is above 0, so no log-probability"),
+        };
+        if let Some(position) = values.iter().position(|value| sign * value > ROUNDING) {
+            return Err(Flaw::new(format!("{field}[{position}]"), what));
         }
     }
     if !call.sampling.temperature.is_finite() || !call.sampling.top_p.is_finite() {
@@ -194,6 +205,8 @@ mod tests {
                 flaw(|e| e.model_calls[0].versions = vec![Span { start: 2, end: 1, value: 0 }]),
                 flaw(|e| e.model_calls[0].logprobs = vec![0.0]),
                 flaw(|e| e.model_calls[0].logprobs[2] = f32::NAN),
+                flaw(|e| e.model_calls[0].logprobs[1] = 0.5),
+                flaw(|e| e.model_calls[0].entropies[1] = -0.5),
                 flaw(|e| e.model_calls[0].sampling.temperature = f32::INFINITY),
                 flaw(|e| {
                     let remote = Remote { cost_usd: Some(f64::NAN), ..Remote::default() };
@@ -217,6 +230,8 @@ mod tests {
             `model_calls[0].versions[0]` is 2..1, out of order or beyond 30 output tokens
             `model_calls[0].logprobs` has 1 values for 30 output tokens
             `model_calls[0].logprobs[2]` is not finite
+            `model_calls[0].logprobs[1]` is above 0, so no log-probability
+            `model_calls[0].entropies[1]` is below 0, so no entropy
             `model_calls[0].sampling` holds a number that is not finite
             `model_calls[0].remote.cost_usd` is not finite
             `tool_calls[0].id` is 1, but a call's id is its position

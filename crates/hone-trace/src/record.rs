@@ -499,7 +499,7 @@ pub struct Episode {
     pub schema: u32,
     /// Unique within its run, and the same for the same seed: `phase/group/sample`.
     pub id: String,
-    /// Phase of the run: `eval/before`, `demo`, `rl/12`, …
+    /// Phase of the run: `eval/before/greedy`, `rl/12`, …
     pub phase: String,
     /// Taskset name.
     pub taskset: String,

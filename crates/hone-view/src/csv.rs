@@ -2,13 +2,14 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const HEADER: &[u8] = b"step,phase,name,value\n";
 
 /// An appending CSV file.
 #[derive(Debug)]
 pub(crate) struct CsvFile {
+    path: PathBuf,
     out: BufWriter<File>,
 }
 
@@ -28,8 +29,32 @@ impl CsvFile {
             file.write_all(HEADER)?;
         }
         Ok(Self {
+            path: path.to_owned(),
             out: BufWriter::new(file),
         })
+    }
+
+    /// Drop the lines of a phase from that step on. The file is replaced as a whole, or not at all.
+    pub fn forget(&mut self, phase: &str, from: u64) -> io::Result<()> {
+        self.out.flush()?;
+        let phase = format!("{},", field(phase));
+        let stays = |line: &str| match line.split_once(',') {
+            Some((step, rest)) => !(rest.starts_with(&phase) && step.parse().is_ok_and(|step: u64| step >= from)),
+            None => true,
+        };
+        let text = std::fs::read_to_string(&self.path)?;
+        if text.lines().all(stays) {
+            return Ok(());
+        }
+        let partial = self.path.with_extension("csv.partial");
+        let mut out = BufWriter::new(File::create(&partial)?);
+        for line in text.split_inclusive('\n').filter(|line| stays(line)) {
+            out.write_all(line.as_bytes())?;
+        }
+        out.flush()?;
+        std::fs::rename(&partial, &self.path)?;
+        self.out = out;
+        Ok(())
     }
 
     /// Append one value. Numbers are written so that reading them gives the same bits; `NaN`, `inf` and `-inf` as such.

@@ -2,6 +2,7 @@
 
 use crate::csv::CsvFile;
 use crate::tensorboard::EventFile;
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -15,12 +16,16 @@ pub struct MetricError {
 
 /// Writes each number to `metrics.csv` and to a TensorBoard event file in `tensorboard/`.
 ///
-/// Opening an existing directory appends. A resumed run may write a step a second time; the later line holds.
+/// Opening an existing directory appends. A resumed run repeats the steps after its last checkpoint: when it first writes a
+/// phase, the lines of that step and later ones, from before, go out of `metrics.csv`. (TensorBoard itself takes the later
+/// event.)
 #[derive(Debug)]
 pub struct MetricLog {
     dir: PathBuf,
     csv: CsvFile,
     events: EventFile,
+    /// The phases written since opening.
+    begun: BTreeSet<String>,
 }
 
 impl MetricLog {
@@ -42,6 +47,7 @@ impl MetricLog {
             dir: dir.to_owned(),
             csv,
             events,
+            begun: BTreeSet::new(),
         })
     }
 
@@ -68,6 +74,9 @@ impl MetricLog {
         step: u64,
         values: impl IntoIterator<Item = (&'a str, f64)>,
     ) -> io::Result<()> {
+        if self.begun.insert(phase.to_owned()) {
+            self.csv.forget(phase, step)?;
+        }
         for (name, value) in values {
             self.csv.write(step, phase, name, value)?;
             self.events.scalar(step, &format!("{phase}/{name}"), value)?;
@@ -96,6 +105,32 @@ mod tests {
         );
         let boards: Vec<_> = std::fs::read_dir(dir.path().join("tensorboard")).unwrap().collect();
         assert_eq!(boards.len(), 2);
+    }
+
+    #[test]
+    fn steps_that_a_resumed_run_repeats_stand_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = MetricLog::open(dir.path()).unwrap();
+        for step in 0..12 {
+            log.log("sft", step, [("loss", 1.0)]).unwrap();
+        }
+        for step in 0..12 {
+            log.log("rl", step, [("success", 0.0)]).unwrap();
+        }
+        drop(log);
+        let mut log = MetricLog::open(dir.path()).unwrap();
+        for step in 10..13 {
+            log.log("rl", step, [("success", 1.0)]).unwrap();
+        }
+        drop(log);
+        let csv = std::fs::read_to_string(dir.path().join("metrics.csv")).unwrap();
+        let rl: Vec<_> = csv.lines().filter(|line| line.contains(",rl,")).collect();
+        let expected: Vec<_> = (0..13)
+            .map(|step| format!("{step},rl,success,{}", u8::from(step >= 10)))
+            .collect();
+        assert_eq!(rl, expected);
+        assert_eq!(csv.lines().count(), 1 + 12 + 13);
+        assert!(!dir.path().join("metrics.csv.partial").exists());
     }
 
     #[test]

@@ -30,6 +30,11 @@ pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     print(serde_json::to_string(value)?)
 }
 
+/// A number of things: `1 episode`, `2 episodes`.
+pub fn counted(count: u64, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Widest column that is aligned. A longer cell pushes the rest of its row.
 const MAX_WIDTH: usize = 120;
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Bound on a judge's answer.
-const PATIENCE: Duration = Duration::from_secs(300);
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Who plays the users where nothing is said: the taskset's first script.
 pub fn default_user(taskset: &Arc<dyn Taskset>) -> Option<ModelSpec> {

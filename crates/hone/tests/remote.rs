@@ -422,3 +422,103 @@ fn a_full_context_is_the_policys_end_and_not_the_servers_failure() {
     let eval = format!("eval shop --model {}#m --n 2", server.url);
     place.fails(&eval, 1, &["2 infrastructure failed", "lower `max_tokens`"]);
 }
+
+const DESK: &str = "name = \"desk\"\ntasks = \"tasks.jsonl\"\n[checkers.tone]\nkind = \"judge\"\nrubric = \"polite\"\nmodel = MODELS\n";
+
+/// The agent echoes its task; `kind` finds everything good, `strict` wants a please, `fair` forgives one task, and listens
+/// to negations; `deaf` says no verdict.
+fn votes(asked: &Asked) -> Answer {
+    let request = asked.request();
+    let please = request.contains("please");
+    let pass = match asked.body["model"].as_str().unwrap() {
+        "agent" => return chat(request, &[]),
+        "kind" => true,
+        "strict" => please,
+        "fair" => (please || request.contains("three")) != request.contains("It is not the case"),
+        _ => return chat("Perhaps.", &[]),
+    };
+    chat(&json!({"reasoning": "because", "pass": pass}).to_string(), &[])
+}
+
+#[test]
+fn judges_are_held_against_each_other_and_against_people() {
+    let place = Place::new();
+    let server = Server::start(votes);
+    let model = |name: &str| format!("{}#{name}", server.url);
+    std::fs::create_dir(place.path("desk")).unwrap();
+    let models = json!([model("kind"), model("strict"), model("fair")]).to_string();
+    std::fs::write(place.path("desk/hone.toml"), DESK.replace("MODELS", &models)).unwrap();
+    let task =
+        |id: &str, prompt: &str| json!({"id": id, "split": "test", "prompt": prompt, "expected": {"tone": true}});
+    let tasks = [
+        task("1", "one please"),
+        task("2", "two please"),
+        task("3", "three"),
+        task("4", "four"),
+    ];
+    let lines: Vec<_> = tasks.iter().map(|task| format!("{task}\n")).collect();
+    std::fs::write(place.path("desk/tasks.jsonl"), lines.concat()).unwrap();
+    place.ok(&format!(
+        "eval desk --model {} --no-baselines --out run",
+        model("agent")
+    ));
+
+    let close = |value: &Value, expected: f64| assert!((value.as_f64().unwrap() - expected).abs() < 1e-9, "{value}");
+    let said = place.ok("eval judges run --json").json();
+    let panel = &said["panels"][0];
+    assert_eq!(
+        (panel["findings"].as_u64(), said["panels"].as_array().unwrap().len()),
+        (Some(4), 1)
+    );
+    close(&panel["pass"], 0.75);
+    close(&panel["unanimous"], 0.5);
+    // Votes 3, 3, 2, 1 of 3: observed (1 + 1 + 1/3 + 1/3) / 4, by chance (3/4)^2 + (1/4)^2.
+    close(&panel["fleiss_kappa"], (2.0 / 3.0 - 0.625) / 0.375);
+    // kind and strict agree on two of four, as chance has it; strict and fair on three, where chance gives two.
+    close(&panel["pairs"][0]["cohen_kappa"], 0.0);
+    close(&panel["pairs"][2]["cohen_kappa"], 0.5);
+    let text = place.ok("eval judges run").stdout;
+    assert!(
+        text.contains("Fleiss' kappa 0.111") && text.contains("strict  fair"),
+        "{text}"
+    );
+
+    let ids: BTreeMap<String, String> = episodes(&place, "run").into_values().map(|e| (e.task, e.id)).collect();
+    let id = |task: &str| ids.iter().find(|(name, _)| name.ends_with(task)).unwrap().1;
+    let labels: Vec<_> = [("1", true), ("2", true), ("3", false), ("4", false)]
+        .map(|(task, pass)| format!("{}\n", json!({"episode": id(task), "pass": pass})))
+        .into();
+    std::fs::write(place.path("people.jsonl"), labels.concat()).unwrap();
+    let people = place.ok("eval judges run --labels people.jsonl --json").json()["panels"][0]["people"].clone();
+    close(&people["agree"], 0.75);
+    close(&people["cohen_kappa"], 0.5);
+    assert_eq!((&people["too_kind"], &people["too_strict"]), (&json!(1), &json!(0)));
+    assert_eq!(people["differ"][0]["episode"], json!(id("3")));
+    std::fs::write(
+        place.path("people.jsonl"),
+        "{\"episode\": \"eval/9/0\", \"pass\": true}\n",
+    )
+    .unwrap();
+    place.fails(
+        "eval judges run --labels people.jsonl",
+        1,
+        &["people.jsonl:1", "eval/9/0"],
+    );
+
+    let fair = place
+        .ok(&format!("eval judges run --lint {} --json", model("fair")))
+        .json();
+    assert_eq!((&fair["lint"]["asked"], &fair["lint"]["flips"]), (&json!(4), &json!(4)));
+    let kind = place
+        .ok(&format!("eval judges run --lint {} --n 3 --json", model("kind")))
+        .json();
+    assert_eq!(
+        (&kind["lint"]["flips"], kind["lint"]["same"].as_array().unwrap().len()),
+        (&json!(0), 3)
+    );
+    assert_eq!(kind["lint"]["same"][0]["says"], json!(true));
+    let deaf = format!("eval judges run --lint {}", model("deaf"));
+    place.fails(&deaf, 1, &["no verdict at all", "not JSON"]);
+    place.ok("eval shop --model script:expert --n 2 --no-baselines --out shop");
+    place.fails("eval judges shop", 1, &["nobody judged", "--judge MODEL"]);
+}

@@ -34,7 +34,17 @@ fn lists_and_shows_what_was_recorded() {
             .len(),
         3
     );
-    assert_eq!(place.ok("trace ls run --phase rl --json").stdout, "");
+    let none = place.ok("trace ls run --phase eval --kind none-such --json");
+    assert_eq!(none.stdout, "");
+    let asked = [
+        "trace ls run",
+        "trace digest run",
+        "trace segments run",
+        "trace export run",
+    ];
+    for asked in asked {
+        place.fails(&format!("{asked} --phase rl"), 1, &["no episode of phase `rl`", "eval"]);
+    }
     assert_eq!(place.ok("trace ls run").stdout.lines().count(), 31);
 
     let id = failed[0]["id"].as_str().unwrap();
@@ -88,6 +98,38 @@ fn an_exported_run_is_the_same_when_imported() {
         1,
         &["missing.jsonl cannot be read"],
     );
+    assert!(
+        !place.path("copies/two").exists(),
+        "what got nothing is not left behind"
+    );
+}
+
+#[test]
+fn calls_join_to_training_sequences() {
+    let place = place_with_run();
+    let calls = |id: &str| -> u64 {
+        let all = place.ok("trace ls run --json").json_lines();
+        let of = all.iter().filter(|e| id.is_empty() || e["id"] == id);
+        of.map(|e| e["model_calls"].as_u64().unwrap()).sum()
+    };
+    let all = place.ok("trace segments run --json").json();
+    assert_eq!(
+        (all["episodes"].as_u64(), all["segments"].as_u64()),
+        (Some(30), Some(30))
+    );
+    assert_eq!(all["calls"].as_u64(), Some(calls("")));
+    assert_eq!(all["breaks"], serde_json::json!({}));
+    let text = place.ok("trace segments run").stdout;
+    assert!(text.contains("in 30 training sequences"), "{text}");
+
+    let one = place.ok("trace segments run eval/0/0 --json").json();
+    let segment = &one["segments"][0];
+    assert_eq!(segment["calls"].as_array().unwrap().len() as u64, calls("eval/0/0"));
+    // A token that ends no turn: only the first call of each episode stands.
+    let spliced = place.ok("trace segments run eval/0/0 --splice 999999").stdout;
+    assert!(spliced.contains("call 1 joins none: no_end_of_turn"), "{spliced}");
+    place.fails("trace segments run eval/99/0", 1, &["no episode `eval/99/0`"]);
+    place.fails("trace segments run --splice end", 2, &["--splice"]);
 }
 
 #[cfg(not(feature = "parquet"))]

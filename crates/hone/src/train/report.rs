@@ -227,7 +227,8 @@ fn panels(store: &Store) -> Result<Vec<Panel>> {
     let mut parts: Vec<_> = metrics.iter().filter_map(|m| m.name.strip_prefix("part/")).collect();
     parts.sort_unstable();
     parts.dedup();
-    let parts = parts.iter().map(|p| curve("rl", &format!("part/{p}"), p)).collect();
+    let parts = parts.iter().map(|p| curve("rl", &format!("part/{p}"), p));
+    let (shares, amounts) = parts.partition(|c: &Curve| c.points.iter().all(|(_, y)| (0.0..=1.0).contains(y)));
     let number = Unit::Number;
     let all = vec![
         panel(
@@ -248,7 +249,18 @@ fn panels(store: &Store) -> Result<Vec<Panel>> {
                 curve("sft_matched", "loss", "SFT continued"),
             ],
         ),
-        panel("Score parts", "Means over the step's rollouts.", number(""), parts),
+        panel(
+            "Score parts",
+            "Means over the step's rollouts, of those between 0 and 1.",
+            Unit::Fraction,
+            shares,
+        ),
+        panel(
+            "Other score parts",
+            "Means over the step's rollouts.",
+            number(""),
+            amounts,
+        ),
         panel(
             "Valid calls",
             "Share of tool calls that parse and fit their schema.",

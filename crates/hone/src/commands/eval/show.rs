@@ -2,7 +2,7 @@
 
 use super::baselines::{self, Recorded, run_filter};
 use super::settings::Settings;
-use crate::console::{print, print_json, say};
+use crate::console::{counted, print, print_json, say};
 use crate::episode_text::{message, name};
 use crate::tasksets;
 use anyhow::bail;
@@ -143,7 +143,7 @@ impl Args {
                 self.run.display()
             );
         }
-        say(format!("{count} episodes"));
+        say(counted(count as u64, "episode"));
         Ok(())
     }
 

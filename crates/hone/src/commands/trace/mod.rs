@@ -3,18 +3,21 @@
 mod otlp;
 pub mod pending;
 mod replay;
+mod segments;
 
-use crate::console::{print, print_json, say, table};
+use crate::console::{counted, print, print_json, say, table};
 use crate::episode_text;
 use anyhow::{Context, bail};
 use hone_trace::inspect::{InspectRun, export_inspect, import_inspect};
 use hone_trace::{
-    Episode, EpisodeSummary, Filter, Outcome, OutcomeKind, RunDigest, Store, StoreError, export_jsonl, import_jsonl,
+    Episode, EpisodeSummary, Filter, Outcome, OutcomeKind, RunDigest, Store, StoreError, TokenId, export_jsonl,
+    import_jsonl,
 };
 use otlp::Otlp;
 use pending::Decide;
 pub use replay::BUDGET;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -35,6 +38,7 @@ Examples:
   hone trace show runs/quickstart-001 eval/3/0
   hone trace digest runs/quickstart-001                the same for the same seed
   hone trace replay runs/eval-shop-nano-001            the same again, from the record alone
+  hone trace segments runs/quickstart-001 --phase rl   how its model calls join to training sequences
   hone trace pending runs/eval-my-nano-001             calls that wait for a decision
   hone trace decide runs/eval-my-nano-001 eval/3/0 approve
   hone trace export runs/quickstart-001 -o traces.jsonl
@@ -91,6 +95,24 @@ enum Action {
         /// Only this phase and those below it
         #[arg(long)]
         phase: Option<String>,
+    },
+    /// Say how the model calls join to training sequences: calls per sequence, share of masked tokens, and why calls did
+    /// not join. With an episode's id: its sequences and breaks one by one.
+    #[command(
+        after_help = "Examples:\n  hone trace segments runs/quickstart-001 --phase rl\n  hone trace segments runs/quickstart-001 rl/3/0/0 --json\n  hone trace segments runs/theirs --splice 7"
+    )]
+    Segments {
+        /// Run directory or run.db
+        run: PathBuf,
+        /// Only this episode, in detail
+        id: Option<String>,
+        /// Only this phase and those below it
+        #[arg(long, conflicts_with = "id")]
+        phase: Option<String>,
+        /// Join where prompts agree and put the sampled answer in place of its rendering, up to a token of this id (of
+        /// these: 7,9), which ends a turn; without it a call joins only what its prompt repeats exactly
+        #[arg(long, value_name = "END_OF_TURN", value_delimiter = ',')]
+        splice: Vec<TokenId>,
     },
     /// List calls that wait for somebody's decision (with --json: JSON Lines).
     #[command(after_help = "Examples:\n  hone trace pending runs/eval-my-001")]
@@ -183,6 +205,11 @@ impl Args {
             Action::Show { run, id } => show(&read(&run)?, &id, json),
             Action::Digest { run, phase } => digest(&read(&run)?, phase, json),
             Action::Replay { run, phase } => replay::run(&read(&run)?, phase, json),
+            Action::Segments { run, id, phase, splice } => {
+                let store = read(&run)?;
+                check_phase(&store, phase.as_deref())?;
+                segments::run(&store, id.as_deref(), phase, splice, json)
+            }
             Action::Pending { run } => pending::list(&read(&run)?, &run, json),
             Action::Decide(decide) => decide.run(json),
             Action::Export {
@@ -218,7 +245,33 @@ fn read(run: &Path) -> Result<Store, StoreError> {
     Store::open_read_only(database(run))
 }
 
+/// Fails where a phase was asked for that the run does not have, and names those that it has.
+fn check_phase(store: &Store, phase: Option<&str>) -> anyhow::Result<()> {
+    let Some(phase) = phase else { return Ok(()) };
+    let first = Filter {
+        limit: Some(1),
+        ..Filter::phase(phase)
+    };
+    if !store.episodes(&first)?.is_empty() {
+        return Ok(());
+    }
+    let all = store.episodes(&Filter::default())?;
+    let tops: BTreeSet<_> = all.iter().filter_map(|e| e.phase.split('/').next()).collect();
+    let has = Vec::from_iter(tops).join(", ");
+    match has.is_empty() {
+        true => bail!(
+            "{} holds no episode yet, so none of phase `{phase}`",
+            store.path().display()
+        ),
+        false => bail!(
+            "there is no episode of phase `{phase}`; those of {} are below: {has}",
+            store.path().display()
+        ),
+    }
+}
+
 fn list(store: &Store, filter: &Filter, json: bool) -> anyhow::Result<()> {
+    check_phase(store, filter.phase.as_deref())?;
     let episodes = store.episodes(filter)?;
     if json {
         return episodes.iter().try_for_each(|episode| print_json(&summary(episode)));
@@ -242,7 +295,7 @@ fn list(store: &Store, filter: &Filter, json: bool) -> anyhow::Result<()> {
         ]
     }));
     print(table(&rows))?;
-    say(format!("{} episodes", episodes.len()));
+    say(counted(episodes.len() as u64, "episode"));
     Ok(())
 }
 
@@ -310,6 +363,7 @@ fn is_timed(timed: &[String], episode: &Episode) -> bool {
 }
 
 fn digest(store: &Store, phase: Option<String>, json: bool) -> anyhow::Result<()> {
+    check_phase(store, phase.as_deref())?;
     let timed = timed_phases(store, phase.as_ref())?;
     let filter = Filter {
         phase,
@@ -325,11 +379,6 @@ fn digest(store: &Store, phase: Option<String>, json: bool) -> anyhow::Result<()
         }
         Ok(())
     })?;
-    if let Some(phase) = &filter.phase
-        && episodes == 0
-    {
-        bail!("there is no episode of phase `{phase}`; `hone trace ls` shows the phases");
-    }
     let digest = digest.finish();
     if json {
         return print_json(
@@ -338,7 +387,8 @@ fn digest(store: &Store, phase: Option<String>, json: bool) -> anyhow::Result<()
     }
     if left_out > 0 {
         say(format!(
-            "{left_out} episodes of {} depend on the wall clock and are left out",
+            "{} of {} depend on the wall clock and are left out",
+            counted(left_out, "episode"),
             timed.join(", ")
         ));
     }
@@ -349,12 +399,13 @@ fn export(store: &Store, out: Option<&Path>, format: Format, filter: &Filter, js
     if format == Format::Parquet && cfg!(not(feature = "parquet")) {
         bail!(NO_PARQUET);
     }
+    check_phase(store, filter.phase.as_deref())?;
     let Some(path) = out else {
         if format != Format::Jsonl {
             bail!("only JSON Lines are for stdout; name a file with --out");
         }
         let count = export_jsonl(store, filter, &mut BufWriter::new(io::stdout().lock()))?;
-        say(format!("{count} episodes"));
+        say(counted(count, "episode"));
         return Ok(());
     };
     if path.exists() {
@@ -400,7 +451,8 @@ fn export(store: &Store, out: Option<&Path>, format: Format, filter: &Filter, js
         )
     })?;
     let of_calls = rows.map_or(String::new(), |rows| format!(", {rows} model calls,"));
-    say(format!("{episodes} episodes{of_calls} written to {}", path.display()));
+    let episodes_of = counted(episodes, "episode");
+    say(format!("{episodes_of}{of_calls} written to {}", path.display()));
     if json {
         let mut said = json!({"episodes": episodes, "file": path.display().to_string()});
         if let Some(rows) = rows {
@@ -459,18 +511,35 @@ fn import(run: &Path, file: &Path, json: bool) -> anyhow::Result<()> {
             .with_context(|| format!("the run directory {} cannot be made; choose another", run.display()))?;
         run.join("run.db")
     };
-    let store = if database.exists() {
+    let there = database.exists();
+    let store = if there {
         Store::open(&database)?
     } else {
         Store::create(&database)?
     };
     let before = store.count()?;
-    let count = match inspect {
-        true => import_inspect(file, &store).with_context(|| format!("{} cannot be imported", file.display()))?,
-        false => import_jsonl(BufReader::new(from), &store)?,
+    let imported = match inspect {
+        true => import_inspect(file, &store).with_context(|| format!("{} cannot be imported", file.display())),
+        false => import_jsonl(BufReader::new(from), &store).map_err(Into::into),
+    };
+    let count = match imported {
+        Ok(count) => count,
+        Err(error) => {
+            // A run that was made for this and got nothing goes again; the first error is the one that matters.
+            if !there && store.count().is_ok_and(|count| count == 0) {
+                drop(store);
+                let _ = std::fs::remove_file(&database);
+                let _ = std::fs::remove_dir(run);
+            }
+            return Err(error);
+        }
     };
     let replaced = (before + count).saturating_sub(store.count()?);
-    say(format!("{count} episodes imported into {}", database.display()));
+    say(format!(
+        "{} imported into {}",
+        counted(count, "episode"),
+        database.display()
+    ));
     if replaced > 0 {
         say(format!(
             "{replaced} of them took the place of one with the same id, there or earlier in the file"

@@ -1,6 +1,6 @@
 //! `hone trace export --format otlp`: spans to a receiver over HTTP.
 
-use crate::console::{print_json, say};
+use crate::console::{counted, print_json, say};
 use crate::interrupt::{self, Interrupted};
 use anyhow::{Context, bail};
 use hone_trace::otlp::{Encoding, OtlpSpan, otlp_spans};
@@ -90,7 +90,7 @@ impl Otlp {
         })?;
         sender.flush()?;
         let Sender { url, sent, .. } = sender;
-        say(format!("{episodes} episodes, {sent} spans, sent to {url}"));
+        say(format!("{}, {sent} spans, sent to {url}", counted(episodes, "episode")));
         if json {
             print_json(&json!({"episodes": episodes, "spans": sent, "endpoint": url}))?;
         }
