@@ -60,6 +60,9 @@ impl Hash for Key {
     }
 }
 
+/// So many keys are read through sooner than one is hashed.
+const FEW: usize = 8;
+
 /// A text as a key, without building a value.
 struct Text<'a>(&'a str);
 
@@ -172,7 +175,12 @@ impl Dict {
 
     /// `d.get(key)` for a text key.
     pub fn get(&self, key: &str) -> Option<&Value> {
-        self.entries()?.get(&Text(key))
+        let entries = self.entries()?;
+        if entries.len() > FEW {
+            return entries.get(&Text(key));
+        }
+        let found = entries.iter().find(|(own, _)| Text(key).equivalent(own));
+        found.map(|(_, value)| value)
     }
 
     /// The value of a text key, to be changed.
