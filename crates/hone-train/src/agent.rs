@@ -291,7 +291,13 @@ impl Run<'_> {
     /// A reward of parts that no scorer gives is refused before anything is learnt.
     fn check_reward(&self, method: &Method) -> Result<(), RunError> {
         if let Some(episode) = self.store.episode("demonstrations/0/0")?.filter(Episode::counts) {
-            method.reward.apply(&mut [rows::rollout(&episode)?])?;
+            let mut rollout = rows::rollout(&episode)?;
+            // What the reference model says makes no difference here.
+            rollout
+                .rows
+                .iter_mut()
+                .for_each(|row| row.logp_ref = Some(row.logp_sampler.clone()));
+            method.value(&mut [rollout], 0)?;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Recipes: TOML files that name everything a run does. Nothing but data, and validated as a whole before anything runs.
 
 use crate::base::is_plain;
-use crate::stages::{Method, Schedule, StageError, Surrogate};
+use crate::stages::{Method, Need, Schedule, StageError, Surrogate};
 use crate::supervised::Supervised;
 use hone_engine::{AdamW, Config};
 use hone_tool::{ApprovalPolicy, Policy, PolicyError};
@@ -9,6 +9,17 @@ use serde::{Deserialize, Serialize};
 
 /// Least bound on a byte-level vocabulary: the bytes and the chat format's tokens.
 const MIN_VOCABULARY: usize = 300;
+
+/// What reinforcement supplies to the parts of a method.
+const SUPPLIED: [Need; 7] = [
+    Need::Scores,
+    Need::Entropy,
+    Need::Reference,
+    Need::ReferenceFirst,
+    Need::Turns,
+    Need::Anchors,
+    Need::ValidActions,
+];
 
 /// Any recipe.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -354,7 +365,18 @@ impl AgentRecipe {
             let got = format!("wrong in rule {}: {}", error.rule.unwrap_or(1), error.what);
             return refuse("policy", got, "rules as docs/tools.md shows them");
         }
-        let objective = self.method()?.objective;
+        let method = self.method()?;
+        if let Some((part, need)) = method.parts.needs().find(|(_, need)| !SUPPLIED.contains(need)) {
+            return refuse(
+                &format!("parts.{part}"),
+                "set",
+                &format!(
+                    "nothing in a recipe: it needs {}, which training does not record yet; `hone train explain` takes it",
+                    need.about()
+                ),
+            );
+        }
+        let objective = method.objective;
         if objective.surrogate == Surrogate::LogProb && self.rl.updates > 1 {
             return refuse(
                 "rl.updates",
@@ -526,8 +548,17 @@ sft_matched = false
         let k3 = "[rl.override]\nobjective = { kl = { estimator = \"k3\", beta = 0.1 } }\n\n[eval]";
         Recipe::parse(&AGENT.replacen("[eval]", k3, 1), "t.toml", None).unwrap();
         assert!(message("[eval]", &k3.replace("0.1", "-0.1")).contains("objective.kl.beta"));
+        let parts = "[rl.override.parts.roc]\nkeep = 2\nselect = \"sorted\"\n\n[eval]";
+        Recipe::parse(&AGENT.replacen("[eval]", parts, 1), "t.toml", None).unwrap();
+        assert!(message("[eval]", &parts.replace("= 2", "= 1")).starts_with("t.toml:27: `parts.roc.keep` is 1"));
+        assert!(message("[eval]", &parts.replace("keep", "kept")).contains("unknown field `kept`"));
+        let tree = message("[eval]", "[rl.override.parts.tree]\n\n[eval]");
+        assert!(
+            tree.contains("`parts.tree` is set") && tree.contains("it needs forked rollouts"),
+            "{tree}"
+        );
         assert!(message("samples = 2", "samples = 1").starts_with("t.toml:21: `rl.samples` is 1. Allowed: between 2"));
-        assert!(message("\"grpo\"", "\"gppo\"").starts_with("t.toml:18: there is no method `gppo`"));
+        assert!(message("\"grpo\"", "\"grppo\"").starts_with("t.toml:18: there is no method `grppo`"));
         assert!(message("peak = 1e-4", "peak = -1.0").starts_with("t.toml:23: `rl.lr.peak`"));
         assert!(message("kind = \"agent\"", "kind = \"agnet\"").starts_with("t.toml:1: `kind`"));
         assert!(message("[eval]", "[rl.override]\nobjective = { clipp = 1 }\n\n[eval]").contains("objective.clipp"));

@@ -1,10 +1,11 @@
 //! Training rows out of conversations and traces.
 
-use crate::stages;
+use crate::stages::{self, AgentStep};
 use crate::supervised::Example;
 use hone_model::{Codec, Message};
-use hone_trace::{Episode, Flaw, Joining, Origin};
+use hone_trace::{Episode, Flaw, Joining, Origin, TokenId, ToolErrorClass};
 use serde_json::{Value, json};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// A document of a corpus as an example: every agent turn is learnt.
 pub fn document(codec: &Codec, messages: &[Message]) -> Example {
@@ -58,11 +59,27 @@ pub fn demonstration(episode: &Episode) -> Result<Vec<Example>, Flaw> {
 pub fn rollout(episode: &Episode) -> Result<stages::Rollout, Flaw> {
     let joined = Joining::ExactPrefix.join(episode, |call| call.role == "agent")?;
     let mut breaks: Vec<Value> = joined.breaks.iter().map(|it| json!(it)).collect();
+    let mut steps = Vec::new();
     let rows = joined
         .segments
         .into_iter()
         .map(|segment| {
             let mut mask = segment.mask();
+            let mut turns = vec![0; segment.ids.len()];
+            let mut seen = 0;
+            for span in &segment.calls {
+                let turn = steps.len() as u32;
+                let (start, end) = (span.start as usize, span.end as usize);
+                turns[start..end].fill(turn);
+                steps.push(AgentStep {
+                    turn,
+                    reward: 0.0,
+                    anchor: Some(anchor(&segment.ids[seen..start])),
+                    valid: valid(episode, span.call),
+                    checks: Vec::new(),
+                });
+                seen = end;
+            }
             if !segment.has_logprobs {
                 mask.fill(false);
                 let first = segment.calls.first().map(|span| span.call);
@@ -70,7 +87,7 @@ pub fn rollout(episode: &Episode) -> Result<stages::Rollout, Flaw> {
             }
             stages::Row {
                 mask,
-                turns: Vec::new(),
+                turns,
                 ids: segment.ids,
                 logp_sampler: segment.sampled_logprobs,
                 logp_old: None,
@@ -80,8 +97,27 @@ pub fn rollout(episode: &Episode) -> Result<stages::Rollout, Flaw> {
         .collect();
     Ok(stages::Rollout {
         breaks,
+        steps,
         ..stages::Rollout::new(episode, rows)
     })
+}
+
+/// A key of what was seen before an answer.
+fn anchor(seen: &[TokenId]) -> String {
+    let mut hasher = DefaultHasher::new();
+    seen.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
+
+/// Whether all tool calls of that model call were well formed: of a tool that exists, with arguments that fit.
+fn valid(episode: &Episode, call: u32) -> bool {
+    use ToolErrorClass::{InvalidArguments, Malformed, UnknownTool};
+    let mut errors = episode
+        .tool_calls
+        .iter()
+        .filter(|it| it.model_call == Some(call))
+        .filter_map(|it| it.error.as_ref());
+    !errors.any(|error| matches!(error.class, Malformed | UnknownTool | InvalidArguments))
 }
 
 #[cfg(test)]
@@ -132,7 +168,13 @@ mod tests {
         assert_eq!(rollout.rows.len(), 3);
         assert_eq!(rollout.rows[0].ids, [1, 2, 7, 9, 3, 7, 9]);
         assert_eq!(rollout.rows[0].mask, [false, false, true, true, false, true, true]);
+        assert_eq!(rollout.rows[0].turns, [0, 0, 0, 0, 0, 1, 1]);
+        assert_eq!(rollout.rows[2].turns, [0, 3, 3]);
         assert_eq!(rollout.rows[2].sampled(), 0);
+        let anchors: Vec<_> = rollout.steps.iter().map(|step| step.anchor.clone().unwrap()).collect();
+        assert_eq!(anchors.len(), 4);
+        assert_eq!(anchors[1], anchor(&[3]));
+        assert!(anchors[0] != anchors[2] && rollout.steps.iter().all(|step| step.valid));
         let reasons: Vec<_> = rollout
             .breaks
             .iter()

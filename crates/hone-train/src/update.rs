@@ -1,8 +1,7 @@
 //! One reinforcement update: prepared rows to optimiser steps.
 
 use crate::stages::{
-    self, BatchObjective, Diagnostics, KlEstimator, Method, Prepared, RowLoss, Spread, StageError, StageReport,
-    StepStats, TrainRow,
+    self, BatchObjective, Diagnostics, Method, Prepared, RowLoss, Spread, StageError, StageReport, StepStats, TrainRow,
 };
 use crate::supervised::usable;
 use hone_engine::{AdamW, LearnError, Learner, Loss, Row, RowGradient, RowScore};
@@ -65,7 +64,7 @@ pub struct Seen {
     pub logp: Vec<f32>,
     /// Entropies there, in nats; empty if the objective does not need them.
     pub entropy: Vec<f32>,
-    /// Log-probabilities by the reference model, in nats; empty if the objective has no KL term.
+    /// Log-probabilities by the reference model, in nats; empty if the method does not need them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reference: Vec<f32>,
 }
@@ -79,20 +78,18 @@ fn spread(n: usize, targets: &[u32], values: &[f32]) -> Vec<f32> {
     full
 }
 
-/// Give every row the log-probabilities that the reference model has for it.
-fn refer(reference: &mut Learner, rows: &mut [TrainRow], temperature: f32) {
-    let targets: Vec<_> = rows.iter().map(|row| targets(&row.row)).collect();
+/// Give every row without them the log-probabilities that the reference model has for it.
+pub fn refer<'a>(reference: &mut Learner, rows: impl Iterator<Item = &'a mut stages::Row>, temperature: f32) {
+    let mut rows: Vec<_> = rows.filter(|row| row.logp_ref.is_none()).collect();
+    let targets: Vec<_> = rows.iter().map(|row| targets(row)).collect();
     let inputs: Vec<_> = rows
         .iter()
         .zip(&targets)
-        .map(|(row, targets)| Row {
-            ids: &row.row.ids,
-            targets,
-        })
+        .map(|(row, targets)| Row { ids: &row.ids, targets })
         .collect();
     let scores = reference.score(&inputs, temperature);
     for ((row, targets), score) in rows.iter_mut().zip(&targets).zip(scores) {
-        row.row.logp_ref = Some(spread(row.row.ids.len(), targets, &score.logp));
+        row.logp_ref = Some(spread(row.ids.len(), targets, &score.logp));
     }
 }
 
@@ -105,7 +102,8 @@ fn targets(row: &stages::Row) -> Vec<u32> {
 /// Deal the rows' groups to mini-batches and take one optimiser step on each.
 ///
 /// The old log-probabilities are those recorded at sampling: sampler and learner compute the same bits, so nothing is
-/// scored twice. A KL term is towards `reference`, which scores the rows first.
+/// scored twice, unless a part of the method asks for the whole batch before its loss. A KL term is towards `reference`, which scores the rows
+/// first.
 ///
 /// # Errors
 /// When a log-probability, loss or gradient is not finite, or what the model gives after the last step.
@@ -114,19 +112,19 @@ pub fn update(
     reference: Option<&mut Learner>,
     method: &Method,
     mut prepared: Prepared,
-    groups: &BTreeMap<String, u64>,
     settings: &UpdateSettings,
 ) -> Result<Update, UpdateError> {
-    if let Some(reference) = reference.filter(|_| method.objective.kl.estimator != KlEstimator::None) {
-        refer(reference, &mut prepared.rows, settings.temperature);
+    if let Some(reference) = reference.filter(|_| method.needs_reference()) {
+        refer(
+            reference,
+            prepared.rows.iter_mut().map(|row| &mut row.row),
+            settings.temperature,
+        );
     }
     let widths = Spread::of(&prepared.rows);
     let mut order: BTreeMap<u64, Vec<TrainRow>> = BTreeMap::new();
     for row in prepared.rows {
-        order
-            .entry(groups.get(&row.rollout).copied().unwrap_or_default())
-            .or_default()
-            .push(row);
+        order.entry(row.group).or_default().push(row);
     }
     let mut batches: Vec<Vec<TrainRow>> = vec![Vec::new(); settings.updates.max(1) as usize];
     for (n, (_, rows)) in order.into_iter().enumerate() {
@@ -141,7 +139,7 @@ pub fn update(
     let mut steps = 0;
     let mut checked = None;
     for batch in batches.iter().filter(|b| !b.is_empty()) {
-        let objective = BatchObjective::new(&method.objective, batch, &[])?;
+        let mut objective = BatchObjective::of(&prepared.channels, &method.parts, batch, &[], prepared.step)?;
         let targets: Vec<Vec<u32>> = batch.iter().map(|r| targets(&r.row)).collect();
         let rows: Vec<_> = batch
             .iter()
@@ -151,6 +149,20 @@ pub fn update(
                 targets,
             })
             .collect();
+        if objective.needs_observation() {
+            let full = |row: &TrainRow, targets: &[u32], values: &[f32]| -> Vec<f64> {
+                spread(row.row.ids.len(), targets, values)
+                    .into_iter()
+                    .map(f64::from)
+                    .collect()
+            };
+            let scores = learner.score(&rows, settings.temperature);
+            let each = batch.iter().zip(&targets).zip(&scores);
+            let (logp, entropy): (Vec<_>, Vec<_>) = each
+                .map(|((row, at), score)| (full(row, at, &score.logp), full(row, at, &score.entropy)))
+                .unzip();
+            objective.observe(&logp, &entropy)?;
+        }
         let loss = ObjectiveLoss {
             objective,
             targets: &targets,
@@ -249,9 +261,9 @@ impl Loss for ObjectiveLoss<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stages::{self, Rollout, Validity};
+    use crate::stages::{self, Rollout};
     use hone_engine::{Config, Weights};
-    use hone_trace::{EndReason, Stream};
+    use hone_trace::Stream;
 
     fn tiny(seed: u64) -> Learner {
         let config = Config {
@@ -282,11 +294,7 @@ mod tests {
             let logp = learner.score(&[row], 1.0)[0].logp[0];
             Rollout {
                 id: id.into(),
-                group: 0,
-                parts: BTreeMap::new(),
                 reward,
-                validity: Validity::Ok,
-                end: EndReason::Answered,
                 turns: 1,
                 rows: vec![stages::Row {
                     ids: ids(last),
@@ -294,7 +302,7 @@ mod tests {
                     logp_sampler: vec![0.0, 0.0, logp],
                     ..stages::Row::default()
                 }],
-                breaks: Vec::new(),
+                ..Rollout::default()
             }
         };
         vec![rollout("a", 0.0, 3), rollout("b", 1.0, 4)]
@@ -316,11 +324,11 @@ mod tests {
         let kl = serde_json::json!({"objective": {"kl": {"estimator": "k3", "beta": 0.5}}});
         let [plain, method] = [serde_json::json!({}), kl].map(|it| Method::resolve("grpo", &it).unwrap());
         let prepared = plain.prepare(rollouts.clone()).unwrap();
-        update(&mut reference, None, &plain, prepared, &BTreeMap::new(), &how(0.01)).unwrap();
+        update(&mut reference, None, &plain, prepared, &how(0.01)).unwrap();
         let mut take = |method: &Method, reference: Option<&mut Learner>| {
             let prepared = method.prepare(rollouts.clone()).unwrap();
             // Nothing moves at a learning rate of nearly 0.
-            update(&mut learner, reference, method, prepared, &BTreeMap::new(), &how(1e-30))
+            update(&mut learner, reference, method, prepared, &how(1e-30))
         };
         assert!(take(&method, None).is_err());
         let plain = take(&plain, Some(&mut reference)).unwrap();
@@ -349,7 +357,7 @@ mod tests {
         let mut take = |lr| {
             let prepared = method.prepare(rollouts.clone()).unwrap();
             let how = how(lr);
-            update(&mut learner, None, &method, prepared, &BTreeMap::new(), &how)
+            update(&mut learner, None, &method, prepared, &how)
         };
         assert_eq!(take(1e-5).unwrap().trained, 2);
         let broken = take(1e30);

@@ -2,6 +2,7 @@
 //!
 //! * [`RunReport`] (of a training run) and [`EvalReport`] (of an evaluation) become one HTML file that opens without network and without scripts.
 //! * [`chart`] draws a [`Panel`] of curves on a terminal; [`Progress`] shows a run while it goes on.
+//! * [`TokenMap`] draws what an RL method makes of rollouts, token by token.
 //! * [`MetricLog`] writes numbers by step as CSV and as TensorBoard event files.
 //!
 //! Invariants:
@@ -22,6 +23,7 @@ mod render;
 mod report;
 mod svg;
 mod tensorboard;
+mod token_map;
 
 pub use chart::{Look, chart};
 pub use curve::{Curve, Panel, Unit};
@@ -31,3 +33,4 @@ pub use metrics::{MetricError, MetricLog};
 pub use progress::{Progress, Status};
 pub use report::{EpisodePair, Fact, KindRow, NextStep, PhaseTime, ResultRow, Role, RunReport};
 pub use tensorboard::EventFile;
+pub use token_map::{TokenCell, TokenMap};

@@ -169,10 +169,75 @@ fn explain_shows_what_a_method_makes_of_given_rollouts() {
             .contains("advantage  keeps     2")
     );
 
-    std::fs::write(place.path("odd.json"), r#"{"preset": "gppo", "rollouts": []}"#).unwrap();
-    place.fails("train explain odd.json", 1, &["odd.json", "gppo", "grpo"]);
+    // The method can be named, drawn, and be a recipe's.
+    let rloo = place
+        .ok("train explain --preset rloo --input two.json --svg two.svg --json")
+        .json();
+    assert_eq!(
+        (&rloo["preset"], &rloo["tokens"][0]["advantage"]),
+        (&json!("rloo"), &json!(1.0))
+    );
+    let svg = std::fs::read_to_string(place.path("two.svg")).unwrap();
+    assert!(
+        svg.starts_with("<svg") && svg.contains("rloo") && svg.contains("class=\"down\""),
+        "{svg}"
+    );
+    let recipe = place.ok("recipe show quickstart").stdout;
+    let parts = "[rl.override.parts.tool_count]\n[rl.override.reward]\nterms = [{ part = \"reward\", weight = 2 }, { part = \"tool_count\", weight = 1 }]\n\n[eval]";
+    std::fs::write(place.path("mine.toml"), recipe.replacen("[eval]", parts, 1)).unwrap();
+    let out = place.ok("train explain --recipe mine.toml two.json --json").json();
+    assert_eq!(out["stages"][1]["values"]["rewards"]["a"]["total"], 2.0);
+
+    std::fs::write(place.path("odd.json"), r#"{"preset": "grppo", "rollouts": []}"#).unwrap();
+    place.fails("train explain odd.json", 1, &["odd.json", "grppo", "grpo"]);
     std::fs::write(place.path("cut.json"), "{\"preset\": ").unwrap();
     place.fails("train explain cut.json", 1, &["cut.json is not JSON"]);
     place.fails("train explain .", 1, &["recipe.toml", "directory of a run"]);
     place.fails("train explain", 2, &["<INPUT>"]);
+    place.fails(
+        "train explain two.json --preset rloo --recipe mine.toml",
+        2,
+        &["--recipe"],
+    );
+}
+
+/// Each block of the page on methods that is a method is one, and each preset and part stands on it.
+#[test]
+fn the_page_on_methods_is_true() {
+    let place = Place::new();
+    let page = include_str!("../../../docs/methods.md");
+    let listed = place.ok("train methods --json").json_lines();
+    assert!(listed.len() > 60);
+    for line in &listed {
+        let name = line["name"].as_str().unwrap();
+        assert!(page.contains(&format!("`{name}`")), "{name} is not on the page");
+    }
+    let block = page.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
+    let mut input: serde_json::Value = serde_json::from_str(block).unwrap();
+    // The page's rollouts with what its examples read.
+    for rollout in input["rollouts"].as_array_mut().unwrap() {
+        rollout["calls"] = json!([{"tool": "search", "ok": true}]);
+        for row in rollout["rows"].as_array_mut().unwrap() {
+            let n = row["ids"].as_array().unwrap().len();
+            row["turns"] = json!(vec![0; n]);
+            row["logp_ref"] = json!(vec![-1.0; n]);
+        }
+        rollout["steps"] = json!([{"turn": 0, "anchor": "start"}]);
+    }
+    let examples = page.split("| | `method` | reads |").nth(1).unwrap();
+    let mut methods = 0;
+    for method in examples
+        .split('`')
+        .filter(|it| it.starts_with('{') && !it.contains('…'))
+    {
+        input["method"] = serde_json::from_str(method).unwrap_or_else(|e| panic!("{method}: {e}"));
+        std::fs::write(place.path("page.json"), input.to_string()).unwrap();
+        let out = place.ok("train explain page.json --json").json();
+        assert!(out["loss"].is_number(), "{method}: {out}");
+        methods += 1;
+    }
+    assert!(methods >= 11, "only {methods} examples were found");
+    let shown = place.ok("train methods grpo-roc-code").stdout;
+    assert!(shown.contains("[parts.roc]") && shown.contains("keep = 16"), "{shown}");
+    place.fails("train methods grppo", 1, &["grppo", "grpo"]);
 }

@@ -3,8 +3,8 @@
 use super::{Run, RunError, job};
 use crate::observe::Step;
 use crate::rows;
-use crate::stages::{KlEstimator, Method};
-use crate::update::{UpdateSettings, update};
+use crate::stages::Method;
+use crate::update::{UpdateSettings, refer, update};
 use hone_engine::checkpoint;
 use hone_engine::{Learner, Sampler, Weights};
 use hone_env::Split;
@@ -20,7 +20,8 @@ const KIND_MEMORY: f64 = 0.7;
 /// Least share of a kind's tasks that is taken, however settled the kind is.
 const FOCUS_FLOOR: f64 = 0.05;
 
-/// Where a run's store keeps what a step of reinforcement made of its rollouts: `{"stages": [StageReport], "seen": [Seen]}`.
+/// Where a run's store keeps what a step of reinforcement made of its rollouts: `{"stages": [StageReport], "seen": [Seen], "reference"}`. The last
+/// holds, by rollout and row, all tokens' log-probabilities by the reference model, where the method's reward needs them.
 pub fn update_key(step: u32) -> String {
     format!("rl/{step}/update")
 }
@@ -59,7 +60,7 @@ impl Run<'_> {
             self.threads,
         ));
         // The model that reinforcement starts from.
-        let mut reference = (method.objective.kl.estimator != KlEstimator::None)
+        let mut reference = (method.needs_reference() || method.needs_reference_first())
             .then(|| Learner::new(Weights::clone(&sft.weights()), self.threads));
         let mut start = Instant::now();
         for step in from..settings.steps {
@@ -81,9 +82,16 @@ impl Run<'_> {
             let sampling = begin.elapsed().as_secs_f64();
             let stats = Stats::of(&episodes);
             self.learn_kinds(&episodes);
-            let rollouts = episodes.iter().map(rows::rollout).collect::<Result<Vec<_>, _>>()?;
-            let groups: BTreeMap<_, _> = rollouts.iter().map(|r| (r.id.clone(), r.group)).collect();
-            let prepared = method.prepare(rollouts)?;
+            let mut rollouts = episodes.iter().map(rows::rollout).collect::<Result<Vec<_>, _>>()?;
+            if let Some(reference) = reference.as_mut().filter(|_| method.needs_reference_first()) {
+                refer(reference, rollouts.iter_mut().flat_map(|it| &mut it.rows), 1.0);
+            }
+            let reference_first: BTreeMap<String, Vec<Option<Vec<f32>>>> = rollouts
+                .iter()
+                .filter(|_| method.needs_reference_first())
+                .map(|it| (it.id.clone(), it.rows.iter().map(|row| row.logp_ref.clone()).collect()))
+                .collect();
+            let prepared = method.prepare_at(u64::from(step), rollouts)?;
             let lr = settings.lr.at(step, settings.steps);
             let how = UpdateSettings {
                 updates: settings.updates,
@@ -91,9 +99,12 @@ impl Run<'_> {
                 lr,
                 adamw: settings.adamw,
             };
-            let done = update(&mut learner, reference.as_mut(), method, prepared, &groups, &how)
+            let done = update(&mut learner, reference.as_mut(), method, prepared, &how)
                 .map_err(|source| self.broken(phase, step, source))?;
-            let record = serde_json::json!({"stages": done.reports, "seen": done.seen});
+            let mut record = serde_json::json!({"stages": done.reports, "seen": done.seen});
+            if !reference_first.is_empty() {
+                record["reference"] = serde_json::json!(reference_first);
+            }
             self.store.set_meta(&update_key(step), &record)?;
             sampler.publish(&learner.weights(), u64::from(step) + 1);
             self.state.sampled_tokens += stats.sampled_tokens;

@@ -186,7 +186,7 @@ impl Advantage {
         (reward - baseline) / stats.divisor
     }
 
-    fn signed(&self, advantage: f64) -> f64 {
+    pub(super) fn signed(&self, advantage: f64) -> f64 {
         if advantage < 0.0 {
             self.negative_scale * advantage
         } else {
@@ -237,7 +237,7 @@ impl Advantage {
     }
 }
 
-fn broadcast(row: &Row, advantage: f64) -> Vec<f64> {
+pub(super) fn broadcast(row: &Row, advantage: f64) -> Vec<f64> {
     row.mask
         .iter()
         .map(|&sampled| if sampled { advantage } else { 0.0 })

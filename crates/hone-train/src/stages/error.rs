@@ -41,7 +41,7 @@ pub enum StageError {
         known: String,
     },
     /// The input of [`explain`](super::explain) does not parse.
-    #[error("the input does not parse: {0}. It takes `preset`, `method`, `rollouts` and `now`.")]
+    #[error("the input does not parse: {0}. See docs/methods.md for what it takes.")]
     Input(String),
     /// Two rollouts share an id, so that no report could tell them apart.
     #[error("two rollouts are called `{id}`. Give every rollout its own id.")]
@@ -96,6 +96,40 @@ pub enum StageError {
         rollout: String,
         /// Its row.
         row: u32,
+    },
+    /// A part needs something that the rollouts do not have.
+    #[error("part `{part}` needs {what}, which rollout `{rollout}` does not have. Give it, or leave the part out.")]
+    Lacks {
+        /// The part.
+        part: &'static str,
+        /// What it needs.
+        what: &'static str,
+        /// The rollout.
+        rollout: String,
+    },
+    /// What the rollouts say contradicts itself.
+    #[error("rollout `{rollout}`: {what}.")]
+    Contradiction {
+        /// The rollout.
+        rollout: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// A part asks for the policy now on the whole batch, which nobody told.
+    #[error("part `{part}` needs the log-probs of the whole batch. Give them to `observe` before a row's loss.")]
+    Unobserved {
+        /// The part.
+        part: String,
+    },
+    /// A row names a channel that is not there.
+    #[error(
+        "a row of rollout `{rollout}` is of channel {channel}, which does not exist. Give the channels that the rows were prepared with."
+    )]
+    Channel {
+        /// The rollout.
+        rollout: String,
+        /// The channel.
+        channel: u32,
     },
     /// The micro-batch numbers do not fit the rows.
     #[error(

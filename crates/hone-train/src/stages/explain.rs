@@ -19,6 +19,10 @@ struct Input {
     now: BTreeMap<String, Vec<Now>>,
     #[serde(default)]
     updates: BTreeMap<String, u32>,
+    #[serde(default)]
+    micro: BTreeMap<String, u32>,
+    #[serde(default)]
+    step: u64,
 }
 
 fn no_overrides() -> Value {
@@ -37,12 +41,14 @@ struct Now {
 /// Runs a method over rollouts and shows every stage and every sampled token.
 ///
 /// Input: `{"preset": name, "method": {overrides}, "rollouts": [Rollout], "now": {rollout id: [{"logp", "entropy"} per row]},
-/// "updates": {rollout id: number}}`; all but `preset` and `rollouts` may be left out. A rollout without `now` is taken at its old
-/// log-probabilities (ratio 1) and entropy 0. Each update is a batch of its own; without `updates` all rollouts are one.
+/// "updates": {rollout id: number}, "micro": {rollout id: number}, "step": number}`; all but `preset` and `rollouts` may be left out. A rollout
+/// without `now` is taken at its old log-probabilities (ratio 1) and entropy 0. Each update is a batch of its own; without `updates` all rollouts
+/// are one. `micro` numbers the micro-batches within an update, and `step` is that of the training.
 ///
-/// Output: `{"preset", "stages": [{"stage", "kept", "dropped": [{"id", "reason"}], "values"}], "tokens": [{"rollout", "pos", "advantage", "ratio",
-/// "clip", "weight", "loss", "grad"}], "loss"}`. `pos` counts over the rollout's rows in order; `loss` of a token is its part of the whole
-/// (`weight` included), and `grad` the derivative of the whole with respect to its log-probability.
+/// Output: `{"preset", "stages": [{"stage", "part", "kept", "dropped": [{"id", "reason"}], "values"}], "tokens": [{"rollout", "pos", "advantage",
+/// "ratio", "clip", "weight", "loss", "grad"}], "loss"}`. `pos` counts over the rollout's rows in order; `loss` of a token is its part of the whole
+/// (`weight` included), and `grad` the derivative of the whole with respect to its log-probability. A token of a further channel of the loss has
+/// its name in `channel`; a `part` is named where a part did it.
 pub fn explain(input: &Value) -> Result<Value, StageError> {
     let input = Input::deserialize(input).map_err(|error| StageError::Input(error.to_string()))?;
     let method = Method::resolve(&input.preset, &input.method)?;
@@ -64,7 +70,7 @@ pub fn explain(input: &Value) -> Result<Value, StageError> {
             )));
         }
     }
-    let prepared = method.prepare(input.rollouts)?;
+    let prepared = method.prepare_at(input.step, input.rollouts)?;
     let mut updates: BTreeMap<u32, Vec<TrainRow>> = BTreeMap::new();
     let kept = prepared.rows.len();
     for row in prepared.rows {
@@ -73,43 +79,49 @@ pub fn explain(input: &Value) -> Result<Value, StageError> {
     }
     let mut tokens = Vec::new();
     let mut loss = 0.0;
-    let batches: Vec<BatchObjective> = updates
-        .values()
-        .map(|rows| BatchObjective::new(&method.objective, rows, &[]))
-        .collect::<Result<_, _>>()?;
-    for (batch, i) in batches
-        .iter()
-        .flat_map(|batch| (0..batch.rows().len()).map(move |i| (batch, i)))
-    {
-        let row = &batch.rows()[i];
-        let at_old: Vec<f64>;
-        let at_zero: Vec<f64>;
-        let (logp, entropy) = match input
-            .now
-            .get(&row.rollout)
-            .and_then(|rows| rows.get(row.index as usize))
-        {
-            Some(now) => (&now.logp, &now.entropy),
-            None => {
-                at_old = row.row.old().iter().map(|&l| f64::from(l)).collect();
-                at_zero = vec![0.0; at_old.len()];
-                (&at_old, &at_zero)
+    for rows in updates.values() {
+        let micro: Vec<u32> = rows
+            .iter()
+            .map(|row| input.micro.get(&row.rollout).copied().unwrap_or_default())
+            .collect();
+        let mut batch = BatchObjective::of(&prepared.channels, &method.parts, rows, &micro, input.step)?;
+        let now = rows.iter().map(|row| {
+            let now = input
+                .now
+                .get(&row.rollout)
+                .and_then(|rows| rows.get(row.index as usize));
+            match now {
+                Some(now) => (now.logp.clone(), now.entropy.clone()),
+                None => {
+                    let old: Vec<f64> = row.row.old().iter().map(|&l| f64::from(l)).collect();
+                    let zero = vec![0.0; old.len()];
+                    (old, zero)
+                }
             }
-        };
-        loss += batch.row(i, logp, entropy)?.loss;
-        let start = starts[&(row.rollout.clone(), row.index)];
-        for j in (0..logp.len()).filter(|&j| row.row.mask[j]) {
-            let token = batch.token(i, j, logp[j], entropy.get(j).copied().unwrap_or(0.0));
-            tokens.push(json!({
-                "rollout": row.rollout,
-                "pos": start + j,
-                "advantage": row.advantage[j],
-                "ratio": token.ratio,
-                "clip": token.clipped,
-                "weight": token.weight,
-                "loss": token.loss,
-                "grad": token.dl,
-            }));
+        });
+        let (logp, entropy): (Vec<_>, Vec<_>) = now.unzip();
+        if batch.needs_observation() {
+            batch.observe(&logp, &entropy)?;
+        }
+        for (i, row) in rows.iter().enumerate() {
+            loss += batch.row(i, &logp[i], &entropy[i])?.loss;
+            let start = starts[&(row.rollout.clone(), row.index)];
+            for (j, token) in batch.tokens(i, &logp[i], &entropy[i])? {
+                let mut line = json!({
+                    "rollout": row.rollout,
+                    "pos": start + j,
+                    "advantage": token.advantage,
+                    "ratio": token.ratio,
+                    "clip": token.clipped,
+                    "weight": token.weight,
+                    "loss": token.loss,
+                    "grad": token.dl,
+                });
+                if row.channel > 0 {
+                    line["channel"] = json!(prepared.channels[row.channel as usize].name);
+                }
+                tokens.push(line);
+            }
         }
     }
     let mut stages = prepared.reports;
@@ -117,7 +129,7 @@ pub fn explain(input: &Value) -> Result<Value, StageError> {
         "objective",
         kept,
         Vec::new(),
-        json!({ "settings": method.objective, "tokens": tokens.len(), "updates": updates.len() }),
+        json!({ "settings": method.objective, "parts": method.parts, "tokens": tokens.len(), "updates": updates.len() }),
     ));
     Ok(json!({ "preset": input.preset, "stages": stages, "tokens": tokens, "loss": loss }))
 }

@@ -1,17 +1,21 @@
-//! A method: the settings of all stages, as data, and the presets.
+//! A method: the settings of all stages, as data, and what it makes of rollouts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hone_trace::EndReason;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::part::{Context, RowStage, Verdict};
+use super::presets::presets;
 use super::{
-    Advantage, Aggregation, AggregationMode, Baseline, Clip, Credit, Dropped, Objective, Reward, Rollout, Row, Scale,
-    Select, Singleton, StageError, StageReport, Surrogate,
+    Advantage, Channel, Dropped, KlEstimator, Need, Objective, Parts, Prepared, Registry, Reward, Rollout, Select,
+    StageError, StageReport, TokenAdvantages, TrainRow,
 };
 
 /// The settings of all stages. The default is `grpo`.
+///
+/// The four tables are what every method has; `parts` holds what only some have, by name (see [`Registry`]).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Method {
@@ -23,174 +27,63 @@ pub struct Method {
     pub advantage: Advantage,
     /// The loss.
     pub objective: Objective,
-}
-
-/// Names of the presets.
-pub const METHODS: [&str; 6] = [
-    "grpo",
-    "dr_grpo",
-    "grpo_clip_higher",
-    "reinforce",
-    "rloo",
-    "prefix_tree",
-];
-
-/// The preset of that name.
-///
-/// | name | advantage | policy term | aggregation | source |
-/// | --- | --- | --- | --- | --- |
-/// | `grpo` | (R - mean) / (std + 1e-6), std with n - 1 | clip .2 | token mean | Shao et al. 2024, with DAPO's token mean |
-/// | `dr_grpo` | R - mean | clip .2 | sum / 1024 | Liu et al. 2025 |
-/// | `grpo_clip_higher` | as `grpo` | clip .2 below, .28 above | token mean | Yu et al. 2025 (DAPO) |
-/// | `reinforce` | R - mean | -A l | mean over rows of the sum | Williams 1992, with the group's mean as baseline |
-/// | `rloo` | R - mean of the others | -A l | mean over rows of the sum | Kool et al. 2019, Ahmadian et al. 2024 |
-/// | `prefix_tree` | difference at each fork of the group's token tree, / (std + 1e-6) | clip .2 | token mean | ours; not GRPO |
-///
-/// All drop groups without variance, and none has a KL or entropy term. `reinforce` and `rloo` know no ratio: one update per batch.
-pub fn method(name: &str) -> Option<Method> {
-    let grpo = Method::default();
-    let centred = Advantage {
-        scale: Scale::None,
-        ..Advantage::default()
-    };
-    let on_policy = Objective {
-        surrogate: Surrogate::LogProb,
-        clip: Clip::OFF,
-        aggregation: Aggregation {
-            mode: AggregationMode::SeqMeanTokenSum,
-            ..Aggregation::default()
-        },
-        ..Objective::default()
-    };
-    Some(match name {
-        "grpo" => grpo,
-        "dr_grpo" => Method {
-            advantage: centred,
-            objective: Objective {
-                aggregation: Aggregation {
-                    mode: AggregationMode::SumOverPad,
-                    pad: 1024,
-                    ..Aggregation::default()
-                },
-                ..Objective::default()
-            },
-            ..grpo
-        },
-        "grpo_clip_higher" => Method {
-            objective: Objective {
-                clip: Clip {
-                    high: 0.28,
-                    ..Clip::default()
-                },
-                ..Objective::default()
-            },
-            ..grpo
-        },
-        "reinforce" => Method {
-            advantage: centred,
-            objective: on_policy,
-            ..grpo
-        },
-        "rloo" => Method {
-            advantage: Advantage {
-                baseline: Baseline::LeaveOneOut,
-                ..centred
-            },
-            objective: on_policy,
-            ..grpo
-        },
-        "prefix_tree" => {
-            let advantage = Advantage {
-                credit: Credit::PrefixTree,
-                singleton: Singleton::Zero,
-                ..Advantage::default()
-            };
-            Method { advantage, ..grpo }
-        }
-        _ => return None,
-    })
-}
-
-/// A row with an advantage per token, ready for the objective.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TrainRow {
-    /// Id of its rollout.
-    pub rollout: String,
-    /// Its number among the rollout's rows.
-    pub index: u32,
-    /// The tokens.
-    pub row: Row,
-    /// Advantage per token, aligned with the row's ids; 0 where not sampled.
-    pub advantage: Vec<f64>,
-}
-
-impl TrainRow {
-    /// Checks that all arrays fit and are finite.
-    pub fn check(&self) -> Result<(), StageError> {
-        self.row.check(&self.rollout, self.index)?;
-        let (got, tokens) = (self.advantage.len(), self.row.ids.len());
-        if got != tokens {
-            return Err(StageError::Length {
-                rollout: self.rollout.clone(),
-                row: self.index,
-                what: "advantages",
-                got,
-                tokens,
-            });
-        }
-        match self.advantage.iter().position(|a| !a.is_finite()) {
-            None => Ok(()),
-            Some(token) => {
-                let place = Some((self.index, token));
-                Err(StageError::NonFinite {
-                    rollout: self.rollout.clone(),
-                    place,
-                    what: "the advantage",
-                })
-            }
-        }
-    }
-}
-
-/// Rows ready for the objective, and how they came about.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Prepared {
-    /// The rows. Log-probabilities of the trainer and of the reference model may still be filled in.
-    pub rows: Vec<TrainRow>,
-    /// One report per stage: `select`, `reward`, `filter`, `advantage`, `rows`.
-    pub reports: Vec<StageReport>,
-    /// Share of groups without variance, of those that the filter saw.
-    pub zero_variance_share: f64,
+    /// Everything else.
+    pub parts: Parts,
 }
 
 impl Method {
-    /// The preset `name` with `overrides` laid over it: a JSON object of the shape of [`Method`], any part of it.
+    /// The preset `name` with `overrides` laid over it: a JSON object of the shape of [`Method`], any part of it. Of `parts`, `{}` or some settings
+    /// add one or change it, and `false` takes it away.
     ///
     /// Errors name the key by its full path. The result is validated.
     pub fn resolve(name: &str, overrides: &Value) -> Result<Self, StageError> {
+        Self::resolve_in(&Registry::standard(), name, overrides)
+    }
+
+    /// As [`resolve`](Self::resolve), with parts of another register.
+    pub fn resolve_in(registry: &Registry, name: &str, overrides: &Value) -> Result<Self, StageError> {
         let unknown = || StageError::UnknownMethod {
             name: name.into(),
-            known: METHODS.join(", "),
+            known: presets()
+                .iter()
+                .map(|it| it.name.as_str())
+                .collect::<Vec<_>>()
+                .join(", "),
         };
-        let mut settled = method(name).ok_or_else(unknown)?;
+        let preset = presets().iter().find(|it| it.name == name).ok_or_else(unknown)?;
+        let settled = preset.method.clone().lay_over(registry, overrides)?;
+        settled.validate()?;
+        Ok(settled)
+    }
+
+    /// The method with `overrides` laid over it. Not validated.
+    pub(super) fn lay_over(mut self, registry: &Registry, overrides: &Value) -> Result<Self, StageError> {
+        let mut tables = overrides.clone();
+        let parts = tables.as_object_mut().and_then(|table| table.remove("parts"));
         let mut leaves = Vec::new();
-        let tree = serde_json::to_value(&settled).expect("settings are plain data");
-        collect(&tree, overrides, &mut Vec::new(), &mut leaves)?;
+        let tree = serde_json::to_value(&self).expect("settings are plain data");
+        collect(&tree, &tables, &mut Vec::new(), &mut leaves)?;
+        let parts = match parts {
+            Some(over) => registry.lay_over(&self.parts, &over)?,
+            None => self.parts.clone(),
+        };
+        // Parts of another register cannot be read back.
+        self.parts = Parts::default();
         for (path, value) in leaves {
-            let mut tree = serde_json::to_value(&settled).expect("settings are plain data");
+            let mut tree = serde_json::to_value(&self).expect("settings are plain data");
             let mut slot = &mut tree;
             for key in &path {
                 slot = &mut slot[key.as_str()];
             }
             *slot = value.clone();
-            settled = serde_json::from_value(tree).map_err(|error| StageError::Value {
+            self = serde_json::from_value(tree).map_err(|error| StageError::Value {
                 key: path.join("."),
                 got: value.to_string(),
                 why: error.to_string(),
             })?;
         }
-        settled.validate()?;
-        Ok(settled)
+        self.parts = parts;
+        Ok(self)
     }
 
     /// Checks every setting.
@@ -198,13 +91,57 @@ impl Method {
         self.select.validate()?;
         self.reward.validate()?;
         self.advantage.validate()?;
-        self.objective.validate()
+        self.objective.validate()?;
+        for (name, part) in self.parts.named() {
+            let at = format!("parts.{name}");
+            part.validate(self, &at)?;
+            let read = |other: &str| {
+                self.reward
+                    .terms
+                    .iter()
+                    .any(|term| term.part == other || term.gate.as_deref() == Some(other))
+            };
+            if part.gives_value() && !read(name) && !self.parts.named().any(|(_, it)| it.reads(name)) {
+                return Err(StageError::Setting {
+                    key: at,
+                    got: "read by nobody".into(),
+                    allowed: format!("a part that `reward.terms` names, such as {{ part = \"{name}\", weight = 1 }}"),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether rows must be scored by the reference model before their loss.
+    pub fn needs_reference(&self) -> bool {
+        self.objective.kl.estimator != KlEstimator::None || self.parts.need(Need::Reference)
+    }
+
+    /// Whether rollouts must be scored by the reference model before [`prepare`](Self::prepare).
+    pub fn needs_reference_first(&self) -> bool {
+        self.parts.need(Need::ReferenceFirst)
+    }
+
+    /// Sets every rollout's computed parts and total reward (stage `reward`).
+    pub fn value(&self, rollouts: &mut [Rollout], step: u64) -> Result<StageReport, StageError> {
+        for (name, part) in self.parts.named().filter(|(_, part)| part.gives_value()) {
+            for rollout in rollouts.iter_mut() {
+                let value = part.value(rollout)?;
+                rollout.parts.insert(name.into(), value);
+            }
+        }
+        self.reward.apply(rollouts, step)
+    }
+
+    /// Everything up to the objective at step 0; see [`prepare_at`](Self::prepare_at).
+    pub fn prepare(&self, rollouts: Vec<Rollout>) -> Result<Prepared, StageError> {
+        self.prepare_at(0, rollouts)
     }
 
     /// Everything up to the objective: which rollouts count, what they are worth, and their rows with an advantage per token.
     ///
-    /// Ids must be unique. Nothing is dropped without an entry in a report.
-    pub fn prepare(&self, rollouts: Vec<Rollout>) -> Result<Prepared, StageError> {
+    /// `step` is that of the training, for what is scheduled. Ids must be unique. Nothing is dropped without an entry in a report.
+    pub fn prepare_at(&self, step: u64, rollouts: Vec<Rollout>) -> Result<Prepared, StageError> {
         self.validate()?;
         let mut ids = BTreeSet::new();
         for rollout in &rollouts {
@@ -217,15 +154,96 @@ impl Method {
                 .zip(0..)
                 .try_for_each(|(row, index)| row.check(&rollout.id, index))?;
         }
+        let context = Context {
+            advantage: &self.advantage,
+            step,
+        };
+        let mut reports = Vec::new();
         let (mut rollouts, select) = self.select.valid(rollouts);
-        let reward = self.reward.apply(&mut rollouts)?;
+        reports.push(select);
+        let mut aside = Vec::new();
+        for (name, part) in self.parts.named() {
+            let mut dropped = Vec::new();
+            let mut kept = Vec::new();
+            for rollout in rollouts {
+                match part.aside(&rollout) {
+                    None => kept.push(rollout),
+                    Some(reason) => {
+                        dropped.push(Dropped {
+                            id: rollout.id.clone(),
+                            reason,
+                        });
+                        aside.push(rollout);
+                    }
+                }
+            }
+            rollouts = kept;
+            if !dropped.is_empty() {
+                reports.push(StageReport::of("select", name, rollouts.len(), dropped, json!({})));
+            }
+        }
+        self.value(&mut aside, step)?;
+        reports.push(self.value(&mut rollouts, step)?);
         let filtered = self.select.filter(rollouts);
-        let (advantages, advantage) = self.advantage.assign(&filtered.rollouts);
-        let (rows, report) = rows(filtered.rollouts, advantages, &self.select.mask_out);
-        Ok(Prepared {
+        let mut rollouts = filtered.rollouts;
+        reports.push(filtered.report);
+        let mut masked: BTreeMap<String, String> = BTreeMap::new();
+        for (name, part) in self.parts.named() {
+            let Some(verdicts) = part.filter(&rollouts, &context)? else {
+                continue;
+            };
+            let mut dropped = Vec::new();
+            let mut masks = 0;
+            rollouts = rollouts
+                .into_iter()
+                .zip(verdicts)
+                .filter_map(|(rollout, verdict)| match verdict {
+                    Verdict::Keep => Some(rollout),
+                    Verdict::Mask(reason) => {
+                        masks += 1;
+                        masked.entry(rollout.id.clone()).or_insert(reason);
+                        Some(rollout)
+                    }
+                    Verdict::Drop(reason) => {
+                        dropped.push(Dropped { id: rollout.id, reason });
+                        None
+                    }
+                })
+                .collect();
+            let values = json!({ "masked": masks });
+            reports.push(StageReport::of("filter", name, rollouts.len(), dropped, values));
+        }
+        let (mut advantages, advantage) = self.advantage.assign(&rollouts);
+        reports.push(advantage);
+        for (name, part) in self.parts.named() {
+            if let Some(values) = part.advantage(&mut rollouts, &mut advantages, &context)? {
+                reports.push(StageReport::of("advantage", name, rollouts.len(), Vec::new(), values));
+            }
+        }
+        let (rows, report) = rows(&rollouts, advantages, &self.select.mask_out, &masked);
+        reports.push(report);
+        let mut stage = RowStage {
+            rollouts: &rollouts,
+            aside: &aside,
+            objective: &self.objective,
             rows,
-            reports: vec![select, reward, filtered.report, advantage, report],
+            channels: vec![Channel::main(self.objective.clone())],
+            dropped: Vec::new(),
+        };
+        for (name, part) in self.parts.named() {
+            let before = stage.rows.len();
+            if let Some(mut values) = part.rows(&mut stage)? {
+                let dropped = std::mem::take(&mut stage.dropped);
+                values["added"] = json!(stage.rows.len() + dropped.len() - before);
+                reports.push(StageReport::of("rows", name, stage.rows.len(), dropped, values));
+            }
+        }
+        Ok(Prepared {
+            rows: stage.rows,
+            channels: stage.channels,
+            reports,
             zero_variance_share: filtered.zero_variance_share,
+            step,
         })
     }
 }
@@ -270,33 +288,40 @@ fn collect<'a>(
 
 /// The rows that have something to learn from (stage `rows`).
 fn rows(
-    rollouts: Vec<Rollout>,
-    advantages: Vec<Vec<Vec<f64>>>,
+    rollouts: &[Rollout],
+    advantages: TokenAdvantages,
     mask_out: &[EndReason],
+    masked: &BTreeMap<String, String>,
 ) -> (Vec<TrainRow>, StageReport) {
     let mut kept = Vec::new();
     let mut dropped = Vec::new();
     let mut breaks = Vec::new();
-    for (rollout, advantages) in rollouts.into_iter().zip(advantages) {
-        let masked = mask_out.contains(&rollout.end);
+    for (rollout, advantages) in rollouts.iter().zip(advantages) {
+        let why = if mask_out.contains(&rollout.end) {
+            let end = serde_json::to_value(rollout.end).expect("a name");
+            Some(format!("the rollout ended by {}", end.as_str().unwrap_or_default()))
+        } else {
+            masked.get(&rollout.id).cloned()
+        };
         breaks.extend(
             rollout
                 .breaks
-                .into_iter()
+                .iter()
                 .map(|it| json!({ "rollout": rollout.id, "break": it })),
         );
-        for ((row, advantage), index) in rollout.rows.into_iter().zip(advantages).zip(0..) {
-            let reason = if masked {
-                let end = serde_json::to_value(rollout.end).expect("a name");
-                format!("masked out: the rollout ended by {}", end.as_str().unwrap_or_default())
+        for ((row, advantage), index) in rollout.rows.iter().zip(advantages).zip(0..) {
+            let reason = if let Some(why) = &why {
+                format!("masked out: {why}")
             } else if row.sampled() == 0 {
                 "no token that the policy sampled".into()
             } else {
                 kept.push(TrainRow {
                     rollout: rollout.id.clone(),
+                    group: rollout.group,
                     index,
-                    row,
+                    row: row.clone(),
                     advantage,
+                    channel: 0,
                 });
                 continue;
             };

@@ -2,26 +2,33 @@
 //!
 //! [`Method::prepare`] takes a step's [`Rollout`]s through the stages up to `rows`; [`BatchObjective`] then gives, for each [`TrainRow`] and the
 //! log-probabilities of its tokens now, its part of the loss and the derivatives that the engine goes on from. Nothing here knows a model, a
-//! tokenizer or a file. To read a method, read its preset in [`method`] and the parts that it names:
+//! tokenizer or a file. To read a method, read its preset in `presets.toml` and what it names:
 //!
-//! | stage | part |
-//! | --- | --- |
-//! | `select`, `filter`, masks | [`Select`] |
-//! | `reward` | [`Reward`] |
-//! | `advantage` | [`Advantage`], [`prefix_tree`](fn@prefix_tree) |
-//! | `objective` | [`Surrogate`], [`Clip`], [`Kl`], [`Aggregation`] in [`Objective`] |
+//! | stage | table of every method | what only some have |
+//! | --- | --- | --- |
+//! | `select`, `filter`, masks | [`Select`] | [`Part::aside`], [`Part::filter`] |
+//! | `reward` | [`Reward`] | [`Part::value`] |
+//! | `advantage` | [`Advantage`], [`prefix_tree`](fn@prefix_tree) | [`Part::advantage`] |
+//! | `rows` | | [`Part::rows`] |
+//! | `objective` | [`Surrogate`], [`Level`], [`Clip`], [`Kl`], [`Aggregation`] in [`Objective`] | [`Part::terms`] |
+//!
+//! A part is a type in a file of its own under `parts/` and a line in its [`Registry`]; nothing else knows it by name.
 //!
 //! Invariants: `infra_failed` never enters a statistic; a token that the policy did not sample has no weight; everything that is dropped stands in
 //! a [`StageReport`] with its reason; sums are in f64 and in the order of the rows.
-//!
-//! Not here: sequence-level ratios, off-policy correction, replay, tree sampling, KL inside the reward.
 
 mod advantage;
+mod aggregation;
 mod error;
 mod explain;
+mod fade;
 mod method;
 mod objective;
+mod part;
+pub mod parts;
 mod prefix_tree;
+mod prepared;
+mod presets;
 mod report;
 mod reward;
 mod rollout;
@@ -32,14 +39,19 @@ pub mod terms;
 mod tests;
 
 pub use advantage::{Advantage, Baseline, Credit, GroupStats, Scale, Singleton, TokenAdvantages, Unit};
+pub use aggregation::{Aggregation, AggregationMode, Scope};
 pub use error::StageError;
 pub use explain::explain;
-pub use method::{METHODS, Method, Prepared, TrainRow, method};
-pub use objective::{Aggregation, AggregationMode, BatchObjective, Kl, Objective, RowLoss, Scope, TokenLoss};
+pub use fade::{Fade, Way};
+pub use method::Method;
+pub use objective::{BatchObjective, Kl, Level, Objective, RowLoss, TokenLoss};
+pub use part::{Batch, Context, Need, Part, PartType, Parts, Registry, RowStage, Scores, Term, Verdict};
 pub use prefix_tree::prefix_tree;
+pub use prepared::{Channel, Prepared, TrainRow};
+pub use presets::{Preset, method, presets};
 pub use report::{Diagnostics, Dropped, RowSums, Spread, StageReport, StepStats};
-pub use reward::{Reward, Term};
-pub use rollout::{Rollout, Row, Validity};
+pub use reward::{Reward, Term as RewardTerm};
+pub use rollout::{AgentStep, Call, Check, Fork, Rollout, Row, Validity, groups};
 pub use schedule::{Schedule, Shape};
 pub use selection::{Select, all_close};
 pub use terms::{Clip, KlEstimator, Surrogate};

@@ -1,10 +1,16 @@
 //! The loss of a batch and its derivatives (stage `objective`).
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
+use super::aggregation::weights;
 use super::error::check;
+use super::part::{Batch, Scores, Term};
 use super::terms::{self, LOG_RATIO_BOUND};
-use super::{Clip, KlEstimator, RowSums, StageError, Surrogate, TrainRow};
+use super::{
+    Aggregation, AggregationMode, Channel, Clip, KlEstimator, Parts, RowSums, StageError, Surrogate, TrainRow,
+};
 
 /// A KL term in the loss: + beta * agg(estimator).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -16,42 +22,15 @@ pub struct Kl {
     pub beta: f64,
 }
 
-/// How the losses X of tokens become one number. Only sampled tokens count; rows without any count nowhere.
+/// What a ratio compares.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum AggregationMode {
-    /// L1: sum of X / number of tokens (DAPO).
+pub enum Level {
+    /// Q1: every token by itself.
     #[default]
-    TokenMean,
-    /// L2: mean over rows of the sum of X.
-    SeqMeanTokenSum,
-    /// L3: mean over rows of the mean of X (GRPO as in its paper).
-    SeqMeanTokenMean,
-    /// L4: sum of X / `pad`, a constant length (Dr. GRPO). It grows with the number of rows.
-    SumOverPad,
-}
-
-/// What the denominators of [`AggregationMode`] count over.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Scope {
-    /// The whole batch: the loss does not depend on how it is split.
-    #[default]
-    Global,
-    /// Every micro-batch by itself, weighted by its share of the rows (verl under dynamic batches).
-    Micro,
-}
-
-/// Aggregation of token losses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Aggregation {
-    /// The mean.
-    pub mode: AggregationMode,
-    /// Its scope.
-    pub scope: Scope,
-    /// Length that `sum_over_pad` divides by: the bound on a response's tokens. 0 with any other mode.
-    pub pad: u32,
+    Token,
+    /// Q2: the whole row, as the geometric mean of its tokens' ratios; see [`terms::sequence_ratio`].
+    Sequence,
 }
 
 /// The loss: agg(policy term) + beta * agg(KL) - entropy * agg(H). See [`Surrogate`], [`Clip`], [`Kl`], [`Aggregation`].
@@ -60,6 +39,8 @@ pub struct Aggregation {
 pub struct Objective {
     /// What the policy term is built on.
     pub surrogate: Surrogate,
+    /// What its ratio compares.
+    pub ratio: Level,
     /// Its bounds.
     pub clip: Clip,
     /// The KL term.
@@ -73,7 +54,21 @@ pub struct Objective {
 impl Objective {
     /// Checks ranges, and that no setting is given that another one would make idle.
     pub fn validate(&self) -> Result<(), StageError> {
-        let Clip { low, high, dual } = self.clip;
+        let Clip {
+            low,
+            high,
+            dual,
+            keep_high,
+            keep_low,
+        } = self.clip;
+        for (key, value) in [("keep_high", keep_high), ("keep_low", keep_low)] {
+            check(
+                (0.0..=1.0).contains(&value),
+                &format!("objective.clip.{key}"),
+                value,
+                "a number in [0, 1]",
+            )?;
+        }
         if self.surrogate == Surrogate::ClippedRatio {
             check(low > 0.0 && low <= 1.0, "objective.clip.low", low, "a number in (0, 1]")?;
             check(
@@ -85,11 +80,23 @@ impl Objective {
             let fits = dual == 0.0 || (dual > 1.0 && dual.is_finite());
             check(fits, "objective.clip.dual", dual, "0 (off) or a number > 1")?;
         } else {
-            for (key, value) in [("low", low), ("high", high), ("dual", dual)] {
+            for (key, value) in [
+                ("low", low),
+                ("high", high),
+                ("dual", dual),
+                ("keep_high", keep_high),
+                ("keep_low", keep_low),
+            ] {
                 let allowed = "0 unless objective.surrogate = \"clipped_ratio\"";
                 check(value == 0.0, &format!("objective.clip.{key}"), value, allowed)?;
             }
         }
+        check(
+            self.ratio == Level::Token || self.surrogate != Surrogate::LogProb,
+            "objective.ratio",
+            "sequence",
+            "token with objective.surrogate = \"log_prob\", which knows no ratio",
+        )?;
         let beta = self.kl.beta;
         if self.kl.estimator == KlEstimator::None {
             check(
@@ -131,14 +138,21 @@ impl Objective {
     }
 }
 
-/// An [`Objective`] over the rows of one optimiser step, with its denominators counted.
+/// The objectives over the rows of one optimiser step, with their denominators counted.
 ///
-/// Shared freely between threads: every row's loss is a function of that row alone.
+/// Shared freely between threads: every row's loss is a function of that row alone, once [`observe`](Self::observe) told what parts ask of the
+/// whole batch.
 #[derive(Clone, Debug)]
 pub struct BatchObjective<'a> {
-    settings: Objective,
+    channels: Cow<'a, [Channel]>,
+    parts: Parts,
     rows: &'a [TrainRow],
-    weights: Vec<f64>,
+    micro: Vec<u32>,
+    step: u64,
+    weights: Vec<Vec<f64>>,
+    /// What parts changed, if there are any that change something.
+    terms: Option<Vec<Vec<Term>>>,
+    observed: bool,
 }
 
 /// The loss of one row with its derivatives.
@@ -157,6 +171,8 @@ pub struct RowLoss {
 /// One token's part of the loss.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct TokenLoss {
+    /// The advantage after all parts.
+    pub advantage: f64,
     /// r now over old, whatever the surrogate.
     pub ratio: f64,
     /// Whether a clip bound decided its policy term.
@@ -174,30 +190,86 @@ pub struct TokenLoss {
 }
 
 impl<'a> BatchObjective<'a> {
-    /// Counts the denominators over `rows`. `micro[i]` is the micro-batch of row i; empty means one micro-batch. Scope `global` ignores it.
+    /// One objective over `rows`, without further parts. `micro[i]` is the micro-batch of row i; empty means one micro-batch. Scope `global`
+    /// ignores it.
     pub fn new(settings: &Objective, rows: &'a [TrainRow], micro: &[u32]) -> Result<Self, StageError> {
-        settings.validate()?;
+        let channels = vec![Channel::main(settings.clone())];
+        Self::build(Cow::Owned(channels), &Parts::default(), rows, micro, 0)
+    }
+
+    /// The objectives of all channels over `rows`, with what `parts` change at step `step` of the training.
+    pub fn of(
+        channels: &'a [Channel],
+        parts: &Parts,
+        rows: &'a [TrainRow],
+        micro: &[u32],
+        step: u64,
+    ) -> Result<Self, StageError> {
+        Self::build(Cow::Borrowed(channels), parts, rows, micro, step)
+    }
+
+    fn build(
+        channels: Cow<'a, [Channel]>,
+        parts: &Parts,
+        rows: &'a [TrainRow],
+        micro: &[u32],
+        step: u64,
+    ) -> Result<Self, StageError> {
         if !micro.is_empty() && micro.len() != rows.len() {
             return Err(StageError::Micro {
                 got: micro.len(),
                 rows: rows.len(),
             });
         }
+        for channel in channels.iter() {
+            channel.objective.validate()?;
+        }
         for row in rows {
             row.check()?;
-            if settings.kl.estimator != KlEstimator::None && row.row.logp_ref.is_none() {
+            let channel = channels.get(row.channel as usize).ok_or_else(|| StageError::Channel {
+                rollout: row.rollout.clone(),
+                channel: row.channel,
+            })?;
+            if channel.objective.kl.estimator != KlEstimator::None && row.row.logp_ref.is_none() {
                 return Err(StageError::NoReference {
                     rollout: row.rollout.clone(),
                     row: row.index,
                 });
             }
         }
-        let weights = weights(&settings.aggregation, rows, micro);
-        Ok(Self {
-            settings: settings.clone(),
+        let mut each = vec![Vec::new(); rows.len()];
+        for (number, channel) in channels.iter().enumerate() {
+            let own: Vec<usize> = (0..rows.len())
+                .filter(|&i| rows[i].channel as usize == number)
+                .collect();
+            let its: Vec<&TrainRow> = own.iter().map(|&i| &rows[i]).collect();
+            let its_micro: Vec<u32> = own.iter().filter_map(|&i| micro.get(i).copied()).collect();
+            let all = weights(&channel.objective.aggregation, &its, &its_micro);
+            for (i, mut weights) in own.into_iter().zip(all) {
+                if channel.weight != 1.0 {
+                    weights.iter_mut().for_each(|w| *w *= channel.weight);
+                }
+                each[i] = weights;
+            }
+        }
+        let mut out = Self {
+            channels,
+            parts: parts.clone(),
             rows,
-            weights,
-        })
+            micro: if micro.is_empty() {
+                vec![0; rows.len()]
+            } else {
+                micro.to_vec()
+            },
+            step,
+            weights: each,
+            terms: None,
+            observed: !parts.need_scores(),
+        };
+        if out.observed {
+            out.collect_terms(None)?;
+        }
+        Ok(out)
     }
 
     /// The rows.
@@ -205,36 +277,123 @@ impl<'a> BatchObjective<'a> {
         self.rows
     }
 
-    /// The weight of each sampled token of row `i` in the loss; 0 for a row without any.
-    pub fn weight(&self, i: usize) -> f64 {
-        self.weights[i]
+    /// The weight of token `j` of row `i` in the loss; 0 if it was not sampled.
+    pub fn weight(&self, i: usize, j: usize) -> f64 {
+        self.weights[i][j]
     }
 
     /// Whether [`row`](Self::row) needs the entropies of the tokens.
     pub fn needs_entropy(&self) -> bool {
-        self.settings.entropy != 0.0
+        self.channels.iter().any(|channel| channel.objective.entropy != 0.0) || self.parts.need_entropy()
     }
 
-    /// The part of sampled token `j` of row `i`, given its log-probability and entropy now.
-    pub fn token(&self, i: usize, j: usize, l: f64, entropy: f64) -> TokenLoss {
-        let TrainRow { row, advantage, .. } = &self.rows[i];
+    /// Whether [`observe`](Self::observe) must come before [`row`](Self::row).
+    pub fn needs_observation(&self) -> bool {
+        !self.observed
+    }
+
+    /// Tells the parts what all tokens' log-probabilities and entropies are now, each row's aligned with its ids.
+    pub fn observe(&mut self, logp: &[Vec<f64>], entropy: &[Vec<f64>]) -> Result<(), StageError> {
+        for (row, (l, h)) in self.rows.iter().zip(logp.iter().zip(entropy)) {
+            let tokens = row.row.ids.len();
+            for (what, values) in [("log-probs now", l), ("entropies", h)] {
+                if values.len() != tokens && !(what == "entropies" && values.is_empty() && !self.parts.need_entropy()) {
+                    return Err(StageError::Length {
+                        rollout: row.rollout.clone(),
+                        row: row.index,
+                        what,
+                        got: values.len(),
+                        tokens,
+                    });
+                }
+            }
+        }
+        self.collect_terms(Some(Scores { logp, entropy }))?;
+        self.observed = true;
+        Ok(())
+    }
+
+    fn collect_terms(&mut self, now: Option<Scores<'_>>) -> Result<(), StageError> {
+        if !self.parts.change_terms() {
+            return Ok(());
+        }
+        let mut terms: Vec<Vec<Term>> = self
+            .rows
+            .iter()
+            .map(|row| {
+                let clip = self.channels[row.channel as usize].objective.clip;
+                row.advantage
+                    .iter()
+                    .map(|&advantage| Term::new(advantage, clip))
+                    .collect()
+            })
+            .collect();
+        let batch = Batch {
+            rows: self.rows,
+            micro: &self.micro,
+            channels: &self.channels,
+            step: self.step,
+            now,
+        };
+        for part in self.parts.iter() {
+            part.terms(&batch, &mut terms)?;
+        }
+        self.terms = Some(terms);
+        Ok(())
+    }
+
+    /// The ratio of row `i`, if its channel compares whole sequences.
+    fn sequence(&self, i: usize, now: impl Fn(usize) -> f64) -> Option<(f64, bool)> {
+        let TrainRow { row, channel, .. } = &self.rows[i];
+        let objective = &self.channels[*channel as usize].objective;
+        let old = row.old();
+        (objective.ratio == Level::Sequence).then(|| {
+            let sampled = (0..row.ids.len()).filter(|&j| row.mask[j]);
+            terms::sequence_ratio(sampled.map(|j| now(j) - f64::from(old[j])))
+        })
+    }
+
+    fn token(&self, i: usize, j: usize, l: f64, entropy: f64, sequence: Option<(f64, bool)>) -> TokenLoss {
+        let TrainRow {
+            row,
+            advantage,
+            channel,
+            ..
+        } = &self.rows[i];
         let Objective {
             surrogate,
             clip,
             kl,
             entropy: bonus,
             ..
-        } = &self.settings;
-        let weight = self.weights[i];
+        } = &self.channels[*channel as usize].objective;
+        let weight = self.weights[i][j];
         let l_old = f64::from(row.old()[j]);
-        let (policy, clipped) = terms::policy(*surrogate, clip, advantage[j], l, l_old);
+        let ratio = sequence.unwrap_or_else(|| terms::ratio(l, l_old));
+        let term = match &self.terms {
+            Some(terms) => terms[i][j],
+            None => Term::new(advantage[j], *clip),
+        };
+        let (mut policy, clipped) = match term.own {
+            Some(slope) => (slope, false),
+            None => terms::policy(*surrogate, &term.clip, term.advantage, l, ratio),
+        };
+        if term.factor != 1.0 {
+            policy.value *= term.factor;
+            policy.dl *= term.factor;
+        }
+        if term.pull != 0.0 {
+            policy.value += term.pull * (l - l_old).abs();
+            policy.dl += term.pull * if l == l_old { 0.0 } else { (l - l_old).signum() };
+        }
         let kl_term = row
             .logp_ref
             .as_ref()
             .map(|l_ref| terms::kl(kl.estimator, l, f64::from(l_ref[j])))
             .unwrap_or_default();
         TokenLoss {
-            ratio: terms::ratio(l, l_old).0,
+            advantage: term.advantage,
+            ratio: ratio.0,
             clipped,
             kl: kl_term.value,
             weight,
@@ -244,11 +403,15 @@ impl<'a> BatchObjective<'a> {
         }
     }
 
-    /// Loss and derivatives of row `i`.
+    /// The sampled tokens of row `i` with their places, from the log-probabilities and entropies as [`row`](Self::row) takes them.
     ///
-    /// `now`: log-probabilities of the row's tokens, aligned with its ids (read where sampled). `entropy`: entropies in nats, aligned
-    /// likewise; may be empty if there is no entropy bonus. An error names the first token whose input, loss or derivative is not finite.
-    pub fn row<T: Copy + Into<f64>>(&self, i: usize, now: &[T], entropy: &[T]) -> Result<RowLoss, StageError> {
+    /// An error names the first token whose input, loss or derivative is not finite.
+    pub fn tokens<T: Copy + Into<f64>>(
+        &self,
+        i: usize,
+        now: &[T],
+        entropy: &[T],
+    ) -> Result<Vec<(usize, TokenLoss)>, StageError> {
         let TrainRow {
             rollout, index, row, ..
         } = &self.rows[i];
@@ -267,29 +430,22 @@ impl<'a> BatchObjective<'a> {
                 });
             }
         }
-        let mut out = RowLoss {
-            dlogp: vec![0.0; tokens],
-            dentropy: if self.needs_entropy() {
-                vec![0.0; tokens]
-            } else {
-                Vec::new()
-            },
-            ..RowLoss::default()
-        };
+        if !self.observed {
+            return Err(StageError::Unobserved {
+                part: self.parts.scored().to_owned(),
+            });
+        }
+        let sequence = self.sequence(i, |j| now[j].into());
+        let mut out = Vec::with_capacity(row.sampled());
         for j in (0..tokens).filter(|&j| row.mask[j]) {
             let l: f64 = now[j].into();
             let h: f64 = entropy.get(j).map_or(0.0, |&h| h.into());
-            let token = self.token(i, j, l, h);
-            out.loss += token.loss;
-            out.dlogp[j] = token.dl as f32;
-            if let Some(d) = out.dentropy.get_mut(j) {
-                *d = token.dentropy as f32;
-            }
+            let token = self.token(i, j, l, h, sequence);
             for (what, value) in [
                 ("the log-prob now", l),
                 ("the entropy", h),
                 ("the loss", token.loss),
-                ("the gradient", f64::from(out.dlogp[j])),
+                ("the gradient", f64::from(token.dl as f32)),
             ] {
                 if !value.is_finite() {
                     return Err(StageError::NonFinite {
@@ -299,6 +455,34 @@ impl<'a> BatchObjective<'a> {
                     });
                 }
             }
+            out.push((j, token));
+        }
+        Ok(out)
+    }
+
+    /// Loss and derivatives of row `i`.
+    ///
+    /// `now`: log-probabilities of the row's tokens, aligned with its ids (read where sampled). `entropy`: entropies in nats, aligned
+    /// likewise; may be empty if nothing needs them.
+    ///
+    /// # Errors
+    /// As of [`tokens`](Self::tokens).
+    pub fn row<T: Copy + Into<f64>>(&self, i: usize, now: &[T], entropy: &[T]) -> Result<RowLoss, StageError> {
+        let TrainRow { row, channel, .. } = &self.rows[i];
+        let bonus = self.channels[*channel as usize].objective.entropy != 0.0;
+        let tokens = row.ids.len();
+        let mut out = RowLoss {
+            dlogp: vec![0.0; tokens],
+            dentropy: if bonus { vec![0.0; tokens] } else { Vec::new() },
+            ..RowLoss::default()
+        };
+        for (j, token) in self.tokens(i, now, entropy)? {
+            let l: f64 = now[j].into();
+            out.loss += token.loss;
+            out.dlogp[j] = token.dl as f32;
+            if let Some(d) = out.dentropy.get_mut(j) {
+                *d = token.dentropy as f32;
+            }
             let log_ratio = (l - f64::from(row.old()[j])).clamp(-LOG_RATIO_BOUND, LOG_RATIO_BOUND);
             let error = (token.ratio - 1.0).abs();
             out.sums.tokens += 1;
@@ -307,37 +491,8 @@ impl<'a> BatchObjective<'a> {
             out.sums.ratio_error_max = out.sums.ratio_error_max.max(error);
             out.sums.approx_kl += log_ratio.exp_m1() - log_ratio;
             out.sums.kl_ref += token.kl;
-            out.sums.entropy += h;
+            out.sums.entropy += entropy.get(j).map_or(0.0, |&h| h.into());
         }
         Ok(out)
     }
-}
-
-/// The weight of each row's sampled tokens.
-fn weights(aggregation: &Aggregation, rows: &[TrainRow], micro: &[u32]) -> Vec<f64> {
-    let lengths: Vec<usize> = rows.iter().map(|row| row.row.sampled()).collect();
-    let part = |i: usize| match aggregation.scope {
-        Scope::Global => 0,
-        Scope::Micro => micro.get(i).copied().unwrap_or(0),
-    };
-    // Rows and tokens of each part, rows without sampled tokens left out.
-    let mut counts = std::collections::BTreeMap::<u32, (f64, f64)>::new();
-    for (i, &length) in lengths.iter().enumerate().filter(|(_, length)| **length > 0) {
-        let count = counts.entry(part(i)).or_default();
-        *count = (count.0 + 1.0, count.1 + length as f64);
-    }
-    let all: f64 = counts.values().map(|(rows, _)| rows).sum();
-    let weight = |i: usize| {
-        let (rows, tokens) = counts[&part(i)];
-        let inner = match aggregation.mode {
-            AggregationMode::TokenMean => 1.0 / tokens,
-            AggregationMode::SeqMeanTokenSum => 1.0 / rows,
-            AggregationMode::SeqMeanTokenMean => 1.0 / (rows * lengths[i] as f64),
-            AggregationMode::SumOverPad => 1.0 / f64::from(aggregation.pad),
-        };
-        inner * rows / all
-    };
-    (0..rows.len())
-        .map(|i| if lengths[i] == 0 { 0.0 } else { weight(i) })
-        .collect()
 }

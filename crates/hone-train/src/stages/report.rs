@@ -19,6 +19,9 @@ pub struct Dropped {
 pub struct StageReport {
     /// `select`, `reward`, `filter`, `advantage`, `rows` or `objective`.
     pub stage: String,
+    /// The part of the method that did it, if it is not the stage's own table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<String>,
     /// How many rollouts (from `rows` on: rows) go on.
     pub kept: usize,
     /// What does not.
@@ -32,9 +35,18 @@ impl StageReport {
     pub fn new(stage: &str, kept: usize, dropped: Vec<Dropped>, values: Value) -> Self {
         Self {
             stage: stage.into(),
+            part: None,
             kept,
             dropped,
             values,
+        }
+    }
+
+    /// A report of a part.
+    pub fn of(stage: &str, part: &str, kept: usize, dropped: Vec<Dropped>, values: Value) -> Self {
+        Self {
+            part: Some(part.into()),
+            ..Self::new(stage, kept, dropped, values)
         }
     }
 }

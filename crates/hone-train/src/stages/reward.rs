@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 
 use super::error::check;
-use super::{Rollout, StageError, StageReport};
+use super::{Fade, Rollout, StageError, StageReport};
 
-/// The composition R = sum over terms of weight * gate * part.
+/// The composition R = sum over terms of weight * schedule(step) * gate * part.
 ///
 /// Without terms the rollout keeps the reward that it came with.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -20,13 +20,16 @@ pub struct Reward {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Term {
-    /// The part it reads.
+    /// The part it reads: one that a scorer reported, one that a part of the method computes, or `reward`, the total that the rollout came with.
     pub part: String,
     /// Its weight.
     pub weight: f64,
     /// The term counts only where this part is greater than 0.
     #[serde(default)]
     pub gate: Option<String>,
+    /// How its weight goes over the steps of the training; without, it stays.
+    #[serde(default)]
+    pub schedule: Option<Fade>,
 }
 
 impl Reward {
@@ -47,6 +50,14 @@ impl Reward {
                 "empty",
                 "the name of a reward part, or no gate",
             )?;
+            if let Some(fade) = &term.schedule {
+                check(
+                    fade.steps > 0,
+                    &key("schedule.steps"),
+                    fade.steps,
+                    "a number of steps > 0",
+                )?;
+            }
             let twin = self.terms[..i]
                 .iter()
                 .any(|t| t.part == term.part && t.gate == term.gate);
@@ -60,23 +71,17 @@ impl Reward {
         Ok(())
     }
 
-    /// The total of one rollout, and what each term put in, in the order of the terms.
-    pub fn total(&self, rollout: &Rollout) -> Result<(f64, Vec<f64>), StageError> {
-        let part = |name: &str| {
-            rollout.parts.get(name).copied().ok_or_else(|| StageError::MissingPart {
-                id: rollout.id.clone(),
-                part: name.into(),
-                have: rollout.parts.keys().cloned().collect::<Vec<_>>().join(", "),
-            })
-        };
+    /// The total of one rollout at a step of the training, and what each term put in, in the order of the terms.
+    pub fn total(&self, rollout: &Rollout, step: u64) -> Result<(f64, Vec<f64>), StageError> {
         let mut inputs = Vec::with_capacity(self.terms.len());
         for term in &self.terms {
             let open = match &term.gate {
-                Some(gate) => part(gate)? > 0.0,
+                Some(gate) => rollout.part(gate)? > 0.0,
                 None => true,
             };
-            let value = part(&term.part)?;
-            inputs.push(if open { term.weight * value } else { 0.0 });
+            let value = rollout.part(&term.part)?;
+            let weight = term.schedule.map_or(term.weight, |fade| term.weight * fade.at(step));
+            inputs.push(if open { weight * value } else { 0.0 });
         }
         let total = if self.terms.is_empty() {
             rollout.reward
@@ -94,11 +99,11 @@ impl Reward {
         }
     }
 
-    /// Sets every rollout's total.
-    pub fn apply(&self, rollouts: &mut [Rollout]) -> Result<StageReport, StageError> {
+    /// Sets every rollout's total as of a step of the training.
+    pub fn apply(&self, rollouts: &mut [Rollout], step: u64) -> Result<StageReport, StageError> {
         let mut totals = Map::new();
         for rollout in rollouts.iter_mut() {
-            let (total, inputs) = self.total(rollout)?;
+            let (total, inputs) = self.total(rollout, step)?;
             rollout.reward = total;
             let terms: Vec<_> = self
                 .terms

@@ -95,6 +95,67 @@ impl Row {
     }
 }
 
+/// Where a rollout leaves the one that it was forked from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fork {
+    /// Id of the rollout that it was forked from.
+    pub rollout: String,
+    /// How many tokens it shares with that one, counted over its rows in order: the first that is its own.
+    pub token: usize,
+}
+
+/// A tool call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Call {
+    /// The tool; empty if the call could not be read.
+    pub tool: String,
+    /// Whether it succeeded.
+    pub ok: bool,
+}
+
+/// A condition of a step's checklist.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Check {
+    /// Name, unique within the group's task.
+    pub name: String,
+    /// Its weight.
+    pub weight: f64,
+    /// Whether the step satisfied it.
+    pub ok: bool,
+    /// Names of the conditions that have to hold first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
+}
+
+/// One turn of the agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentStep {
+    /// Its number, as in [`Row::turns`].
+    pub turn: u32,
+    /// Reward of the step itself.
+    #[serde(default)]
+    pub reward: f64,
+    /// What the agent saw before it, as a key: equal keys are the same state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anchor: Option<String>,
+    /// Whether the action was a valid one.
+    #[serde(default = "AgentStep::valid")]
+    pub valid: bool,
+    /// Conditions that were looked at after it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<Check>,
+}
+
+impl AgentStep {
+    fn valid() -> bool {
+        true
+    }
+}
+
 /// One rollout of a group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -123,6 +184,43 @@ pub struct Rollout {
     /// Why there is more than one row, and what is in none: `{"call", "reason", …}` as [`hone_trace::Break`] is written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub breaks: Vec<Value>,
+    /// Where it was forked; `None` for a root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Fork>,
+    /// Which of the paired prompts it answers, such as `no_tools`; `None` for the usual one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+    /// Its tool calls, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<Call>,
+    /// Number of final answers in its text (answer tags); `None` if nobody counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<u32>,
+    /// The agent's turns, where more is known of them than their tokens.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<AgentStep>,
+}
+
+impl Default for Rollout {
+    /// An answered rollout without rows.
+    fn default() -> Self {
+        Self {
+            id: String::new(),
+            group: 0,
+            parts: BTreeMap::new(),
+            reward: 0.0,
+            validity: Validity::Ok,
+            end: EndReason::Answered,
+            turns: 0,
+            rows: Vec::new(),
+            breaks: Vec::new(),
+            parent: None,
+            variant: None,
+            calls: Vec::new(),
+            answers: None,
+            steps: Vec::new(),
+        }
+    }
 }
 
 impl Rollout {
@@ -165,13 +263,47 @@ impl Rollout {
                 .filter(|turn| matches!(turn, Turn::Agent { .. }))
                 .count() as u32,
             rows,
-            breaks: Vec::new(),
+            calls: episode
+                .tool_calls
+                .iter()
+                .map(|call| Call {
+                    tool: call.tool.clone(),
+                    ok: call.error.is_none() && call.approval.passed(),
+                })
+                .collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Number of tokens that the policy sampled.
+    pub fn sampled(&self) -> usize {
+        self.rows.iter().map(Row::sampled).sum()
+    }
+
+    /// Number of calls that failed.
+    pub fn failed_calls(&self) -> usize {
+        self.calls.iter().filter(|call| !call.ok).count()
+    }
+
+    /// The reward part of that name; `reward` is the total it came with, if no part is called so.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn part(&self, name: &str) -> Result<f64, StageError> {
+        match self.parts.get(name) {
+            Some(value) => Ok(*value),
+            None if name == "reward" => Ok(self.reward),
+            None => Err(StageError::MissingPart {
+                id: self.id.clone(),
+                part: name.into(),
+                have: self.parts.keys().cloned().collect::<Vec<_>>().join(", "),
+            }),
         }
     }
 }
 
 /// Positions of the rollouts of each group, by group number.
-pub(super) fn groups(rollouts: &[Rollout]) -> BTreeMap<u64, Vec<usize>> {
+pub fn groups(rollouts: &[Rollout]) -> BTreeMap<u64, Vec<usize>> {
     let mut groups: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
     for (i, rollout) in rollouts.iter().enumerate() {
         groups.entry(rollout.group).or_default().push(i);

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 /// Bound on a log-ratio, as in verl; outside, its derivative is 0.
 pub const LOG_RATIO_BOUND: f64 = 20.0;
+/// Upper bound on the log of a sequence's ratio, as in verl; above, its derivative is 0.
+pub const SEQUENCE_BOUND: f64 = 10.0;
 /// Bound on k3, as in verl; outside, its derivative is 0.
 pub const K3_BOUND: f64 = 10.0;
 
@@ -34,7 +36,9 @@ pub enum Surrogate {
 
 /// Bounds of [`Surrogate::ClippedRatio`]; all 0 with any other surrogate.
 ///
-/// C1 is `low == high`; C2 is `high > low` (clip-higher, DAPO, Yu et al. 2025); C3 is `dual > 0` (dual clip, Ye et al. 2020).
+/// C1 is `low == high`; C2 is `high > low` (clip-higher, DAPO, Yu et al. 2025); C3 is `dual > 0` (dual clip, Ye et al. 2020). C4 keeps a gradient
+/// where the ratio is clipped: there the bound (1 + e_h) becomes b2 (1 + e_h) r / sg(r), and (1 - e_l) becomes b1 (1 - e_l) r / sg(r), with
+/// b2 = `keep_high` and b1 = `keep_low` (sg: stop-gradient). GPPO and AEPO (arXiv 2510.14545) have b2 = 1; CE-GPPO (Klear) has b2 = 1, b1 = .25.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Clip {
@@ -44,6 +48,10 @@ pub struct Clip {
     pub high: f64,
     /// c: where A < 0 the loss is at most -c A. 0 is off.
     pub dual: f64,
+    /// b2: what is kept of a token with A > 0 and r > 1 + e_h. 0 clips it: the plain bound without a gradient.
+    pub keep_high: f64,
+    /// b1: what is kept of a token with A < 0 and r < 1 - e_l. 0 clips it.
+    pub keep_low: f64,
 }
 
 impl Default for Clip {
@@ -52,6 +60,8 @@ impl Default for Clip {
             low: 0.2,
             high: 0.2,
             dual: 0.0,
+            keep_high: 0.0,
+            keep_low: 0.0,
         }
     }
 }
@@ -62,6 +72,8 @@ impl Clip {
         low: 0.0,
         high: 0.0,
         dual: 0.0,
+        keep_high: 0.0,
+        keep_low: 0.0,
     };
 }
 
@@ -74,11 +86,22 @@ pub fn ratio(l: f64, l_old: f64) -> (f64, bool) {
     )
 }
 
-/// The policy term of a token, and whether a bound of [`Clip`] decided it.
+/// Q2: the ratio of a sequence, s = exp(mean of l - l_old over its sampled tokens), and whether its log was clamped at 10 (GSPO, Zheng et al.
+/// 2025, arXiv 2507.18071; verl's form). Each token has r_j = sg(s) exp(l_j - sg(l_j)), so that the slope of its term is that of a ratio s.
+pub fn sequence_ratio(log_ratios: impl Iterator<Item = f64>) -> (f64, bool) {
+    let (mut sum, mut n) = (0.0, 0u32);
+    for d in log_ratios {
+        sum += d;
+        n += 1;
+    }
+    let mean = sum / f64::from(n.max(1));
+    (mean.min(SEQUENCE_BOUND).exp(), mean > SEQUENCE_BOUND)
+}
+
+/// The policy term of a token of ratio `(r, whether it was clamped)`, and whether a bound of [`Clip`] decided it.
 ///
 /// `clipped_ratio`: C = max(-A r, -A clip(r, 1 - e_l, 1 + e_h)); with dual clip and A < 0, min(C, -c A).
-pub fn policy(surrogate: Surrogate, clip: &Clip, advantage: f64, l: f64, l_old: f64) -> (Slope, bool) {
-    let (r, clamped) = ratio(l, l_old);
+pub fn policy(surrogate: Surrogate, clip: &Clip, advantage: f64, l: f64, (r, clamped): (f64, bool)) -> (Slope, bool) {
     let slope = if clamped { 0.0 } else { -advantage * r };
     let plain = Slope {
         value: -advantage * r,
@@ -101,7 +124,10 @@ pub fn policy(surrogate: Surrogate, clip: &Clip, advantage: f64, l: f64, l_old: 
             if clip.dual > 0.0 && advantage < 0.0 && bound.max(plain.value) > lid {
                 flat(lid)
             } else if clipped {
-                flat(bound)
+                let kept = if advantage > 0.0 { clip.keep_high } else { clip.keep_low };
+                let value = if kept > 0.0 { kept * bound } else { bound };
+                let dl = if clamped { 0.0 } else { kept * bound };
+                (Slope { value, dl }, true)
             } else {
                 (plain, false)
             }
@@ -159,7 +185,13 @@ mod tests {
     const E: f64 = 1e-12;
 
     fn loss(clip: Clip, a: f64, r: f64) -> (f64, f64, bool) {
-        let (slope, clipped) = policy(Surrogate::ClippedRatio, &clip, a, r.ln() - 1.3, -1.3);
+        let (slope, clipped) = policy(
+            Surrogate::ClippedRatio,
+            &clip,
+            a,
+            r.ln() - 1.3,
+            ratio(r.ln() - 1.3, -1.3),
+        );
         (slope.value, slope.dl, clipped)
     }
 
@@ -190,6 +222,32 @@ mod tests {
     }
 
     #[test]
+    fn golden_gradient_preserving_clips() {
+        let gppo = Clip {
+            high: 0.28,
+            keep_high: 1.0,
+            dual: 3.0,
+            ..Clip::default()
+        };
+        near(loss(gppo, 1.0, 1.5), (-1.28, -1.28, true));
+        near(loss(gppo, -1.0, 0.5), (0.8, 0.0, true));
+        near(loss(gppo, -1.0, 1.5), (1.5, 1.5, false));
+        near(loss(gppo, 1.0, 1.1), (-1.1, -1.1, false));
+        let ce = Clip { keep_low: 0.25, ..gppo };
+        near(loss(ce, -1.0, 0.5), (0.2, 0.2, true));
+        near(loss(ce, 1.0, 1.5), (-1.28, -1.28, true));
+    }
+
+    #[test]
+    fn golden_sequence_ratios() {
+        let s = |logs: &[f64]| sequence_ratio(logs.iter().copied());
+        assert!((s(&[0.1, -0.2, 0.4]).0 - 1.105171).abs() < 5e-7);
+        assert!((s(&[0.1, -0.1, 0.3]).0 - 1.10517).abs() < 5e-6);
+        assert_eq!(s(&[]), (1.0, false));
+        assert_eq!(s(&[30.0]), (10f64.exp(), true));
+    }
+
+    #[test]
     fn golden_kl() {
         for (estimator, plus, minus) in [
             (KlEstimator::K1, -0.5, 0.5),
@@ -207,7 +265,7 @@ mod tests {
     fn clamps_bound_value_and_slope() {
         assert_eq!(kl(KlEstimator::K3, -30.0, 0.0), Slope { value: 10.0, dl: 0.0 });
         assert_eq!(kl(KlEstimator::K3, 0.0, -30.0), Slope { value: 10.0, dl: 0.0 });
-        let (slope, _) = policy(Surrogate::Ratio, &Clip::OFF, 1.0, 0.0, -50.0);
+        let (slope, _) = policy(Surrogate::Ratio, &Clip::OFF, 1.0, 0.0, ratio(0.0, -50.0));
         assert_eq!(
             slope,
             Slope {
@@ -221,7 +279,7 @@ mod tests {
     fn at_ratio_one_every_surrogate_has_the_gradient_of_reinforce() {
         for surrogate in [Surrogate::LogProb, Surrogate::Ratio, Surrogate::ClippedRatio] {
             for a in [-2.0, 0.0, 0.5] {
-                assert_eq!(policy(surrogate, &Clip::default(), a, -0.7, -0.7).0.dl, -a);
+                assert_eq!(policy(surrogate, &Clip::default(), a, -0.7, (1.0, false)).0.dl, -a);
             }
         }
     }

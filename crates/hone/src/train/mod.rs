@@ -2,6 +2,7 @@
 
 mod corpus;
 mod explain;
+mod methods;
 mod recipes;
 mod report;
 mod watch;
@@ -41,6 +42,7 @@ Examples:
   hone train quickstart --method prefix_tree    another method from the same cold start
   hone train my/recipe.toml --dry-run           what a recipe would do
   hone train --resume runs/quickstart-001       go on with a run that was stopped
+  hone train methods                            all RL methods, and the parts that they are made of
   hone train explain runs/quickstart-001        what the method made of a step's rollouts, token by token";
 
 const RECIPE_EXAMPLES: &str = "\
@@ -61,7 +63,7 @@ pub struct Train {
     /// Seed of everything, instead of the recipe's
     #[arg(long)]
     seed: Option<u64>,
-    /// RL method, instead of the recipe's: grpo, dr_grpo, grpo_clip_higher, reinforce, rloo, prefix_tree
+    /// RL method, instead of the recipe's: grpo, rloo, grpo-roc-paper, … as `hone train methods` lists them
     #[arg(long)]
     method: Option<String>,
     /// A budget of the recipe, such as `fast`
@@ -90,6 +92,7 @@ pub struct Train {
 #[derive(Debug, Subcommand)]
 enum TrainCommand {
     Explain(explain::Explain),
+    Methods(methods::Methods),
 }
 
 /// Look at recipes
@@ -213,8 +216,10 @@ fn check(recipe: &AgentRecipe) -> Result<()> {
 
 impl Train {
     pub fn run(self, as_json: bool) -> Result<()> {
-        if let Some(TrainCommand::Explain(explain)) = self.command {
-            return explain.run(as_json);
+        match self.command {
+            Some(TrainCommand::Explain(explain)) => return explain.run(as_json),
+            Some(TrainCommand::Methods(methods)) => return methods.run(as_json),
+            None => {}
         }
         let threads = match self.threads {
             Some(threads) => usize::from(threads),

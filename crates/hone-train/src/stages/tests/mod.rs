@@ -1,11 +1,9 @@
 //! The stages as a whole.
 
+mod conservation;
 mod method;
 mod objective;
-
-use std::collections::BTreeMap;
-
-use hone_trace::EndReason;
+mod presets;
 
 use super::*;
 
@@ -15,14 +13,12 @@ fn rollout(id: &str, group: u64, reward: f64, ids: &[u32]) -> Rollout {
     Rollout {
         id: id.into(),
         group,
-        parts: BTreeMap::new(),
         reward,
         validity: if reward > 0.0 {
             Validity::Ok
         } else {
             Validity::PolicyFailed
         },
-        end: EndReason::Answered,
         turns: 1,
         rows: vec![Row {
             ids: ids.to_vec(),
@@ -30,6 +26,6 @@ fn rollout(id: &str, group: u64, reward: f64, ids: &[u32]) -> Rollout {
             logp_sampler: vec![-0.5; n],
             ..Row::default()
         }],
-        breaks: Vec::new(),
+        ..Rollout::default()
     }
 }

@@ -15,17 +15,21 @@ fn sampled(rollout: &str, advantage: &[f64]) -> TrainRow {
     };
     TrainRow {
         rollout: rollout.into(),
+        group: 0,
         index: 0,
         row,
         advantage: advantage.to_vec(),
+        channel: 0,
     }
 }
 
-const MODES: [AggregationMode; 4] = [
+const MODES: [AggregationMode; 6] = [
     AggregationMode::TokenMean,
     AggregationMode::SeqMeanTokenSum,
     AggregationMode::SeqMeanTokenMean,
     AggregationMode::SumOverPad,
+    AggregationMode::GroupTokenSum,
+    AggregationMode::RolloutTurnMean,
 ];
 
 fn aggregate(mode: AggregationMode, scope: Scope, rows: &[TrainRow], micro: &[u32]) -> f64 {
@@ -51,8 +55,8 @@ fn golden_aggregations() {
     let rows = [sampled("a", &[-2.0, -2.0]), sampled("b", &[0.0, 0.0, 0.0, -2.0])];
     for (mode, global, micro) in MODES
         .iter()
-        .zip([1.0, 3.0, 1.25, 0.75])
-        .zip([1.25, 3.0, 1.25, 0.375])
+        .zip([1.0, 3.0, 1.25, 0.75, 0.5, 1.25])
+        .zip([1.25, 3.0, 1.25, 0.375, 1.25, 1.25])
         .map(|((m, g), i)| (*m, g, i))
     {
         assert!(
@@ -120,9 +124,11 @@ fn random_batch(seed: u64) -> (Vec<TrainRow>, Vec<Vec<f64>>, Vec<Vec<f64>>) {
         };
         rows.push(TrainRow {
             rollout: format!("r{i}"),
+            group: i / 2,
             index: 0,
             row,
             advantage,
+            channel: 0,
         });
     }
     (rows, now, entropy)
@@ -140,6 +146,7 @@ fn all_objectives() -> Vec<Objective> {
                 low: 0.2,
                 high: 0.28,
                 dual: 1.3,
+                ..Clip::default()
             },
         ),
     ];
@@ -158,6 +165,7 @@ fn all_objectives() -> Vec<Objective> {
                 let aggregation = Aggregation { mode, scope, pad };
                 out.push(Objective {
                     surrogate,
+                    ratio: Level::Token,
                     clip,
                     kl: Kl { estimator, beta },
                     entropy: 0.05,

@@ -1,0 +1,453 @@
+//! What a part of a method may do at each stage, and the register of all parts.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
+
+use super::terms::Slope;
+use super::{Advantage, Channel, Clip, Dropped, Method, Rollout, StageError, TokenAdvantages, TrainRow};
+
+/// A part of a method. Every function stands for a stage, in their order here, and does nothing unless the part says otherwise.
+///
+/// A part is plain settings: it keeps no state, draws random numbers only from streams that its settings and the step name, and panics for no
+/// input.
+pub trait Part: fmt::Debug + Send + Sync {
+    /// Checks the settings, by themselves and against the rest of `method`. `at` is the part's key, such as `parts.roc`.
+    fn validate(&self, method: &Method, at: &str) -> Result<(), StageError> {
+        let _ = (method, at);
+        Ok(())
+    }
+
+    /// What the record or the trainer must supply.
+    fn needs(&self) -> &'static [Need] {
+        &[]
+    }
+
+    /// `select`: why a valid rollout takes no part in the statistics; it is still shown to [`rows`](Self::rows).
+    fn aside(&self, rollout: &Rollout) -> Option<String> {
+        let _ = rollout;
+        None
+    }
+
+    /// Whether [`value`](Self::value) gives something.
+    fn gives_value(&self) -> bool {
+        false
+    }
+
+    /// `reward`: a number that [`Reward`](super::Reward)'s terms can name by the part's name.
+    fn value(&self, rollout: &Rollout) -> Result<f64, StageError> {
+        let _ = rollout;
+        Ok(0.0)
+    }
+
+    /// Whether it reads the reward part of that name itself.
+    fn reads(&self, value: &str) -> bool {
+        let _ = value;
+        false
+    }
+
+    /// `filter`: what becomes of each rollout; `None` if the part filters nothing. All rewards are set.
+    fn filter(&self, rollouts: &[Rollout], context: &Context<'_>) -> Result<Option<Vec<Verdict>>, StageError> {
+        let _ = (rollouts, context);
+        Ok(None)
+    }
+
+    /// `advantage`: changes the advantages of all tokens, and may clear masks. Returns figures for the report; `None` if it changes nothing.
+    fn advantage(
+        &self,
+        rollouts: &mut [Rollout],
+        advantages: &mut TokenAdvantages,
+        context: &Context<'_>,
+    ) -> Result<Option<Value>, StageError> {
+        let _ = (rollouts, advantages, context);
+        Ok(None)
+    }
+
+    /// `rows`: drops rows, or adds rows in a channel of their own. Returns a table of figures for the report; `None` if it does nothing.
+    fn rows(&self, rows: &mut RowStage<'_>) -> Result<Option<Value>, StageError> {
+        let _ = rows;
+        Ok(None)
+    }
+
+    /// Whether [`terms`](Self::terms) does something.
+    fn changes_terms(&self) -> bool {
+        false
+    }
+
+    /// `objective`: changes what the loss of each token is made of. `terms` is aligned with the batch's rows and their tokens. What it reads of
+    /// the policy now counts as constant.
+    fn terms(&self, batch: &Batch<'_>, terms: &mut [Vec<Term>]) -> Result<(), StageError> {
+        let _ = (batch, terms);
+        Ok(())
+    }
+}
+
+/// A [`Part`] that can stand in a table of settings.
+pub trait PartType: Part + Serialize + DeserializeOwned + 'static {
+    /// Its name: a key of `parts`.
+    const NAME: &'static str;
+    /// What it does, in a sentence.
+    const ABOUT: &'static str;
+}
+
+/// Something that a part reads and that not every source of rollouts has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Need {
+    /// Log-probabilities of the whole batch before its loss ([`BatchObjective::observe`](super::BatchObjective::observe)).
+    Scores,
+    /// Entropies now of the whole batch, too.
+    Entropy,
+    /// Log-probabilities by the reference model at the loss.
+    Reference,
+    /// The same before the reward is summed.
+    ReferenceFirst,
+    /// Turn numbers of tokens ([`Row::turns`](super::Row::turns)).
+    Turns,
+    /// What the agent saw before each turn ([`AgentStep::anchor`](super::AgentStep::anchor)).
+    Anchors,
+    /// Rewards of single steps ([`AgentStep::reward`](super::AgentStep::reward)).
+    StepRewards,
+    /// Which actions were valid ([`AgentStep::valid`](super::AgentStep::valid)).
+    ValidActions,
+    /// Checklists of steps ([`AgentStep::checks`](super::AgentStep::checks)).
+    Checks,
+    /// Forked rollouts ([`Rollout::parent`]).
+    Tree,
+    /// Rollouts of paired prompts ([`Rollout::variant`]).
+    Variants,
+}
+
+impl Need {
+    /// In words.
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::Scores => "the log-probabilities of the whole batch",
+            Self::Entropy => "the entropies of the whole batch",
+            Self::Reference | Self::ReferenceFirst => "log-probabilities by a reference model",
+            Self::Turns => "turn numbers of tokens",
+            Self::Anchors => "what the agent saw before each turn",
+            Self::StepRewards => "rewards of single steps",
+            Self::ValidActions => "which actions were valid",
+            Self::Checks => "checklists of steps",
+            Self::Tree => "forked rollouts",
+            Self::Variants => "rollouts of paired prompts",
+        }
+    }
+}
+
+/// What becomes of a rollout.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// It stays.
+    Keep,
+    /// It leaves, for this reason.
+    Drop(String),
+    /// It stays in the statistics and loses its tokens, for this reason.
+    Mask(String),
+}
+
+/// What the stages before the objective know besides the rollouts.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The method's advantage.
+    pub advantage: &'a Advantage,
+    /// Step of the training, from 0.
+    pub step: u64,
+}
+
+/// The stage `rows`, as parts see it.
+#[derive(Debug)]
+pub struct RowStage<'a> {
+    /// The rollouts whose rows these are, with their reward parts.
+    pub rollouts: &'a [Rollout],
+    /// The rollouts that a part set aside.
+    pub aside: &'a [Rollout],
+    /// The method's own objective.
+    pub objective: &'a super::Objective,
+    /// The rows that go on.
+    pub rows: Vec<TrainRow>,
+    /// The channels of the loss; rows name theirs by position. The first is the method's own.
+    pub channels: Vec<Channel>,
+    /// What was dropped.
+    pub dropped: Vec<Dropped>,
+}
+
+impl RowStage<'_> {
+    /// Drops the rows that `why` gives a reason for.
+    pub fn retain(&mut self, mut why: impl FnMut(usize, &TrainRow) -> Option<String>) {
+        let mut kept = Vec::with_capacity(self.rows.len());
+        for (at, row) in std::mem::take(&mut self.rows).into_iter().enumerate() {
+            match why(at, &row) {
+                None => kept.push(row),
+                Some(reason) => self.dropped.push(Dropped { id: row.id(), reason }),
+            }
+        }
+        self.rows = kept;
+    }
+
+    /// A new channel of the loss; its number.
+    pub fn channel(&mut self, channel: Channel) -> u32 {
+        self.channels.push(channel);
+        self.channels.len() as u32 - 1
+    }
+}
+
+/// The rows of an optimiser step, as parts see them at the objective.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a> {
+    /// The rows.
+    pub rows: &'a [TrainRow],
+    /// Micro-batch of each row.
+    pub micro: &'a [u32],
+    /// The channels that the rows name.
+    pub channels: &'a [Channel],
+    /// Step of the training, from 0.
+    pub step: u64,
+    /// The policy now; there if a part [needs](Need::Scores) it.
+    pub now: Option<Scores<'a>>,
+}
+
+/// The policy now, on all tokens of all rows; what is not sampled means nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Scores<'a> {
+    /// Log-probabilities in nats.
+    pub logp: &'a [Vec<f64>],
+    /// Entropies in nats; rows may be empty if nothing needs them.
+    pub entropy: &'a [Vec<f64>],
+}
+
+impl<'a> Batch<'a> {
+    /// The policy now.
+    ///
+    /// # Errors
+    /// When it was not observed.
+    pub fn now(&self, part: &str) -> Result<Scores<'a>, StageError> {
+        self.now.ok_or_else(|| StageError::Unobserved { part: part.into() })
+    }
+
+    /// Places `(row, token)` of all sampled tokens of channel 0, by micro-batch.
+    pub fn sampled(&self) -> BTreeMap<u32, Vec<(usize, usize)>> {
+        let mut places: BTreeMap<u32, Vec<(usize, usize)>> = BTreeMap::new();
+        for (i, row) in self.rows.iter().enumerate().filter(|(_, row)| row.channel == 0) {
+            let sampled = (0..row.row.mask.len()).filter(|&j| row.row.mask[j]);
+            places.entry(self.micro[i]).or_default().extend(sampled.map(|j| (i, j)));
+        }
+        places.retain(|_, places| !places.is_empty());
+        places
+    }
+}
+
+/// What the policy term of a token is made of: factor * C(advantage, ratio; clip) + pull * |l - l_old|.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Term {
+    /// The advantage.
+    pub advantage: f64,
+    /// The clip bounds.
+    pub clip: Clip,
+    /// A constant factor; 0 leaves the token out.
+    pub factor: f64,
+    /// Weight of |l - l_old|.
+    pub pull: f64,
+    /// A policy term in place of C.
+    pub own: Option<Slope>,
+}
+
+impl Term {
+    /// As the method says, unchanged.
+    pub fn new(advantage: f64, clip: Clip) -> Self {
+        Self {
+            advantage,
+            clip,
+            factor: 1.0,
+            pull: 0.0,
+            own: None,
+        }
+    }
+}
+
+/// The parts of a method, in the order of their register: a table of settings by name.
+#[derive(Clone, Debug, Default)]
+pub struct Parts(Vec<Entry>);
+
+#[derive(Clone, Debug)]
+struct Entry {
+    name: &'static str,
+    settings: Value,
+    part: Arc<dyn Part>,
+}
+
+impl PartialEq for Parts {
+    fn eq(&self, other: &Self) -> bool {
+        let each = |parts: &Self| parts.0.iter().map(|e| (e.name, e.settings.clone())).collect::<Vec<_>>();
+        each(self) == each(other)
+    }
+}
+
+impl Serialize for Parts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|entry| (entry.name, &entry.settings)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Parts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let table = Map::deserialize(deserializer)?;
+        let none = Self::default();
+        Registry::standard()
+            .lay_over(&none, &Value::Object(table))
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+impl Parts {
+    /// The parts.
+    pub fn iter(&self) -> impl Iterator<Item = &dyn Part> {
+        self.0.iter().map(|entry| &*entry.part)
+    }
+
+    /// The parts with their names.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, &dyn Part)> {
+        self.0.iter().map(|entry| (entry.name, &*entry.part))
+    }
+
+    /// Whether there is a part of that name.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|entry| entry.name == name)
+    }
+
+    /// Everything that the parts need, with who needs it.
+    pub fn needs(&self) -> impl Iterator<Item = (&'static str, Need)> {
+        self.named()
+            .flat_map(|(name, part)| part.needs().iter().map(move |need| (name, *need)))
+    }
+
+    pub(super) fn need(&self, what: Need) -> bool {
+        self.needs().any(|(_, need)| need == what)
+    }
+
+    pub(super) fn need_scores(&self) -> bool {
+        self.need(Need::Scores) || self.need_entropy()
+    }
+
+    pub(super) fn need_entropy(&self) -> bool {
+        self.need(Need::Entropy)
+    }
+
+    /// The first part that needs the scores.
+    pub(super) fn scored(&self) -> &'static str {
+        let scored = |need| matches!(need, Need::Scores | Need::Entropy);
+        self.needs()
+            .find(|(_, need)| scored(*need))
+            .map_or("", |(name, _)| name)
+    }
+
+    pub(super) fn change_terms(&self) -> bool {
+        self.iter().any(|part| part.changes_terms())
+    }
+}
+
+type Make = fn(&Value) -> Result<(Arc<dyn Part>, Value), serde_json::Error>;
+
+/// The parts that a method can name. Their order is the one in which a stage asks them.
+#[derive(Clone, Debug, Default)]
+pub struct Registry(Vec<Known>);
+
+#[derive(Clone, Debug)]
+struct Known {
+    name: &'static str,
+    about: &'static str,
+    make: Make,
+}
+
+impl Registry {
+    /// All parts of this crate.
+    pub fn standard() -> Self {
+        super::parts::registry()
+    }
+
+    /// Adds a part, after those that are there; one of the same name is replaced in its place.
+    pub fn add<P: PartType>(&mut self) {
+        let known = Known {
+            name: P::NAME,
+            about: P::ABOUT,
+            make: |settings| {
+                let part: P = serde_json::from_value(settings.clone())?;
+                let settings = serde_json::to_value(&part)?;
+                Ok((Arc::new(part) as Arc<dyn Part>, settings))
+            },
+        };
+        match self.0.iter_mut().find(|it| it.name == P::NAME) {
+            Some(place) => *place = known,
+            None => self.0.push(known),
+        }
+    }
+
+    /// Names and what they do.
+    pub fn list(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        self.0.iter().map(|known| (known.name, known.about))
+    }
+
+    /// `parts` with a table of settings laid over: `{}` or some settings add a part or change one that is there, `false` takes it away.
+    ///
+    /// # Errors
+    /// When a name or a setting is unknown, or a setting has the wrong type.
+    pub fn lay_over(&self, parts: &Parts, over: &Value) -> Result<Parts, StageError> {
+        let wrong = |key: String, got: &Value, why: String| StageError::Value {
+            key,
+            got: got.to_string(),
+            why,
+        };
+        let Value::Object(over) = over else {
+            return Err(wrong("parts".into(), over, "it is a table of parts".into()));
+        };
+        if let Some(name) = over
+            .keys()
+            .find(|name| !self.0.iter().any(|it| it.name == name.as_str()))
+        {
+            return Err(StageError::UnknownKey {
+                key: format!("parts.{name}"),
+                allowed: self.0.iter().map(|it| it.name).collect::<Vec<_>>().join(", "),
+            });
+        }
+        let mut out = Vec::new();
+        // Parts of another register stay as they are.
+        let foreign = |entry: &&Entry| !self.0.iter().any(|it| it.name == entry.name);
+        for known in &self.0 {
+            let there = parts.0.iter().find(|entry| entry.name == known.name);
+            let given = match over.get(known.name) {
+                None => {
+                    out.extend(there.cloned());
+                    continue;
+                }
+                Some(Value::Bool(false)) => continue,
+                Some(Value::Object(given)) => given,
+                Some(other) => {
+                    let why = "it is a table of the part's settings, or false to leave the part out".into();
+                    return Err(wrong(format!("parts.{}", known.name), other, why));
+                }
+            };
+            let mut settings = there.map_or_else(|| Value::Object(Map::new()), |entry| entry.settings.clone());
+            if let Value::Object(settings) = &mut settings {
+                settings.extend(given.iter().map(|(key, value)| (key.clone(), value.clone())));
+            }
+            let (part, settings) = (known.make)(&settings).map_err(|error| {
+                wrong(
+                    format!("parts.{}", known.name),
+                    &Value::Object(given.clone()),
+                    error.to_string(),
+                )
+            })?;
+            out.push(Entry {
+                name: known.name,
+                settings,
+                part,
+            });
+        }
+        out.extend(parts.0.iter().filter(foreign).cloned());
+        Ok(Parts(out))
+    }
+}
