@@ -99,7 +99,7 @@ fn targets(row: &stages::Row) -> Vec<u32> {
     mask.filter(|(at, m)| *at > 0 && **m).map(|(at, _)| at as u32).collect()
 }
 
-/// Deal the rows' groups to mini-batches and take one optimiser step on each.
+/// Deal the rows' groups to mini-batches and take one optimiser step on each, then one on each batch of earlier rows.
 ///
 /// The old log-probabilities are those recorded at sampling: sampler and learner compute the same bits, so nothing is
 /// scored twice, unless a part of the method asks for the whole batch before its loss. A KL term is towards `reference`, which scores the rows
@@ -138,8 +138,15 @@ pub fn update(
     let mut diagnostics = Diagnostics::default();
     let mut steps = 0;
     let mut checked = None;
-    for batch in batches.iter().filter(|b| !b.is_empty()) {
-        let mut objective = BatchObjective::of(&prepared.channels, &method.parts, batch, &[], prepared.step)?;
+    let now = batches.iter().map(|rows| (&prepared.channels, rows, true));
+    // What is learnt again after that stands in no figure of this step's rollouts.
+    let later = prepared.later.iter().map(|it| (&it.channels, &it.rows, false));
+    let silent = |channels: &[stages::Channel]| channels.iter().all(|channel| channel.weight == 0.0);
+    for (channels, batch, fresh) in now.chain(later) {
+        if batch.is_empty() || silent(channels) {
+            continue;
+        }
+        let mut objective = BatchObjective::of(channels, &method.parts, batch, &[], prepared.step)?;
         let targets: Vec<Vec<u32>> = batch.iter().map(|r| targets(&r.row)).collect();
         let rows: Vec<_> = batch
             .iter()
@@ -179,10 +186,10 @@ pub fn update(
         if let Some(error) = error.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(error.into());
         }
-        for row in results.into_inner().unwrap_or_else(PoisonError::into_inner).values() {
-            diagnostics.add(row);
-        }
-        for ((row, targets), score) in batch.iter().zip(&targets).zip(&pass.scores) {
+        let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+        results.values().filter(|_| fresh).for_each(|row| diagnostics.add(row));
+        let scored = batch.iter().zip(&targets).zip(&pass.scores);
+        for ((row, targets), score) in scored.filter(|_| fresh) {
             let reference = row.row.logp_ref.as_ref();
             out.seen.push(Seen {
                 rollout: row.rollout.clone(),
@@ -347,6 +354,34 @@ mod tests {
         }
         assert!(mean > 1e-6 && (done.stats.kl_ref - mean).abs() < 1e-9, "{mean}");
         assert!((done.stats.loss - plain.stats.loss - 0.5 * mean).abs() < 1e-6);
+    }
+
+    #[test]
+    fn earlier_rows_are_learnt_after_the_others_and_stand_in_no_figure() {
+        let mut learner = tiny(1);
+        let rollouts = rollouts(&mut learner);
+        let method = Method::resolve("grpo", &serde_json::json!({"parts": {"clip_cov": {"low": -9}}})).unwrap();
+        let take = |weight: f64| {
+            let mut learner = tiny(1);
+            let mut prepared = method.prepare(rollouts.clone()).unwrap();
+            let mut again = prepared.rows.clone();
+            again.truncate(1);
+            again[0].advantage[2] = 3.0;
+            prepared.later.push(stages::Later {
+                rows: again,
+                channels: vec![stages::Channel {
+                    weight,
+                    ..prepared.channels[0].clone()
+                }],
+                values: serde_json::Value::Null,
+            });
+            let done = update(&mut learner, None, &method, prepared, &how(0.01)).unwrap();
+            (done, learner.weights().params().to_vec())
+        };
+        let ((with, moved), (without, still)) = (take(0.5), take(0.0));
+        assert_eq!((with.trained, without.trained), (3, 2));
+        assert_eq!((with.stats, with.seen), (without.stats, without.seen));
+        assert_ne!(moved, still);
     }
 
     #[test]

@@ -91,7 +91,7 @@ impl Run<'_> {
                 .filter(|_| method.needs_reference_first())
                 .map(|it| (it.id.clone(), it.rows.iter().map(|row| row.logp_ref.clone()).collect()))
                 .collect();
-            let prepared = method.prepare_at(u64::from(step), rollouts)?;
+            let prepared = method.prepare_with(u64::from(step), rollouts, &mut self.state.memory)?;
             let lr = settings.lr.at(step, settings.steps);
             let how = UpdateSettings {
                 updates: settings.updates,

@@ -1,6 +1,6 @@
 //! What a run has done so far, and why it ended early.
 
-use crate::stages::StageError;
+use crate::stages::{Memory, StageError};
 use crate::update::UpdateError;
 use hone_engine::LearnError;
 use hone_engine::checkpoint::CheckpointError;
@@ -103,6 +103,9 @@ pub struct State {
     pub checkpoint: Option<String>,
     /// Hash of the base model that the run began with: weights and chat format.
     pub base: Option<String>,
+    /// What the method's parts keep from step to step.
+    #[serde(default, skip_serializing_if = "Memory::is_empty")]
+    pub memory: Memory,
 }
 
 impl State {

@@ -6,7 +6,7 @@ use hone_trace::EndReason;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::part::{Context, RowStage, Verdict};
+use super::part::{Context, LaterStage, Memory, RowStage, Verdict};
 use super::presets::presets;
 use super::{
     Advantage, Channel, Dropped, KlEstimator, Need, Objective, Parts, Prepared, Registry, Reward, Rollout, Select,
@@ -142,6 +142,11 @@ impl Method {
     ///
     /// `step` is that of the training, for what is scheduled. Ids must be unique. Nothing is dropped without an entry in a report.
     pub fn prepare_at(&self, step: u64, rollouts: Vec<Rollout>) -> Result<Prepared, StageError> {
+        self.prepare_with(step, rollouts, &mut Memory::default())
+    }
+
+    /// The same in a training, whose earlier steps left `memory`.
+    pub fn prepare_with(&self, step: u64, rollouts: Vec<Rollout>, memory: &mut Memory) -> Result<Prepared, StageError> {
         self.validate()?;
         let mut ids = BTreeSet::new();
         for rollout in &rollouts {
@@ -184,6 +189,8 @@ impl Method {
         }
         self.value(&mut aside, step)?;
         reports.push(self.value(&mut rollouts, step)?);
+        let keeps = self.parts.iter().any(|part| part.keeps());
+        let all = if keeps { rollouts.clone() } else { Vec::new() };
         let filtered = self.select.filter(rollouts);
         let mut rollouts = filtered.rollouts;
         reports.push(filtered.report);
@@ -238,9 +245,33 @@ impl Method {
                 reports.push(StageReport::of("rows", name, stage.rows.len(), dropped, values));
             }
         }
+        let RowStage { rows, channels, .. } = stage;
+        let mut later = Vec::new();
+        for (name, part) in self.parts.named().filter(|(_, part)| part.keeps()) {
+            let stage = LaterStage {
+                step,
+                all: &all,
+                rollouts: &rollouts,
+                rows: &rows,
+                objective: &self.objective,
+            };
+            let held = memory.0.entry(name.into()).or_default();
+            let it = part.later(held, &stage)?;
+            reports.push(StageReport::of(
+                "later",
+                name,
+                it.rows.len(),
+                Vec::new(),
+                it.values.clone(),
+            ));
+            if !it.rows.is_empty() {
+                later.push(it);
+            }
+        }
         Ok(Prepared {
-            rows: stage.rows,
-            channels: stage.channels,
+            rows,
+            channels,
+            later,
             reports,
             zero_variance_share: filtered.zero_variance_share,
             step,

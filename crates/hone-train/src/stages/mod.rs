@@ -9,7 +9,7 @@
 //! | `select`, `filter`, masks | [`Select`] | [`Part::aside`], [`Part::filter`] |
 //! | `reward` | [`Reward`] | [`Part::value`] |
 //! | `advantage` | [`Advantage`], [`prefix_tree`](fn@prefix_tree) | [`Part::advantage`] |
-//! | `rows` | | [`Part::rows`] |
+//! | `rows` | | [`Part::rows`], [`Part::later`] |
 //! | `objective` | [`Surrogate`], [`Level`], [`Clip`], [`Kl`], [`Aggregation`] in [`Objective`] | [`Part::terms`] |
 //!
 //! A part is a type in a file of its own under `parts/` and a line in its [`Registry`]; nothing else knows it by name.
@@ -45,7 +45,9 @@ pub use explain::explain;
 pub use fade::{Fade, Way};
 pub use method::Method;
 pub use objective::{BatchObjective, Kl, Level, Objective, RowLoss, TokenLoss};
-pub use part::{Batch, Context, Need, Part, PartType, Parts, Registry, RowStage, Scores, Term, Verdict};
+pub use part::{
+    Batch, Context, Later, LaterStage, Memory, Need, Part, PartType, Parts, Registry, RowStage, Scores, Term, Verdict,
+};
 pub use prefix_tree::prefix_tree;
 pub use prepared::{Channel, Prepared, TrainRow};
 pub use presets::{Preset, method, presets};

@@ -13,7 +13,7 @@ use super::{Advantage, Channel, Clip, Dropped, Method, Rollout, StageError, Toke
 
 /// A part of a method. Every function stands for a stage, in their order here, and does nothing unless the part says otherwise.
 ///
-/// A part is plain settings: it keeps no state, draws random numbers only from streams that its settings and the step name, and panics for no
+/// A part is plain settings: it keeps no state but what it leaves in a [`Memory`], draws random numbers only from streams that its settings and the step name, and panics for no
 /// input.
 pub trait Part: fmt::Debug + Send + Sync {
     /// Checks the settings, by themselves and against the rest of `method`. `at` is the part's key, such as `parts.roc`.
@@ -71,6 +71,18 @@ pub trait Part: fmt::Debug + Send + Sync {
     fn rows(&self, rows: &mut RowStage<'_>) -> Result<Option<Value>, StageError> {
         let _ = rows;
         Ok(None)
+    }
+
+    /// Whether [`later`](Self::later) does something.
+    fn keeps(&self) -> bool {
+        false
+    }
+
+    /// After `rows`: what the part keeps for later steps, and rows of earlier steps that are learnt from after this one's. `memory` is what it left
+    /// there at the last step, null at first.
+    fn later(&self, memory: &mut Value, stage: &LaterStage<'_>) -> Result<Later, StageError> {
+        let _ = (memory, stage);
+        Ok(Later::default())
     }
 
     /// Whether [`terms`](Self::terms) does something.
@@ -193,6 +205,44 @@ impl RowStage<'_> {
     pub fn channel(&mut self, channel: Channel) -> u32 {
         self.channels.push(channel);
         self.channels.len() as u32 - 1
+    }
+}
+
+/// What a step came to, as parts see it that keep something for later.
+#[derive(Clone, Copy, Debug)]
+pub struct LaterStage<'a> {
+    /// Step of the training, from 0.
+    pub step: u64,
+    /// All rollouts that were valid, before any filter.
+    pub all: &'a [Rollout],
+    /// Those that were left.
+    pub rollouts: &'a [Rollout],
+    /// The rows that are learnt from.
+    pub rows: &'a [TrainRow],
+    /// The method's own objective.
+    pub objective: &'a super::Objective,
+}
+
+/// Rows of earlier steps for an optimiser step of their own.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Later {
+    /// The rows; their `channel` is one of these.
+    pub rows: Vec<TrainRow>,
+    /// The channels.
+    pub channels: Vec<Channel>,
+    /// Figures for the report.
+    pub values: Value,
+}
+
+/// What the parts of a method keep from step to step, by name. It belongs to the training's state.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Memory(pub(super) BTreeMap<String, Value>);
+
+impl Memory {
+    /// Whether nothing is kept.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 

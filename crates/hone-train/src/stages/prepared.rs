@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Objective, Row, StageError, StageReport};
+use super::{Later, Objective, Row, StageError, StageReport};
 
 /// A row with an advantage per token, ready for the objective.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -83,7 +83,9 @@ pub struct Prepared {
     pub rows: Vec<TrainRow>,
     /// The channels that they name.
     pub channels: Vec<Channel>,
-    /// Reports of the stages, in order: `select`, `reward`, `filter`, `advantage`, `rows`, each followed by those of its parts.
+    /// Rows of earlier steps, each for an optimiser step of its own after those of `rows`.
+    pub later: Vec<Later>,
+    /// Reports of the stages, in order: `select`, `reward`, `filter`, `advantage`, `rows`, each followed by those of its parts, then `later`.
     pub reports: Vec<StageReport>,
     /// Share of groups without variance, of those that the filter saw.
     pub zero_variance_share: f64,

@@ -17,7 +17,7 @@ pub struct Dropped {
 /// What a stage did. `kept + dropped.len()` is the number of things it was given.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StageReport {
-    /// `select`, `reward`, `filter`, `advantage`, `rows` or `objective`.
+    /// `select`, `reward`, `filter`, `advantage`, `rows`, `later` or `objective`.
     pub stage: String,
     /// The part of the method that did it, if it is not the stage's own table.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -121,8 +121,8 @@ fn presets_that_ought_to_be_the_same_are() {
     );
     assert_eq!(resolve("aepo-code", off), resolve("arpo-soft-code", json!({})));
     let rows = |method: &Method, step| method.prepare_at(step, group()).unwrap().rows;
-    // SPEAR once its reward for calls is gone, and before.
-    let (spear, base) = (resolve("spear-tools", json!({})), resolve("dr-bot", json!({})));
+    // SPEAR once its reward for calls is gone, and before; nothing is replayed at first.
+    let (spear, base) = (resolve("spear", json!({})), resolve("dr-bot", json!({})));
     assert_eq!(rows(&spear, 200), rows(&base, 200));
     assert_ne!(rows(&spear, 0), rows(&base, 0));
     assert_eq!(spear.objective, base.objective);
