@@ -1,6 +1,9 @@
 //! Selection, advantages, objectives and the training loops.
 mod agent;
 mod base;
+pub mod branching;
+pub mod credit;
+pub mod curator;
 mod observe;
 pub mod recipe;
 mod rows;
