@@ -1,5 +1,6 @@
 //! Selection, advantages, objectives and the training loops.
 mod agent;
+pub mod arithmetic;
 mod base;
 pub mod branching;
 pub mod credit;

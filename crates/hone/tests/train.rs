@@ -142,6 +142,79 @@ fn a_run_may_be_held_near_the_model_that_it_starts_from() {
     );
 }
 
+/// Parts of methods that look at the whole batch, keep rows for later steps, or add a channel; and the record explains each step.
+#[test]
+fn a_method_of_many_parts_trains_and_is_explained() {
+    let place = Place::new();
+    recipe(&place);
+    let text = std::fs::read_to_string(place.path("small.toml")).unwrap();
+    let settings = r#"[rl.override]
+select = { drop_equal = false }
+reward = { terms = [{ part = "shop.calls", weight = 1.0 }, { part = "kl_reward", weight = 1.0 }] }
+
+[rl.override.parts]
+kl_reward = { estimator = "k1", beta = 0.01 }
+anchor = {}
+entropy_advantage = {}
+clip_cov = { low = 0.1 }
+economy = { correct = "shop.calls" }
+channel = { part = "economy", weight = 0.15 }
+replay = { size = 2, trigger = 0.5, rise = 2 }
+
+[eval]"#;
+    std::fs::write(place.path("small.toml"), text.replacen("[eval]", settings, 1)).unwrap();
+    place.ok("train small.toml --out many --threads 2");
+    for step in 0..4 {
+        let explained = place.ok(&format!("train explain many --step {step} --json")).json();
+        let loss = metric(&place, "many", step, "loss");
+        assert!(
+            (explained["loss"].as_f64().unwrap() - loss).abs() < 1e-6,
+            "{loss} {}",
+            explained["loss"]
+        );
+    }
+    // What is kept for later steps is part of the run's state.
+    let state: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(place.path("many/state.json")).unwrap()).unwrap();
+    assert!(
+        state["memory"]["replay"]["groups"].as_array().unwrap().len() > 3,
+        "{state}"
+    );
+    let recipe = text.replacen("[eval]", "[rl.override.parts.tree]\n\n[eval]", 1);
+    std::fs::write(place.path("tree.toml"), recipe).unwrap();
+    place.fails(
+        "train tree.toml --dry-run",
+        1,
+        &["parts.tree", "forked rollouts", "hone train explain"],
+    );
+}
+
+/// A model plus what training changed: here the base, plus the trained one, minus the base.
+#[test]
+fn what_training_changed_can_be_added_to_a_model() {
+    let place = Place::new();
+    let nano = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../models/nano")
+        .canonicalize()
+        .unwrap();
+    let nano = nano.display();
+    let out = place
+        .ok(&format!(
+            "train combine {nano} --add {nano} --less {nano} --scale 2 --out same --json"
+        ))
+        .json();
+    assert_eq!(out["angle"]["cosine"], 0.0);
+    let read = |path: &Path| std::fs::read(path.join("model.safetensors")).unwrap();
+    assert_eq!(place.ok("eval shop --model same --n 1 --json").json()["n"], 1);
+    place.fails(
+        &format!("train combine {nano} --add {nano} --less {nano} --out same"),
+        1,
+        &["same exists"],
+    );
+    place.ok(&format!("train combine same --add {nano} --less same --out again"));
+    assert_eq!(read(&place.path("same")), read(&place.path("again")));
+}
+
 /// Start `hone` and kill it as soon as `begun`.
 fn killed(place: &Place, arguments: &str, begun: impl Fn() -> bool) {
     let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin!("hone"))

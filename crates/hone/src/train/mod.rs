@@ -1,5 +1,6 @@
 //! `hone train` and `hone recipe`.
 
+mod combine;
 mod corpus;
 mod explain;
 mod methods;
@@ -93,6 +94,7 @@ pub struct Train {
 enum TrainCommand {
     Explain(explain::Explain),
     Methods(methods::Methods),
+    Combine(combine::Combine),
 }
 
 /// Look at recipes
@@ -219,6 +221,7 @@ impl Train {
         match self.command {
             Some(TrainCommand::Explain(explain)) => return explain.run(as_json),
             Some(TrainCommand::Methods(methods)) => return methods.run(as_json),
+            Some(TrainCommand::Combine(combine)) => return combine.run(as_json),
             None => {}
         }
         let threads = match self.threads {
