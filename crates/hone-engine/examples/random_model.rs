@@ -1,7 +1,7 @@
 //! Writes a small random model with its tokenizer, in which every parameter matters, to compare implementations on:
 //! `cargo run --release -p hone-engine --example random_model -- DIR`
 
-use hone_engine::{Config, Weights, checkpoint};
+use hone_engine::{Architecture, Config, Weights, checkpoint};
 use hone_model::train_tokenizer;
 use hone_trace::Stream;
 use rand::RngExt;
@@ -27,6 +27,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         rope_theta: 2e4,
         rms_norm_eps: 1e-5,
         max_position_embeddings: 256,
+        model_type: Architecture::Qwen2,
+        tie_word_embeddings: true,
+        rope_scaling: None,
     };
     let mut weights = Weights::random(config, &Stream::new(0))?;
     // Biases start at zero and gains at one: move everything, so that a part read wrongly shows.

@@ -3,9 +3,132 @@
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
+/// Which published family a model belongs to: what its blocks have beside the parts that all share.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Architecture {
+    /// No bias anywhere (Llama, SmolLM2).
+    Llama,
+    /// A bias on queries, keys and values (Qwen2, Qwen2.5).
+    #[default]
+    Qwen2,
+    /// Each query and key head is normalised (RMSNorm) before it is rotated (Qwen3).
+    Qwen3,
+}
+
+impl Architecture {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Llama, Self::Qwen2, Self::Qwen3];
+
+    /// Its name in Hugging Face's `model_type` and in GGUF's `general.architecture`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Llama => "llama",
+            Self::Qwen2 => "qwen2",
+            Self::Qwen3 => "qwen3",
+        }
+    }
+
+    /// Its class in `transformers`.
+    pub fn class(self) -> &'static str {
+        match self {
+            Self::Llama => "LlamaForCausalLM",
+            Self::Qwen2 => "Qwen2ForCausalLM",
+            Self::Qwen3 => "Qwen3ForCausalLM",
+        }
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// How rotary frequencies are stretched for contexts longer than those trained on. The keys are Hugging Face's.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "rope_type", rename_all = "lowercase")]
+pub enum RopeScaling {
+    /// Every frequency divided by `factor` (Chen et al. 2023, position interpolation).
+    Linear {
+        /// Stretch.
+        factor: f32,
+    },
+    /// Llama 3.1: frequencies with a wavelength above `original_max_position_embeddings / low_freq_factor` are divided by
+    /// `factor`, those below `original_max_position_embeddings / high_freq_factor` kept, those between interpolated.
+    Llama3 {
+        /// Stretch of the slow frequencies.
+        factor: f32,
+        /// Bound of the slow ones.
+        low_freq_factor: f32,
+        /// Bound of the fast ones.
+        high_freq_factor: f32,
+        /// Context that the model was first trained on.
+        original_max_position_embeddings: usize,
+    },
+}
+
+impl RopeScaling {
+    /// By how much a frequency of this wavelength (in positions) is slowed down.
+    pub fn stretch(&self, wavelength: f64) -> f64 {
+        match *self {
+            Self::Linear { factor } => f64::from(factor),
+            Self::Llama3 {
+                factor,
+                low_freq_factor,
+                high_freq_factor,
+                original_max_position_embeddings,
+            } => {
+                let (factor, low, high) = (
+                    f64::from(factor),
+                    f64::from(low_freq_factor),
+                    f64::from(high_freq_factor),
+                );
+                let turns = original_max_position_embeddings as f64 / wavelength;
+                let kept = ((turns - low) / (high - low)).clamp(0.0, 1.0);
+                1.0 / ((1.0 - kept) / factor + kept)
+            }
+        }
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        let wrong = |what: String| Err(ConfigError(format!("rope_scaling: {what}")));
+        let positive = |x: f32| x.is_finite() && x > 0.0;
+        let (Self::Linear { factor } | Self::Llama3 { factor, .. }) = *self;
+        if !positive(factor) {
+            return wrong(format!("factor is {factor}; it must be a positive number"));
+        }
+        if let Self::Llama3 {
+            low_freq_factor,
+            high_freq_factor,
+            original_max_position_embeddings,
+            ..
+        } = *self
+        {
+            if !(positive(low_freq_factor) && high_freq_factor.is_finite() && high_freq_factor > low_freq_factor) {
+                return wrong(format!(
+                    "low_freq_factor is {low_freq_factor} and high_freq_factor {high_freq_factor}; the first must be positive and the second larger"
+                ));
+            }
+            if original_max_position_embeddings == 0 || original_max_position_embeddings > 1 << 20 {
+                return wrong(format!(
+                    "original_max_position_embeddings is {original_max_position_embeddings}; it must be between 1 and {}",
+                    1 << 20
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
 /// Shape of a decoder: RMSNorm, RoPE (half-split), grouped-query attention, SwiGLU. The keys are Hugging Face's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Config {
+    /// The family.
+    #[serde(default, skip_serializing_if = "Architecture::is_default")]
+    pub model_type: Architecture,
     /// Number of token ids.
     pub vocab_size: usize,
     /// Width of the residual stream.
@@ -26,6 +149,12 @@ pub struct Config {
     pub rms_norm_eps: f32,
     /// Longest sequence.
     pub max_position_embeddings: usize,
+    /// Whether the embedding is also the output layer.
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    pub tie_word_embeddings: bool,
+    /// Stretch of the rotary frequencies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rope_scaling: Option<RopeScaling>,
 }
 
 /// One tensor: its Hugging Face name, shape, and place in the flat vector.
@@ -39,12 +168,15 @@ pub struct Tensor {
     pub range: Range<usize>,
 }
 
-/// Places of one block's tensors. `qkv` and `gate_up` are contiguous, so that each is one product.
+/// Places of one block's tensors, empty for those that the architecture lacks. `qkv` and `gate_up` are contiguous, so
+/// that each is one product.
 #[derive(Clone, Debug)]
 pub struct Block {
     pub(crate) norm1: Range<usize>,
     pub(crate) qkv: Range<usize>,
     pub(crate) qkv_bias: Range<usize>,
+    pub(crate) q_norm: Range<usize>,
+    pub(crate) k_norm: Range<usize>,
     pub(crate) out: Range<usize>,
     pub(crate) norm2: Range<usize>,
     pub(crate) gate_up: Range<usize>,
@@ -54,8 +186,10 @@ pub struct Block {
 /// Places of all tensors.
 #[derive(Clone, Debug)]
 pub struct Layout {
-    /// The embedding, which is also the output layer.
+    /// The embedding.
     pub embed: Range<usize>,
+    /// The output layer; the embedding where they are tied.
+    pub head: Range<usize>,
     /// The blocks.
     pub blocks: Vec<Block>,
     /// The last norm.
@@ -143,6 +277,9 @@ impl Config {
                 self.rms_norm_eps
             )));
         }
+        if let Some(scaling) = &self.rope_scaling {
+            scaling.validate()?;
+        }
         Ok(())
     }
 
@@ -163,9 +300,19 @@ impl Config {
                 let wq = place.tensor(&name("self_attn.q_proj.weight"), &[q, d]);
                 place.tensor(&name("self_attn.k_proj.weight"), &[kv, d]);
                 let wv = place.tensor(&name("self_attn.v_proj.weight"), &[kv, d]);
-                let bq = place.tensor(&name("self_attn.q_proj.bias"), &[q]);
-                place.tensor(&name("self_attn.k_proj.bias"), &[kv]);
-                let bv = place.tensor(&name("self_attn.v_proj.bias"), &[kv]);
+                let (mut qkv_bias, mut q_norm, mut k_norm) = (0..0, 0..0, 0..0);
+                match self.model_type {
+                    Architecture::Llama => {}
+                    Architecture::Qwen2 => {
+                        let bq = place.tensor(&name("self_attn.q_proj.bias"), &[q]);
+                        place.tensor(&name("self_attn.k_proj.bias"), &[kv]);
+                        qkv_bias = bq.start..place.tensor(&name("self_attn.v_proj.bias"), &[kv]).end;
+                    }
+                    Architecture::Qwen3 => {
+                        q_norm = place.tensor(&name("self_attn.q_norm.weight"), &[self.head_dim]);
+                        k_norm = place.tensor(&name("self_attn.k_norm.weight"), &[self.head_dim]);
+                    }
+                }
                 let out = place.tensor(&name("self_attn.o_proj.weight"), &[d, q]);
                 let norm2 = place.tensor(&name("post_attention_layernorm.weight"), &[d]);
                 let gate = place.tensor(&name("mlp.gate_proj.weight"), &[f, d]);
@@ -174,7 +321,9 @@ impl Config {
                 Block {
                     norm1,
                     qkv: wq.start..wv.end,
-                    qkv_bias: bq.start..bv.end,
+                    qkv_bias,
+                    q_norm,
+                    k_norm,
                     out,
                     norm2,
                     gate_up: gate.start..up.end,
@@ -183,8 +332,14 @@ impl Config {
             })
             .collect();
         let norm = place.tensor("model.norm.weight", &[d]);
+        let head = if self.tie_word_embeddings {
+            embed.clone()
+        } else {
+            place.tensor("lm_head.weight", &[self.vocab_size, d])
+        };
         Layout {
             embed,
+            head,
             blocks,
             norm,
             len: place.len,

@@ -3,6 +3,7 @@
 //! Every row of a batch gives the bits that it would give alone, and the bits that training computes for it.
 
 use crate::gemm::{Left, PANEL, Panels, gemm};
+use crate::head_norm::HeadNorms;
 use crate::kernels;
 use crate::weights::{Buffers, Weights, sized};
 use hone_trace::TokenId;
@@ -119,6 +120,7 @@ pub struct Scratch {
     h: Vec<f32>,
     inverse: Vec<f32>,
     qkv: Vec<f32>,
+    norms: HeadNorms,
     ctx: Vec<f32>,
     scores: Vec<f32>,
     picked: Vec<f32>,
@@ -163,7 +165,7 @@ pub fn feed<'a>(weights: &Weights, feeds: &mut [Feed<'_>], s: &'a mut Scratch) -
         );
         let qkv = sized(&mut s.qkv, m * w);
         gemm(m, Left::rows(h, d), packed.qkv.view(), qkv, w, false);
-        kernels::add_bias(qkv, weights.param(&block.qkv_bias));
+        weights.finish_qkv(index, m, qkv, &mut s.norms);
         let ctx = sized(&mut s.ctx, m * q);
         let mut rows = qkv.chunks_exact_mut(w).zip(ctx.chunks_exact_mut(q));
         for f in feeds.iter_mut() {

@@ -7,7 +7,7 @@
 //! block 0 wrote (on the slow rotary pairs, which match content at any distance) and copy out the token they find: "what
 //! followed this token last time". The other attention heads start as weak copiers (`O = Vᵀ`).
 
-use crate::config::Config;
+use crate::config::{Architecture, Config};
 use crate::weights::{Weights, WeightsError, fill_normal};
 use hone_trace::Stream;
 
@@ -27,11 +27,11 @@ const COPY: f32 = 4.0;
 /// Random weights with induction heads in the first two blocks.
 ///
 /// # Errors
-/// As [`Weights::random`]; a model of one block gets no induction heads.
+/// As [`Weights::random`]; a model of one block, or one without a bias on queries and keys, gets no induction heads.
 pub fn induction(config: Config, stream: &Stream) -> Result<Weights, WeightsError> {
     let mut weights = Weights::random(config, stream)?;
     let c = weights.config.clone();
-    if c.num_hidden_layers < 2 {
+    if c.num_hidden_layers < 2 || c.model_type != Architecture::Qwen2 {
         return Ok(weights);
     }
     let blocks = [weights.block(0).clone(), weights.block(1).clone()];

@@ -17,6 +17,7 @@ mod choose;
 mod config;
 pub mod decode;
 pub mod gemm;
+mod head_norm;
 mod induction;
 mod kernels;
 mod learn;
@@ -25,7 +26,7 @@ mod simd;
 mod weights;
 
 pub use choose::{Choice, choose};
-pub use config::{Config, ConfigError, Layout, Tensor};
+pub use config::{Architecture, Config, ConfigError, Layout, RopeScaling, Tensor};
 pub use induction::induction;
 pub use learn::{AdamW, CrossEntropy, LearnError, Learner, Loss, OptimizerState, Pass, Row, RowGradient, RowScore};
 pub use sampler::{Sampler, SamplerStats};

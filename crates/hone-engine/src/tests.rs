@@ -16,7 +16,37 @@ fn config() -> Config {
         rope_theta: 10_000.0,
         rms_norm_eps: 1e-6,
         max_position_embeddings: 256,
+        model_type: Architecture::Qwen2,
+        tie_word_embeddings: true,
+        rope_scaling: None,
     }
+}
+
+/// Each architecture with each option at least once. Heads are wider than `hidden_size / num_attention_heads`.
+fn architectures() -> [Config; 4] {
+    let untied = |model_type| Config {
+        model_type,
+        tie_word_embeddings: false,
+        ..config()
+    };
+    [
+        config(),
+        Config {
+            rope_scaling: Some(RopeScaling::Llama3 {
+                factor: 8.0,
+                low_freq_factor: 1.0,
+                high_freq_factor: 4.0,
+                original_max_position_embeddings: 64,
+            }),
+            ..untied(Architecture::Llama)
+        },
+        untied(Architecture::Qwen3),
+        Config {
+            model_type: Architecture::Llama,
+            rope_scaling: Some(RopeScaling::Linear { factor: 2.0 }),
+            ..config()
+        },
+    ]
 }
 
 fn model(config: &Config, seed: u64) -> Weights {
@@ -59,8 +89,12 @@ impl Loss for Weighted {
 
 #[test]
 fn gradients_agree_with_finite_differences() {
-    let config = config();
-    let weights = model(&config, 1);
+    for config in architectures() {
+        agrees_with_finite_differences(&model(&config, 1));
+    }
+}
+
+fn agrees_with_finite_differences(weights: &Weights) {
     let data: Vec<_> = [90, 13, 40]
         .iter()
         .enumerate()
@@ -93,7 +127,8 @@ fn gradients_agree_with_finite_differences() {
         let numeric = (loss(1.0) - loss(-1.0)) / (2.0 * h);
         assert!(
             (numeric / norm - 1.0).abs() < 2e-2,
-            "{}: {numeric} against {norm}",
+            "{:?}, {}: {numeric} against {norm}",
+            weights.config.model_type,
             tensor.name
         );
     }
@@ -150,8 +185,11 @@ fn decode_logits(weights: &Weights, data: &[Vec<u32>], chunk: usize) -> Vec<Vec<
 
 #[test]
 fn sampling_gives_the_same_bits_at_any_batch_size_and_as_training() {
-    for head_dim in [8, 40] {
-        let config = Config { head_dim, ..config() };
+    let wide = Config {
+        head_dim: 40,
+        ..config()
+    };
+    for config in architectures().into_iter().chain([wide]) {
         let weights = model(&config, 3);
         let data: Vec<_> = (0..32).map(|i| ids(i, 20 + (i as usize * 29) % 120, 50)).collect();
         let all = decode_logits(&weights, &data, 1);

@@ -1,7 +1,8 @@
 //! A version of a model's weights, ready for products.
 
-use crate::config::{Block, Config, ConfigError, Layout};
+use crate::config::{Architecture, Block, Config, ConfigError, Layout};
 use crate::gemm::{Left, Packed, gemm};
+use crate::head_norm::HeadNorms;
 use crate::kernels;
 use hone_trace::Stream;
 use std::ops::Range;
@@ -33,11 +34,15 @@ pub(crate) struct Rotary {
 impl Rotary {
     fn new(config: &Config) -> Self {
         let half = config.head_dim / 2;
-        let angles = (0..config.max_position_embeddings).flat_map(|position| {
-            (0..half).map(move |i| {
-                position as f64 / f64::from(config.rope_theta).powf(2.0 * i as f64 / config.head_dim as f64)
+        let periods: Vec<f64> = (0..half)
+            .map(|i| {
+                let period = f64::from(config.rope_theta).powf(2.0 * i as f64 / config.head_dim as f64);
+                let stretch = config.rope_scaling.map(|s| s.stretch(std::f64::consts::TAU * period));
+                period * stretch.unwrap_or(1.0)
             })
-        });
+            .collect();
+        let angles = (0..config.max_position_embeddings)
+            .flat_map(|position| periods.iter().map(move |period| position as f64 / period));
         let (cos, sin) = angles.map(|a| (a.cos() as f32, a.sin() as f32)).unzip();
         Self { half, cos, sin }
     }
@@ -146,7 +151,7 @@ impl Weights {
         }
         self.forward
             .head
-            .columns(&self.params[self.layout.embed.clone()], d, d, c.vocab_size);
+            .columns(&self.params[self.layout.head.clone()], d, d, c.vocab_size);
     }
 
     /// Pack the transposed matrices, for gradients with respect to activations.
@@ -162,7 +167,7 @@ impl Weights {
         }
         packed
             .head
-            .rows(&self.params[self.layout.embed.clone()], d, c.vocab_size, d);
+            .rows(&self.params[self.layout.head.clone()], d, c.vocab_size, d);
     }
 
     pub(crate) fn param(&self, range: &Range<usize>) -> &[f32] {
@@ -176,6 +181,18 @@ impl Weights {
         out.clear();
         for id in ids {
             out.extend_from_slice(&table[id as usize * d..][..d]);
+        }
+    }
+
+    /// From the product with the stream to the queries and keys that are rotated, for `m` rows `[m, qkv_width]` in place:
+    /// adds the bias (Qwen2), or normalises each query and key head (Qwen3). `norms` then holds what backward needs.
+    pub(crate) fn finish_qkv(&self, index: usize, m: usize, qkv: &mut [f32], norms: &mut HeadNorms) {
+        let c = &self.config;
+        let block = self.block(index);
+        match c.model_type {
+            Architecture::Llama => {}
+            Architecture::Qwen2 => kernels::add_bias(qkv, self.param(&block.qkv_bias)),
+            Architecture::Qwen3 => norms.forward(self, index, m, qkv),
         }
     }
 

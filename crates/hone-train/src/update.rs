@@ -269,7 +269,7 @@ impl Loss for ObjectiveLoss<'_> {
 mod tests {
     use super::*;
     use crate::stages::{self, Rollout};
-    use hone_engine::{Config, Weights};
+    use hone_engine::{Architecture, Config, Weights};
     use hone_trace::Stream;
 
     fn tiny(seed: u64) -> Learner {
@@ -284,6 +284,9 @@ mod tests {
             rope_theta: 1e4,
             rms_norm_eps: 1e-6,
             max_position_embeddings: 16,
+            model_type: Architecture::Qwen2,
+            tie_word_embeddings: true,
+            rope_scaling: None,
         };
         Learner::new(Weights::random(config, &Stream::new(seed)).unwrap(), 1)
     }

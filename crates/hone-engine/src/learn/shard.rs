@@ -1,7 +1,9 @@
 //! One shard of a batch: the decoder forward over whole sequences laid one after the other, and its backward by hand.
 
 use super::{Loss, Pass, Row, RowScore, fed};
+use crate::config::Architecture;
 use crate::gemm::{Block, Left, PANEL, Packed, Panels, Transposed, gemm, gemm_at_b};
+use crate::head_norm::HeadNorms;
 use crate::kernels;
 use crate::weights::{Buffers, PackedModel, Weights, sized};
 
@@ -14,6 +16,7 @@ struct Saved {
     x: Vec<f32>,
     inverse1: Vec<f32>,
     qkv: Vec<f32>,
+    norms: HeadNorms,
     ctx: Vec<f32>,
     mid: Vec<f32>,
     inverse2: Vec<f32>,
@@ -140,7 +143,7 @@ pub(super) fn shard_pass(
         m,
         Block::new(dlogits, v, v),
         Block::new(&s.normed[..m * d], d, d),
-        &mut gradient[weights.layout.embed.clone()],
+        &mut gradient[weights.layout.head.clone()],
     );
     let dnormed = sized(&mut s.dh, m * d);
     gemm(m, Left::rows(dlogits, v), backward.head.view(), dnormed, d, false);
@@ -187,7 +190,7 @@ fn block_forward(weights: &Weights, index: usize, t: usize, spans: &[std::ops::R
     );
     let qkv = sized(&mut saved.qkv, t * w);
     gemm(t, Left::rows(h, d), packed.qkv.view(), qkv, w, false);
-    kernels::add_bias(qkv, weights.param(&block.qkv_bias));
+    weights.finish_qkv(index, t, qkv, &mut saved.norms);
     for span in spans {
         for (position, row) in qkv[span.start * w..span.end * w].chunks_exact_mut(w).enumerate() {
             weights.rotary.apply(&mut row[..q + c.kv_width()], position, 1.0);
@@ -394,7 +397,11 @@ fn block_backward(
             weights.rotary.apply(&mut row[..q + c.kv_width()], position, -1.0);
         }
     }
-    kernels::add_bias_backward(dqkv, &mut gradient[block.qkv_bias.clone()]);
+    match c.model_type {
+        Architecture::Llama => {}
+        Architecture::Qwen2 => kernels::add_bias_backward(dqkv, &mut gradient[block.qkv_bias.clone()]),
+        Architecture::Qwen3 => saved.norms.backward(weights, index, t, dqkv, gradient),
+    }
     let x = &saved.x[..t * d];
     let inverse1 = &mut saved.inverse1[..t];
     let h = sized(&mut s.buffers.h, t * d);

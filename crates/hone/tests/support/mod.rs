@@ -5,7 +5,7 @@ pub mod counting;
 pub mod server;
 
 use assert_cmd::Command;
-use hone_engine::{Config, Weights, checkpoint};
+use hone_engine::{Architecture, Config, Weights, checkpoint};
 use hone_trace::Stream;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -135,6 +135,9 @@ pub fn make_model(dir: &Path, seed: u64) {
         rope_theta: 10_000.0,
         rms_norm_eps: 1e-6,
         max_position_embeddings: 384,
+        model_type: Architecture::Qwen2,
+        tie_word_embeddings: true,
+        rope_scaling: None,
     };
     checkpoint::save(dir, &Weights::random(config, &Stream::new(seed)).unwrap()).unwrap();
     codec.save(dir).unwrap();

@@ -11,7 +11,7 @@ use crate::console::say;
 use crate::interrupt::{self, Interrupted};
 use anyhow::{Context, anyhow, bail, ensure};
 use child::{Job, Report, Work};
-use hone_engine::{AdamW, Config, Weights, checkpoint};
+use hone_engine::{AdamW, Architecture, Config, Weights, checkpoint};
 use hone_trace::{Stream, TokenId};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -97,6 +97,9 @@ impl Shape {
             rope_theta: 1e4,
             rms_norm_eps: 1e-6,
             max_position_embeddings: 512,
+            model_type: Architecture::Qwen2,
+            tie_word_embeddings: true,
+            rope_scaling: None,
         }
     }
 }
