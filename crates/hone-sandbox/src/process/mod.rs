@@ -1,0 +1,240 @@
+//! Processes on Linux, isolated by namespaces, system call filters and resource limits. No daemon, no other program and
+//! no set-uid file is needed, and nothing is written to the host's file system: a sandbox's folders and mounts are
+//! gone with its last process.
+
+mod helper;
+mod plan;
+mod root;
+pub(crate) mod seccomp;
+mod watch;
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+
+use crate::guarantee::{Guarantee, Level, Property};
+use crate::{End, Error, Guarantees, Running, Runtime, Spec, Streams};
+use plan::{Plan, Report};
+
+/// Host users that sandboxes of root run as, one each, in turn: a range that no system hands out (systemd's unused
+/// part below the containers' range).
+const UIDS: std::ops::Range<u32> = 0x7000_0000..0x7000_ffff;
+/// How long setting up may take on a machine that is busy.
+const SET_UP: Duration = Duration::from_secs(30);
+
+/// See the module.
+#[derive(Debug)]
+pub struct ProcessRuntime {
+    guarantees: Guarantees,
+}
+
+impl ProcessRuntime {
+    /// Proves by an empty sandbox that code can be isolated here.
+    pub fn new() -> Result<Self, Error> {
+        let runtime = Self { guarantees: guarantees() };
+        let null = || std::fs::OpenOptions::new().read(true).write(true).open("/dev/null").map(OwnedFd::from);
+        let stream = || null().map_err(Error::io("cannot open /dev/null"));
+        let streams = Streams { stdin: stream()?, stdout: stream()?, stderr: stream()?, channel: None };
+        let mut running = runtime.start(&Spec::new(["true"]), streams)?;
+        match running.wait(SET_UP)? {
+            Some(End { cause: crate::Cause::Exited(0), .. }) => Ok(runtime),
+            end => Err(Error::Lost(format!("the trial ended with {end:?}"))),
+        }
+    }
+}
+
+impl Runtime for ProcessRuntime {
+    fn guarantees(&self) -> &Guarantees {
+        &self.guarantees
+    }
+
+    fn start(&self, spec: &Spec, streams: Streams) -> Result<Box<dyn Running>, Error> {
+        // Keeps the linker from dropping what runs before `main`.
+        std::hint::black_box(&helper::BEFORE_MAIN);
+        check(spec)?;
+        let flags = SockFlag::SOCK_CLOEXEC;
+        let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)
+            .map_err(Error::errno("cannot make a socket for the sandbox"))?;
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0(helper::NAME).env_clear().current_dir("/").process_group(0);
+        command.stdin(Stdio::from(theirs)).stdout(Stdio::null()).stderr(Stdio::null());
+        let helper = command.spawn().map_err(Error::io("cannot start the sandbox's helper"))?;
+        let running = Process { helper, socket: Some(ours), program: spec.argv[0].clone(), ended: false };
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        // Of several programs at once each begins elsewhere.
+        let n = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(std::process::id().wrapping_mul(251));
+        let plan = Plan {
+            spec: spec.clone(),
+            uid: UIDS.start + n % (UIDS.end - UIDS.start),
+            channel: streams.channel.is_some(),
+        };
+        let mut files = vec![streams.stdin.as_raw_fd(), streams.stdout.as_raw_fd(), streams.stderr.as_raw_fd()];
+        files.extend(streams.channel.as_ref().map(AsRawFd::as_raw_fd));
+        plan::send(running.socket()?, &plan, &files).map_err(|errno| match errno {
+            Errno::EMSGSIZE => Error::Spec("the command and its environment are longer than 100 KiB".to_owned()),
+            errno => Error::Io { doing: "cannot send the command to the sandbox", source: errno.into() },
+        })?;
+        drop(streams);
+        match running.report(SET_UP)? {
+            Some(Report::Ready) => Ok(Box::new(running)),
+            Some(_) => Err(Error::Lost("it said nothing that makes sense".to_owned())),
+            None => Err(Error::Lost(format!("it was not set up within {} s", SET_UP.as_secs()))),
+        }
+    }
+}
+
+fn check(spec: &Spec) -> Result<(), Error> {
+    let wrong = |what: String| Err(Error::Spec(what));
+    if spec.argv.first().is_none_or(String::is_empty) {
+        return wrong("the command is empty".to_owned());
+    }
+    for bind in &spec.binds {
+        for path in [&bind.host, &bind.inside] {
+            if !path.is_absolute() || path.components().any(|c| c == std::path::Component::ParentDir) {
+                return wrong(format!("the path '{}' of a bind is not absolute and plain", path.display()));
+            }
+        }
+    }
+    if spec.limits.memory < 4 << 20 || spec.limits.disk < 64 << 10 || spec.limits.open_files < 16 {
+        return wrong("a program needs at least 4 MiB of memory, 64 KiB of disk and 16 open files".to_owned());
+    }
+    Ok(())
+}
+
+/// A sandbox from outside.
+struct Process {
+    helper: Child,
+    /// Closing it ends the sandbox.
+    socket: Option<OwnedFd>,
+    program: String,
+    ended: bool,
+}
+
+impl Process {
+    fn socket(&self) -> Result<BorrowedFd<'_>, Error> {
+        self.socket.as_ref().map(AsFd::as_fd).ok_or_else(|| Error::Lost("it was ended".to_owned()))
+    }
+
+    /// The next report, or `None` if none came in time.
+    fn report(&self, timeout: Duration) -> Result<Option<Report>, Error> {
+        let socket = self.socket()?;
+        let deadline = Instant::now() + timeout;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let mut fds = [PollFd::new(socket, PollFlags::POLLIN)];
+            match poll(&mut fds, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)) {
+                Ok(0) if Instant::now() >= deadline => return Ok(None),
+                Ok(0) | Err(Errno::EINTR) => {}
+                Ok(_) => break,
+                Err(errno) => return Err(Error::errno("cannot wait for the sandbox")(errno)),
+            }
+        }
+        match plan::receive(socket) {
+            Ok(Some((Report::Failed { step, errno }, _))) => Err(unavailable(&step, Errno::from_raw(errno))),
+            Ok(Some((Report::NoProgram { errno }, _))) => {
+                let reason = std::io::Error::from_raw_os_error(errno).to_string();
+                Err(Error::Start { program: self.program.clone(), reason })
+            }
+            Ok(Some((report, _))) => Ok(Some(report)),
+            Ok(None) => Err(Error::Lost("it ended without a report".to_owned())),
+            Err(errno) => Err(Error::errno("cannot read the sandbox's report")(errno)),
+        }
+    }
+}
+
+impl Running for Process {
+    fn wait(&mut self, timeout: Duration) -> Result<Option<End>, Error> {
+        match self.report(timeout)? {
+            Some(Report::End(end)) => {
+                self.kill();
+                Ok(Some(end))
+            }
+            Some(_) => Err(Error::Lost("it said nothing that makes sense".to_owned())),
+            None => Ok(None),
+        }
+    }
+
+    fn ended(&self) -> BorrowedFd<'_> {
+        // Once it has ended, a file that is always readable.
+        self.socket.as_ref().map_or_else(|| null(), AsFd::as_fd)
+    }
+
+    fn kill(&mut self) {
+        self.socket = None;
+        if !self.ended {
+            // The helper ends by itself when it sees the socket closed, after everything inside has ended.
+            self.ended = self.helper.wait().is_ok();
+        }
+    }
+}
+
+fn null() -> BorrowedFd<'static> {
+    static NULL: std::sync::OnceLock<Option<OwnedFd>> = std::sync::OnceLock::new();
+    let open = || std::fs::File::open("/dev/null").ok().map(OwnedFd::from);
+    match NULL.get_or_init(open) {
+        Some(fd) => fd.as_fd(),
+        // SAFETY: standard input is never closed by us; polling a closed one reports an error, which is an end too.
+        None => unsafe { BorrowedFd::borrow_raw(0) },
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// What a failed step means for the user.
+fn unavailable(step: &str, errno: Errno) -> Error {
+    let what = format!("to {step} was refused ({})", errno.desc());
+    let remedy = match errno {
+        Errno::ENOSYS => "Linux 5.14 or later is needed".to_owned(),
+        Errno::ENOSPC | Errno::EUSERS => {
+            "raise the limits in /proc/sys/user (max_user_namespaces, max_mnt_namespaces, max_pid_namespaces)".to_owned()
+        }
+        Errno::EPERM | Errno::EACCES if step.contains("namespace") || step.starts_with("map") || step.contains("mount") => {
+            "allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, \
+             kernel.apparmor_restrict_unprivileged_userns=0, user.max_user_namespaces=10000); in a container, run it with \
+             '--security-opt seccomp=unconfined --security-opt systempaths=unconfined --cap-add SYS_ADMIN'"
+                .to_owned()
+        }
+        Errno::ENOENT => "see that the path exists".to_owned(),
+        _ => "see the message of the system".to_owned(),
+    };
+    Error::Unavailable { what, remedy }
+}
+
+fn guarantees() -> Guarantees {
+    use Level::{Enforced, Watched};
+    let root = nix::unistd::geteuid().is_root();
+    let identity = if root {
+        "a user of its own for each sandbox, which owns nothing on this host".to_owned()
+    } else {
+        format!("user {} of this host, without its groups, files and rights", nix::unistd::geteuid())
+    };
+    let row = |property, level, how| Guarantee { property, level, how };
+    Guarantees {
+        runtime: "process",
+        identity,
+        properties: vec![
+            row(Property::Files, Enforced, "mount namespace: a new root with the system's programs, read-only"),
+            row(Property::Network, Enforced, "network namespace without interfaces; sockets refused"),
+            row(Property::Processes, Enforced, "PID, IPC and user namespaces"),
+            row(Property::SystemCalls, Enforced, "seccomp: a list of allowed calls"),
+            row(Property::Privileges, Enforced, "no capabilities, no_new_privs, no set-uid programs"),
+            row(Property::Memory, Watched, "address space of each process by rlimit; the sum looked at every 20 ms"),
+            row(Property::Cpu, Watched, "rlimit for each process; for all together only by wall time"),
+            row(Property::ProcessCount, Enforced, "rlimit, counted in a user namespace of its own"),
+            row(Property::OpenFiles, Enforced, "rlimit for each process"),
+            row(Property::Disk, Enforced, "all writable folders in one tmpfs of fixed size; rlimit for each file"),
+            row(Property::Output, Enforced, "read and cut by the parent; a flood ends the program"),
+            row(Property::Wall, Watched, "looked at every 20 ms from inside, and by the parent"),
+        ],
+    }
+}

@@ -1,0 +1,100 @@
+//! What is to run, and within which bounds.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// A command and everything that it may use. Nothing of the host is visible but the system's programs and libraries
+/// (`/usr` and what belongs to it, read-only) and [`Spec::binds`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Spec {
+    /// The program (looked for in `/usr/local/bin`, `/usr/bin`, `/bin` where it has no slash) and its arguments.
+    pub argv: Vec<String>,
+    /// The whole environment: nothing is inherited.
+    pub env: Vec<(String, String)>,
+    /// Where it starts. `/work` and `/tmp` are empty and writable.
+    pub cwd: String,
+    pub binds: Vec<Bind>,
+    pub limits: Limits,
+    pub network: Network,
+    /// Whether the program may make sandboxes of its own inside. Only for programs that are trusted; what they start
+    /// is as confined as they make it.
+    pub nesting: bool,
+}
+
+impl Spec {
+    /// A command with the default bounds, in `/work`, without network.
+    pub fn new<S: Into<String>>(argv: impl IntoIterator<Item = S>) -> Self {
+        let env = [("PATH", "/usr/local/bin:/usr/bin:/bin"), ("HOME", "/work"), ("LANG", "C.UTF-8"), ("TMPDIR", "/tmp")];
+        Self {
+            argv: argv.into_iter().map(Into::into).collect(),
+            env: env.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec(),
+            cwd: "/work".to_owned(),
+            binds: Vec::new(),
+            limits: Limits::default(),
+            network: Network::None,
+            nesting: false,
+        }
+    }
+}
+
+/// A file or folder of the host, shown inside read-only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bind {
+    pub host: PathBuf,
+    /// An absolute path, at which there must be nothing yet.
+    pub inside: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Network {
+    /// Not even the loopback interface.
+    None,
+    /// The host's network, with everything that the host can reach.
+    Host,
+}
+
+/// Bounds. Sizes are in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Limits {
+    /// Memory of all processes together, and address space of each one.
+    pub memory: u64,
+    /// Processor time of each process.
+    pub cpu: Duration,
+    /// Time by the clock, from the start of the program to its end. For a session: of each call.
+    pub wall: Duration,
+    /// Processes and threads at a time.
+    pub processes: u64,
+    /// Open files of each process.
+    pub open_files: u64,
+    /// The size of each file.
+    pub file_size: u64,
+    /// `/tmp`, `/work` and `/dev/shm` together. They lie in memory.
+    pub disk: u64,
+    /// Bytes of output that are kept. Of more, the middle is dropped; a program that writes
+    /// [`Limits::FLOOD`] times as much is ended.
+    pub output: u64,
+}
+
+impl Limits {
+    /// How many times [`Limits::output`] a program may write before it is ended.
+    pub const FLOOD: u64 = 64;
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory: 512 << 20,
+            cpu: Duration::from_secs(30),
+            wall: Duration::from_secs(30),
+            processes: 64,
+            open_files: 256,
+            file_size: 64 << 20,
+            disk: 128 << 20,
+            output: 64 << 10,
+        }
+    }
+}
