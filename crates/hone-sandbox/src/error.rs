@@ -19,7 +19,10 @@ pub enum Error {
     #[error("the sandbox was lost: {0}; start another one")]
     Lost(String),
     #[error("{doing}: {source}")]
-    Io { doing: &'static str, source: std::io::Error },
+    Io {
+        doing: &'static str,
+        source: std::io::Error,
+    },
 }
 
 impl Error {
@@ -30,6 +33,9 @@ impl Error {
 
     #[cfg(target_os = "linux")]
     pub(crate) fn errno(doing: &'static str) -> impl FnOnce(nix::errno::Errno) -> Self {
-        move |errno| Self::Io { doing, source: errno.into() }
+        move |errno| Self::Io {
+            doing,
+            source: errno.into(),
+        }
     }
 }

@@ -68,7 +68,10 @@ pub struct Guarantee {
 
 impl Guarantees {
     pub fn level(&self, property: Property) -> Level {
-        self.properties.iter().find(|g| g.property == property).map_or(Level::None, |g| g.level)
+        self.properties
+            .iter()
+            .find(|g| g.property == property)
+            .map_or(Level::None, |g| g.level)
     }
 
     /// Refuses where a property holds less well than demanded.
@@ -124,11 +127,21 @@ mod tests {
         let here = Guarantees {
             runtime: "test",
             identity: String::new(),
-            properties: vec![Guarantee { property: Property::Memory, level: Level::Watched, how: "" }],
+            properties: vec![Guarantee {
+                property: Property::Memory,
+                level: Level::Watched,
+                how: "",
+            }],
         };
         here.require(&[(Property::Memory, Level::Watched)]).unwrap();
-        let error = here.require(&[(Property::Memory, Level::Enforced)]).unwrap_err().to_string();
-        assert!(error.contains("memory is watched here, enforced is demanded"), "{error}");
+        let error = here
+            .require(&[(Property::Memory, Level::Enforced)])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("memory is watched here, enforced is demanded"),
+            "{error}"
+        );
         assert!(here.require(&[(Property::Network, Level::Watched)]).is_err());
     }
 }

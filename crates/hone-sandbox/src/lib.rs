@@ -16,6 +16,8 @@ mod output;
 #[cfg(target_os = "linux")]
 mod process;
 #[cfg(target_os = "linux")]
+mod python;
+#[cfg(target_os = "linux")]
 mod run;
 mod runtime;
 mod spec;
@@ -25,6 +27,11 @@ pub use guarantee::{Guarantee, Guarantees, Level, Property};
 pub use output::{Bounded, Output};
 #[cfg(target_os = "linux")]
 pub use process::ProcessRuntime;
+#[cfg(target_os = "linux")]
+pub use python::{
+    Call, Case, Deterministic, Entry, Interpreter, InterpreterSettings, Language, Outcome, Reply, Session,
+    SessionSettings, Verdict, judge,
+};
 #[cfg(target_os = "linux")]
 pub use run::{Finished, run};
 pub use runtime::{Cause, End, Running, Runtime, Streams};

@@ -14,7 +14,13 @@ pub struct Bounded {
 impl Bounded {
     pub fn new(limit: u64) -> Self {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        Self { limit, head: Vec::new(), tail: Vec::new(), start: 0, total: 0 }
+        Self {
+            limit,
+            head: Vec::new(),
+            tail: Vec::new(),
+            start: 0,
+            total: 0,
+        }
     }
 
     pub fn push(&mut self, mut bytes: &[u8]) {
@@ -45,7 +51,11 @@ impl Bounded {
     pub fn finish(mut self) -> Output {
         self.tail.rotate_left(self.start);
         let dropped = self.total - (self.head.len() + self.tail.len()) as u64;
-        Output { head: self.head, tail: self.tail, dropped }
+        Output {
+            head: self.head,
+            tail: self.tail,
+            dropped,
+        }
     }
 }
 
@@ -85,7 +95,10 @@ mod tests {
                 let n = (limit as usize).min(100);
                 assert_eq!(kept.head.len() + kept.tail.len(), n, "limit {limit}, pieces of {piece}");
                 assert_eq!(kept.dropped, 100 - n as u64);
-                assert!(all.starts_with(&kept.head) && all.ends_with(&kept.tail), "limit {limit}, pieces of {piece}");
+                assert!(
+                    all.starts_with(&kept.head) && all.ends_with(&kept.tail),
+                    "limit {limit}, pieces of {piece}"
+                );
             }
         }
     }

@@ -26,18 +26,28 @@ pub struct Finished {
 pub fn run(runtime: &dyn Runtime, spec: &Spec, stdin: &[u8]) -> Result<Finished, Error> {
     let pipe = || nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(Error::errno("cannot make a pipe"));
     let ((stdin_in, stdin_out), (stdout_in, stdout_out), (stderr_in, stderr_out)) = (pipe()?, pipe()?, pipe()?);
-    let streams = Streams { stdin: stdin_in, stdout: stdout_out, stderr: stderr_out, channel: None };
+    let streams = Streams {
+        stdin: stdin_in,
+        stdout: stdout_out,
+        stderr: stderr_out,
+        channel: None,
+    };
     let mut running = runtime.start(spec, streams)?;
 
     let mut input = Some((plain(stdin_out)?, stdin));
-    let mut outputs = [(Some(plain(stdout_in)?), Bounded::new(spec.limits.output)), (Some(plain(stderr_in)?), Bounded::new(spec.limits.output))];
+    let mut outputs = [
+        (Some(plain(stdout_in)?), Bounded::new(spec.limits.output)),
+        (Some(plain(stderr_in)?), Bounded::new(spec.limits.output)),
+    ];
     let flood = spec.limits.output.saturating_mul(Limits::FLOOD);
     let deadline = Instant::now() + spec.limits.wall + GRACE;
     let start = Instant::now();
     let mut ours = None;
     loop {
         let mut fds = vec![PollFd::new(running.ended(), PollFlags::POLLIN)];
-        let places = outputs.each_ref().map(|(file, _)| place(&mut fds, file.as_ref(), PollFlags::POLLIN));
+        let places = outputs
+            .each_ref()
+            .map(|(file, _)| place(&mut fds, file.as_ref(), PollFlags::POLLIN));
         let writing = place(&mut fds, input.as_ref().map(|(file, _)| file), PollFlags::POLLOUT);
         let left = deadline.saturating_duration_since(Instant::now());
         match poll(&mut fds, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)) {
@@ -70,9 +80,16 @@ pub fn run(runtime: &dyn Runtime, spec: &Spec, stdin: &[u8]) -> Result<Finished,
     let end = match ours {
         Some(cause) => {
             running.kill();
-            End { cause, wall: start.elapsed(), cpu: Duration::ZERO, peak_memory: 0 }
+            End {
+                cause,
+                wall: start.elapsed(),
+                cpu: Duration::ZERO,
+                peak_memory: 0,
+            }
         }
-        None => running.wait(GRACE)?.ok_or_else(|| Error::Lost("it ended without a report".to_owned()))?,
+        None => running
+            .wait(GRACE)?
+            .ok_or_else(|| Error::Lost("it ended without a report".to_owned()))?,
     };
     // What was written before the end is still in the pipes.
     for (file, kept) in &mut outputs {

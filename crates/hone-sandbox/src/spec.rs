@@ -26,7 +26,12 @@ pub struct Spec {
 impl Spec {
     /// A command with the default bounds, in `/work`, without network.
     pub fn new<S: Into<String>>(argv: impl IntoIterator<Item = S>) -> Self {
-        let env = [("PATH", "/usr/local/bin:/usr/bin:/bin"), ("HOME", "/work"), ("LANG", "C.UTF-8"), ("TMPDIR", "/tmp")];
+        let env = [
+            ("PATH", "/usr/local/bin:/usr/bin:/bin"),
+            ("HOME", "/work"),
+            ("LANG", "C.UTF-8"),
+            ("TMPDIR", "/tmp"),
+        ];
         Self {
             argv: argv.into_iter().map(Into::into).collect(),
             env: env.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec(),

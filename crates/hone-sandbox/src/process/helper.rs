@@ -39,7 +39,9 @@ pub(super) static BEFORE_MAIN: extern "C" fn() = before_main;
 
 extern "C" fn before_main() {
     // Not `std::env::args`, which some C libraries fill only later.
-    let Ok(arguments) = fs::read("/proc/self/cmdline") else { return };
+    let Ok(arguments) = fs::read("/proc/self/cmdline") else {
+        return;
+    };
     if arguments.strip_suffix(b"\0") == Some(NAME.as_bytes()) {
         let status = std::panic::catch_unwind(supervise).unwrap_or(2);
         exit(status)
@@ -60,7 +62,10 @@ pub(super) struct Failure {
 
 impl Failure {
     pub(super) fn new(step: &str, errno: Errno) -> Self {
-        Self { step: step.to_owned(), errno }
+        Self {
+            step: step.to_owned(),
+            errno,
+        }
     }
 }
 
@@ -82,10 +87,14 @@ impl<T> Step<T> for std::io::Result<T> {
 }
 
 fn supervise() -> i32 {
-    let Ok(socket) = fcntl(std::io::stdin().as_fd(), FcntlArg::F_DUPFD_CLOEXEC(10)) else { return 2 };
+    let Ok(socket) = fcntl(std::io::stdin().as_fd(), FcntlArg::F_DUPFD_CLOEXEC(10)) else {
+        return 2;
+    };
     // SAFETY: `fcntl` has just made this descriptor for us.
     let socket = unsafe { <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(socket) };
-    let Ok(Some((plan, streams))) = plan::receive::<Plan>(socket.as_fd()) else { return 2 };
+    let Ok(Some((plan, streams))) = plan::receive::<Plan>(socket.as_fd()) else {
+        return 2;
+    };
     match isolate(&plan, &socket, streams) {
         Ok(init) => stand_by(&socket, init),
         Err(failure) => failed(&socket, failure),
@@ -93,7 +102,14 @@ fn supervise() -> i32 {
 }
 
 fn failed(socket: &OwnedFd, failure: Failure) -> i32 {
-    let _ = plan::send(socket.as_fd(), &Report::Failed { step: failure.step, errno: failure.errno as i32 }, &[]);
+    let _ = plan::send(
+        socket.as_fd(),
+        &Report::Failed {
+            step: failure.step,
+            errno: failure.errno as i32,
+        },
+        &[],
+    );
     1
 }
 
@@ -140,7 +156,10 @@ fn stand_by(socket: &OwnedFd, init: Pid) -> i32 {
     };
     loop {
         // No events: only that the other side has closed.
-        let mut fds = [PollFd::new(socket.as_fd(), PollFlags::empty()), PollFd::new(ended.as_fd(), PollFlags::POLLIN)];
+        let mut fds = [
+            PollFd::new(socket.as_fd(), PollFlags::empty()),
+            PollFd::new(ended.as_fd(), PollFlags::POLLIN),
+        ];
         match poll(&mut fds, PollTimeout::NONE) {
             Ok(_) => {
                 if fds[1].any() != Some(true) {
@@ -209,7 +228,11 @@ fn init(plan: &Plan, socket: &OwnedFd, streams: Vec<OwnedFd>, is_root: bool) -> 
     }
 }
 
-fn become_program(plan: &Plan, socket: BorrowedFd<'_>, streams: &[OwnedFd]) -> Result<std::convert::Infallible, Failure> {
+fn become_program(
+    plan: &Plan,
+    socket: BorrowedFd<'_>,
+    streams: &[OwnedFd],
+) -> Result<std::convert::Infallible, Failure> {
     let spec = &plan.spec;
     prctl::set_dumpable(true).step("open /proc/self")?;
     nix::unistd::setsid().step("leave the session")?;
@@ -228,16 +251,24 @@ fn become_program(plan: &Plan, socket: BorrowedFd<'_>, streams: &[OwnedFd]) -> R
     limits(spec)?;
     drop_capabilities()?;
     prctl::set_no_new_privs().step("forbid new rights")?;
-    let environment: Vec<_> = spec.env.iter().map(|(k, v)| c_string(&format!("{k}={v}"))).collect::<Result<_, _>>()?;
+    let environment: Vec<_> = spec
+        .env
+        .iter()
+        .map(|(k, v)| c_string(&format!("{k}={v}")))
+        .collect::<Result<_, _>>()?;
     let arguments: Vec<_> = spec.argv.iter().map(|a| c_string(a)).collect::<Result<_, _>>()?;
     let program = spec.argv.first().map_or("", String::as_str);
     let candidates: Vec<_> = if program.contains('/') {
         vec![c_string(program)?]
     } else {
-        ["/usr/local/bin", "/usr/bin", "/bin"].iter().map(|d| c_string(&format!("{d}/{program}"))).collect::<Result<_, _>>()?
+        ["/usr/local/bin", "/usr/bin", "/bin"]
+            .iter()
+            .map(|d| c_string(&format!("{d}/{program}")))
+            .collect::<Result<_, _>>()?
     };
     if !spec.nesting {
-        let filters = seccomp::filters(spec.network, true).map_err(|_| Failure::new("make the call filter", Errno::EINVAL))?;
+        let filters =
+            seccomp::filters(spec.network, true).map_err(|_| Failure::new("make the call filter", Errno::EINVAL))?;
         plan::send(socket, &Report::Ready, &[]).step("report")?;
         for filter in filters {
             seccompiler::apply_filter(&filter).map_err(|_| Failure::new("filter system calls", Errno::EINVAL))?;
@@ -263,7 +294,11 @@ fn c_string(text: &str) -> Result<std::ffi::CString, Failure> {
 fn limits(spec: &Spec) -> Result<(), Failure> {
     let limits = &spec.limits;
     let seconds = limits.cpu.as_secs().max(1);
-    let mut all = vec![(Resource::RLIMIT_CORE, 0, 0), (Resource::RLIMIT_MEMLOCK, 0, 0), (Resource::RLIMIT_MSGQUEUE, 0, 0)];
+    let mut all = vec![
+        (Resource::RLIMIT_CORE, 0, 0),
+        (Resource::RLIMIT_MEMLOCK, 0, 0),
+        (Resource::RLIMIT_MSGQUEUE, 0, 0),
+    ];
     // What makes sandboxes bounds them itself, and is trusted.
     if !spec.nesting {
         all.extend([
@@ -298,7 +333,10 @@ fn drop_capabilities() -> Result<(), Failure> {
             break; // Beyond the last one.
         }
     }
-    let header = Header { version: VERSION, pid: 0 };
+    let header = Header {
+        version: VERSION,
+        pid: 0,
+    };
     let none = [[0u32; 3]; 2];
     // SAFETY: the structures are what version 3 asks for, and outlive the call.
     let result = unsafe { libc::syscall(libc::SYS_capset, &raw const header, none.as_ptr()) };

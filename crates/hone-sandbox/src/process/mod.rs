@@ -37,13 +37,29 @@ pub struct ProcessRuntime {
 impl ProcessRuntime {
     /// Proves by an empty sandbox that code can be isolated here.
     pub fn new() -> Result<Self, Error> {
-        let runtime = Self { guarantees: guarantees() };
-        let null = || std::fs::OpenOptions::new().read(true).write(true).open("/dev/null").map(OwnedFd::from);
+        let runtime = Self {
+            guarantees: guarantees(),
+        };
+        let null = || {
+            std::fs::OpenOptions::new()
+                .read(true)
+                .write(true)
+                .open("/dev/null")
+                .map(OwnedFd::from)
+        };
         let stream = || null().map_err(Error::io("cannot open /dev/null"));
-        let streams = Streams { stdin: stream()?, stdout: stream()?, stderr: stream()?, channel: None };
+        let streams = Streams {
+            stdin: stream()?,
+            stdout: stream()?,
+            stderr: stream()?,
+            channel: None,
+        };
         let mut running = runtime.start(&Spec::new(["true"]), streams)?;
         match running.wait(SET_UP)? {
-            Some(End { cause: crate::Cause::Exited(0), .. }) => Ok(runtime),
+            Some(End {
+                cause: crate::Cause::Exited(0),
+                ..
+            }) => Ok(runtime),
             end => Err(Error::Lost(format!("the trial ended with {end:?}"))),
         }
     }
@@ -63,22 +79,41 @@ impl Runtime for ProcessRuntime {
             .map_err(Error::errno("cannot make a socket for the sandbox"))?;
         let mut command = Command::new("/proc/self/exe");
         command.arg0(helper::NAME).env_clear().current_dir("/").process_group(0);
-        command.stdin(Stdio::from(theirs)).stdout(Stdio::null()).stderr(Stdio::null());
-        let helper = command.spawn().map_err(Error::io("cannot start the sandbox's helper"))?;
-        let running = Process { helper, socket: Some(ours), program: spec.argv[0].clone(), ended: false };
+        command
+            .stdin(Stdio::from(theirs))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let helper = command
+            .spawn()
+            .map_err(Error::io("cannot start the sandbox's helper"))?;
+        let running = Process {
+            helper,
+            socket: Some(ours),
+            program: spec.argv[0].clone(),
+            ended: false,
+        };
         static NEXT: AtomicU32 = AtomicU32::new(0);
         // Of several programs at once each begins elsewhere.
-        let n = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(std::process::id().wrapping_mul(251));
+        let n = NEXT
+            .fetch_add(1, Ordering::Relaxed)
+            .wrapping_add(std::process::id().wrapping_mul(251));
         let plan = Plan {
             spec: spec.clone(),
             uid: UIDS.start + n % (UIDS.end - UIDS.start),
             channel: streams.channel.is_some(),
         };
-        let mut files = vec![streams.stdin.as_raw_fd(), streams.stdout.as_raw_fd(), streams.stderr.as_raw_fd()];
+        let mut files = vec![
+            streams.stdin.as_raw_fd(),
+            streams.stdout.as_raw_fd(),
+            streams.stderr.as_raw_fd(),
+        ];
         files.extend(streams.channel.as_ref().map(AsRawFd::as_raw_fd));
         plan::send(running.socket()?, &plan, &files).map_err(|errno| match errno {
             Errno::EMSGSIZE => Error::Spec("the command and its environment are longer than 100 KiB".to_owned()),
-            errno => Error::Io { doing: "cannot send the command to the sandbox", source: errno.into() },
+            errno => Error::Io {
+                doing: "cannot send the command to the sandbox",
+                source: errno.into(),
+            },
         })?;
         drop(streams);
         match running.report(SET_UP)? {
@@ -97,7 +132,10 @@ fn check(spec: &Spec) -> Result<(), Error> {
     for bind in &spec.binds {
         for path in [&bind.host, &bind.inside] {
             if !path.is_absolute() || path.components().any(|c| c == std::path::Component::ParentDir) {
-                return wrong(format!("the path '{}' of a bind is not absolute and plain", path.display()));
+                return wrong(format!(
+                    "the path '{}' of a bind is not absolute and plain",
+                    path.display()
+                ));
             }
         }
     }
@@ -118,7 +156,10 @@ struct Process {
 
 impl Process {
     fn socket(&self) -> Result<BorrowedFd<'_>, Error> {
-        self.socket.as_ref().map(AsFd::as_fd).ok_or_else(|| Error::Lost("it was ended".to_owned()))
+        self.socket
+            .as_ref()
+            .map(AsFd::as_fd)
+            .ok_or_else(|| Error::Lost("it was ended".to_owned()))
     }
 
     /// The next report, or `None` if none came in time.
@@ -139,7 +180,10 @@ impl Process {
             Ok(Some((Report::Failed { step, errno }, _))) => Err(unavailable(&step, Errno::from_raw(errno))),
             Ok(Some((Report::NoProgram { errno }, _))) => {
                 let reason = std::io::Error::from_raw_os_error(errno).to_string();
-                Err(Error::Start { program: self.program.clone(), reason })
+                Err(Error::Start {
+                    program: self.program.clone(),
+                    reason,
+                })
             }
             Ok(Some((report, _))) => Ok(Some(report)),
             Ok(None) => Err(Error::Lost("it ended without a report".to_owned())),
@@ -194,7 +238,7 @@ impl Drop for Process {
 fn unavailable(step: &str, errno: Errno) -> Error {
     let what = format!("to {step} was refused ({})", errno.desc());
     let remedy = match errno {
-        Errno::ENOSYS => "Linux 5.14 or later is needed".to_owned(),
+        Errno::ENOSYS => "Linux 5.14 or later is needed, without a filter that hides its calls (a container's seccomp profile)".to_owned(),
         Errno::ENOSPC | Errno::EUSERS => {
             "raise the limits in /proc/sys/user (max_user_namespaces, max_mnt_namespaces, max_pid_namespaces)".to_owned()
         }
@@ -216,25 +260,64 @@ fn guarantees() -> Guarantees {
     let identity = if root {
         "a user of its own for each sandbox, which owns nothing on this host".to_owned()
     } else {
-        format!("user {} of this host, without its groups, files and rights", nix::unistd::geteuid())
+        format!(
+            "user {} of this host, without its groups, files and rights",
+            nix::unistd::geteuid()
+        )
     };
     let row = |property, level, how| Guarantee { property, level, how };
     Guarantees {
         runtime: "process",
         identity,
         properties: vec![
-            row(Property::Files, Enforced, "mount namespace: a new root with the system's programs, read-only"),
-            row(Property::Network, Enforced, "network namespace without interfaces; sockets refused"),
+            row(
+                Property::Files,
+                Enforced,
+                "mount namespace: a new root with the system's programs, read-only",
+            ),
+            row(
+                Property::Network,
+                Enforced,
+                "network namespace without interfaces; sockets refused",
+            ),
             row(Property::Processes, Enforced, "PID, IPC and user namespaces"),
             row(Property::SystemCalls, Enforced, "seccomp: a list of allowed calls"),
-            row(Property::Privileges, Enforced, "no capabilities, no_new_privs, no set-uid programs"),
-            row(Property::Memory, Watched, "address space of each process by rlimit; the sum looked at every 20 ms"),
-            row(Property::Cpu, Watched, "rlimit for each process; for all together only by wall time"),
-            row(Property::ProcessCount, Enforced, "rlimit, counted in a user namespace of its own"),
+            row(
+                Property::Privileges,
+                Enforced,
+                "no capabilities, no_new_privs, no set-uid programs",
+            ),
+            row(
+                Property::Memory,
+                Watched,
+                "address space of each process by rlimit; the sum looked at every 20 ms",
+            ),
+            row(
+                Property::Cpu,
+                Watched,
+                "rlimit for each process; for all together only by wall time",
+            ),
+            row(
+                Property::ProcessCount,
+                Enforced,
+                "rlimit, counted in a user namespace of its own",
+            ),
             row(Property::OpenFiles, Enforced, "rlimit for each process"),
-            row(Property::Disk, Enforced, "all writable folders in one tmpfs of fixed size; rlimit for each file"),
-            row(Property::Output, Enforced, "read and cut by the parent; a flood ends the program"),
-            row(Property::Wall, Watched, "looked at every 20 ms from inside, and by the parent"),
+            row(
+                Property::Disk,
+                Enforced,
+                "all writable folders in one tmpfs of fixed size; rlimit for each file",
+            ),
+            row(
+                Property::Output,
+                Enforced,
+                "read and cut by the parent; a flood ends the program",
+            ),
+            row(
+                Property::Wall,
+                Watched,
+                "looked at every 20 ms from inside, and by the parent",
+            ),
         ],
     }
 }

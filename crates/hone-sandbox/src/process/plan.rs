@@ -28,9 +28,14 @@ pub(crate) enum Report {
     /// The program is about to start: everything is isolated.
     Ready,
     /// A step of the setting up failed; nothing was run.
-    Failed { step: String, errno: i32 },
+    Failed {
+        step: String,
+        errno: i32,
+    },
     /// The program could not be executed.
-    NoProgram { errno: i32 },
+    NoProgram {
+        errno: i32,
+    },
     End(End),
 }
 
@@ -42,14 +47,18 @@ pub(crate) fn send(socket: BorrowedFd<'_>, packet: &impl Serialize, files: &[Raw
     }
     let control = [ControlMessage::ScmRights(files)];
     let control = if files.is_empty() { &[][..] } else { &control[..] };
-    socket::sendmsg::<()>(socket.as_raw_fd(), &[IoSlice::new(&bytes)], control, MsgFlags::MSG_NOSIGNAL, None)?;
+    socket::sendmsg::<()>(
+        socket.as_raw_fd(),
+        &[IoSlice::new(&bytes)],
+        control,
+        MsgFlags::MSG_NOSIGNAL,
+        None,
+    )?;
     Ok(())
 }
 
 /// Receives one packet and the open files that came with it. `None` at the end.
-pub(crate) fn receive<T: for<'a> Deserialize<'a>>(
-    socket: BorrowedFd<'_>,
-) -> Result<Option<(T, Vec<OwnedFd>)>, Errno> {
+pub(crate) fn receive<T: for<'a> Deserialize<'a>>(socket: BorrowedFd<'_>) -> Result<Option<(T, Vec<OwnedFd>)>, Errno> {
     let mut bytes = vec![0; PACKET];
     let mut space = nix::cmsg_space!([RawFd; 4]);
     let (n, files) = {

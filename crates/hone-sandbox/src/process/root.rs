@@ -31,8 +31,14 @@ pub(super) fn build(spec: &Spec, owner: (Uid, Gid)) -> Result<(), Failure> {
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).step("keep mounts private")?;
     // The staging place is of no matter: the root moves off it, and what it covers comes to light again.
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    mount(Some("tmpfs"), "/tmp", Some("tmpfs"), flags, Some("size=1m,nr_inodes=4096,mode=0755"))
-        .step("mount a new root")?;
+    mount(
+        Some("tmpfs"),
+        "/tmp",
+        Some("tmpfs"),
+        flags,
+        Some("size=1m,nr_inodes=4096,mode=0755"),
+    )
+    .step("mount a new root")?;
     fs::create_dir(Path::new("/tmp").join(&OLD[1..])).step("make a folder for the old root")?;
     pivot_root("/tmp", &*format!("/tmp{OLD}")).step("change the root")?;
     chdir("/").step("enter the new root")?;
@@ -49,8 +55,14 @@ pub(super) fn build(spec: &Spec, owner: (Uid, Gid)) -> Result<(), Failure> {
     accounts()?;
     devices()?;
     for bind in &spec.binds {
-        let inside = bind.inside.strip_prefix("/").map_err(|_| Failure::new("bind", Errno::EINVAL))?;
-        let host = bind.host.strip_prefix("/").map_err(|_| Failure::new("bind", Errno::EINVAL))?;
+        let inside = bind
+            .inside
+            .strip_prefix("/")
+            .map_err(|_| Failure::new("bind", Errno::EINVAL))?;
+        let host = bind
+            .host
+            .strip_prefix("/")
+            .map_err(|_| Failure::new("bind", Errno::EINVAL))?;
         bind_read_only(&Path::new(OLD).join(host), &Path::new("/").join(inside))?;
     }
     for folder in ["/proc", "/tmp", "/work", "/dev/shm", BOX] {
@@ -113,13 +125,13 @@ fn bind_read_only(host: &Path, inside: &Path) -> Result<(), Failure> {
         fs::write(inside, "").step("make a place for a bind")?;
     }
     let none = None::<&str>;
-    mount(Some(host), inside, none, MsFlags::MS_BIND | MsFlags::MS_REC, none)
-        .step(&format!("bind {}", shown(host)))?;
+    mount(Some(host), inside, none, MsFlags::MS_BIND | MsFlags::MS_REC, none).step(&format!("bind {}", shown(host)))?;
     read_only(inside, true)
 }
 
 fn shown(host: &Path) -> String {
-    host.strip_prefix(OLD).map_or_else(|_| host.display().to_string(), |below| format!("/{}", below.display()))
+    host.strip_prefix(OLD)
+        .map_or_else(|_| host.display().to_string(), |below| format!("/{}", below.display()))
 }
 
 /// Makes a mount read-only, and with `all` everything mounted below it, without set-uid programs and devices.
@@ -152,7 +164,10 @@ fn read_only(path: &Path, all: bool) -> Result<(), Failure> {
 fn accounts() -> Result<(), Failure> {
     fs::create_dir_all("/etc").step("make /etc")?;
     let files = [
-        ("passwd", "root:x:0:0:root:/:/sbin/nologin\nuser:x:1000:1000:user:/work:/bin/bash\n"),
+        (
+            "passwd",
+            "root:x:0:0:root:/:/sbin/nologin\nuser:x:1000:1000:user:/work:/bin/bash\n",
+        ),
         ("group", "root:x:0:\nuser:x:1000:\n"),
         ("hosts", "127.0.0.1 localhost\n::1 localhost\n"),
         ("hostname", "sandbox\n"),
@@ -185,7 +200,11 @@ fn writable(size: u64, (uid, gid): (Uid, Gid)) -> Result<(), Failure> {
     // An inode costs about 1 KiB that `size` does not count.
     let options = format!("size={size},nr_inodes={},mode=0755", (size >> 12).clamp(64, 65536));
     mount(Some("tmpfs"), BOX, Some("tmpfs"), flags, Some(&*options)).step("mount the writable folders")?;
-    for (name, target, mode) in [("tmp", "/tmp", 0o1777), ("work", "/work", 0o755), ("shm", "/dev/shm", 0o1777)] {
+    for (name, target, mode) in [
+        ("tmp", "/tmp", 0o1777),
+        ("work", "/work", 0o755),
+        ("shm", "/dev/shm", 0o1777),
+    ] {
         let folder = format!("{BOX}/{name}");
         fs::create_dir(&folder).step("make the writable folders")?;
         fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).step("make the writable folders")?;

@@ -262,23 +262,36 @@ const NAMESPACES: u64 = (libc::CLONE_NEWNS
 ///
 /// `unix` says whether sockets of the family `AF_UNIX` can be made. Pairs of them always can.
 pub(crate) fn filters(network: Network, unix: bool) -> Result<Vec<BpfProgram>, String> {
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
-        ALLOWED.iter().chain(ALLOWED_HERE).map(|&call| (call, Vec::new())).collect();
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = ALLOWED
+        .iter()
+        .chain(ALLOWED_HERE)
+        .map(|&call| (call, Vec::new()))
+        .collect();
     // `clone3` has its flags where a filter cannot look; libraries fall back to `clone`.
     rules.insert(libc::SYS_clone, vec![rule(vec![no_bits(0, NAMESPACES)?])?]);
     // Writing into a terminal's input is how sandboxes are left.
     let terminal = [libc::TIOCSTI, libc::TIOCLINUX];
-    let ioctl = terminal.iter().map(|&request| differs(1, request)).collect::<Result<_, _>>()?;
+    let ioctl = terminal
+        .iter()
+        .map(|&request| differs(1, request))
+        .collect::<Result<_, _>>()?;
     rules.insert(libc::SYS_ioctl, vec![rule(ioctl)?]);
     rules.insert(libc::SYS_socket, Vec::new());
     let list = compile(rules, SeccompAction::Errno(libc::ENOSYS as u32), SeccompAction::Allow)?;
     if network == Network::Host {
         return Ok(vec![list]);
     }
-    let refused = if unix { vec![rule(vec![differs(0, libc::AF_UNIX as u64)?])?] } else { Vec::new() };
+    let refused = if unix {
+        vec![rule(vec![differs(0, libc::AF_UNIX as u64)?])?]
+    } else {
+        Vec::new()
+    };
     let sockets = BTreeMap::from([(libc::SYS_socket, refused)]);
     // The list comes last: under it no filter can be installed.
-    Ok(vec![compile(sockets, SeccompAction::Allow, SeccompAction::Errno(libc::EACCES as u32))?, list])
+    Ok(vec![
+        compile(sockets, SeccompAction::Allow, SeccompAction::Errno(libc::EACCES as u32))?,
+        list,
+    ])
 }
 
 fn compile(

@@ -32,10 +32,17 @@ pub(super) fn until_end(
     let mut gone = false;
     while status.is_none() {
         let left = limits.wall.saturating_sub(start.elapsed());
-        let wait = if bounded { left.min(TICK) } else { Duration::from_secs(1) };
+        let wait = if bounded {
+            left.min(TICK)
+        } else {
+            Duration::from_secs(1)
+        };
         // Rounded up, so that the last wait does not become many of no time.
         let wait = PollTimeout::try_from(wait + Duration::from_millis(1)).unwrap_or(PollTimeout::ZERO);
-        let mut fds = [PollFd::new(ended.as_fd(), PollFlags::POLLIN), PollFd::new(socket, PollFlags::empty())];
+        let mut fds = [
+            PollFd::new(ended.as_fd(), PollFlags::POLLIN),
+            PollFd::new(socket, PollFlags::empty()),
+        ];
         match poll(&mut fds, wait) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno).step("wait for the program"),
@@ -46,7 +53,7 @@ pub(super) fn until_end(
             break;
         }
         if bounded {
-            let memory = memory();
+            let memory = memory(limits.memory);
             peak = peak.max(memory);
             ours = if memory > limits.memory {
                 Some(Cause::Memory)
@@ -78,30 +85,52 @@ pub(super) fn until_end(
         Some(WaitStatus::Signaled(_, signal, _)) => Cause::Signal(signal as i32),
         _ => Cause::Signal(Signal::SIGKILL as i32),
     });
-    Ok(Some(End { cause, wall, cpu, peak_memory: peak.max(largest) }))
+    Ok(Some(End {
+        cause,
+        wall,
+        cpu,
+        peak_memory: peak.max(largest),
+    }))
 }
 
 fn duration(time: TimeVal) -> Duration {
     Duration::from_micros(u64::try_from(time.num_microseconds()).unwrap_or(0))
 }
 
-/// Bytes that all processes of this PID namespace have for themselves. Pages that a fork has left shared count for
-/// each, so this is an upper bound.
-fn memory() -> u64 {
+/// Bytes that all processes of this PID namespace have for themselves, if that may be more than `limit`; otherwise an
+/// upper bound, which is quicker to have: it counts pages that forks share for each of them.
+fn memory(limit: u64) -> u64 {
     let Ok(entries) = fs::read_dir("/proc") else { return 0 };
-    entries
+    let processes: Vec<_> = entries
         .flatten()
         .filter(|e| e.file_name().as_encoded_bytes().first().is_some_and(u8::is_ascii_digit))
-        .filter_map(|e| fs::read_to_string(e.path().join("statm")).ok())
-        .map(|line| {
-            let mut fields = line.split(' ').skip(1).map(|n| n.parse::<u64>().unwrap_or(0));
-            let (resident, shared) = (fields.next().unwrap_or(0), fields.next().unwrap_or(0));
-            resident.saturating_sub(shared)
-        })
-        .sum::<u64>()
-        * page()
+        .map(|e| e.path())
+        .collect();
+    let bound = |path: &std::path::PathBuf| {
+        let line = fs::read_to_string(path.join("statm")).unwrap_or_default();
+        let mut fields = line.split(' ').skip(1).map(|n| n.parse::<u64>().unwrap_or(0));
+        let (resident, shared) = (fields.next().unwrap_or(0), fields.next().unwrap_or(0));
+        resident.saturating_sub(shared) * page()
+    };
+    let exact = |path: &std::path::PathBuf| {
+        let text = fs::read_to_string(path.join("smaps_rollup")).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("Pss_Anon:"))?;
+        Some(line.trim().trim_end_matches(" kB").parse::<u64>().ok()? * 1024)
+    };
+    let total = processes.iter().map(bound).sum();
+    if total <= limit {
+        return total;
+    }
+    processes
+        .iter()
+        .map(|path| exact(path).unwrap_or_else(|| bound(path)))
+        .sum()
 }
 
 fn page() -> u64 {
-    nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten().and_then(|n| u64::try_from(n).ok()).unwrap_or(4096)
+    nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)
+        .ok()
+        .flatten()
+        .and_then(|n| u64::try_from(n).ok())
+        .unwrap_or(4096)
 }
