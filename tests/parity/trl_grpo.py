@@ -130,7 +130,11 @@ def theirs(rollouts, how):
         use_adaptive_entropy=False,
         entropy_coef=how.get("entropy", 0.0),
         accelerator=SimpleNamespace(
-            num_processes=1, sync_gradients=True, gather=lambda x: x, gather_for_metrics=lambda x: x
+            num_processes=1,
+            sync_gradients=True,
+            gather=lambda x: x,
+            gather_for_metrics=lambda x: x,
+            reduce=lambda x, reduction: x,
         ),
         _metrics={"train": defaultdict(list), "eval": defaultdict(list)},
         _get_per_token_logps_and_entropies=lambda *args, **kwargs: (now, entropy, None),
