@@ -130,7 +130,7 @@ pub fn angles(first: (&Weights, &Weights), second: (&Weights, &Weights)) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hone_engine::Config;
+    use hone_engine::{Architecture, Config};
     use hone_trace::Stream;
 
     fn config(vocab_size: usize) -> Config {
@@ -145,6 +145,9 @@ mod tests {
             rope_theta: 1e4,
             rms_norm_eps: 1e-6,
             max_position_embeddings: 16,
+            model_type: Architecture::Qwen2,
+            tie_word_embeddings: true,
+            rope_scaling: None,
         }
     }
 
