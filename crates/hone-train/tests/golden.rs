@@ -94,11 +94,16 @@ fn flow_grpo_by_its_paper_and_its_code() {
         ]
     };
     let paper = run("flow-grpo-paper", json!({}), rollouts(), json!({}));
-    near(&of(&paper, "A")[0]["advantage"], 0.70711, 1e-5, "paper");
+    near(
+        &of(&paper, "A")[0]["advantage"],
+        std::f64::consts::FRAC_1_SQRT_2,
+        1e-5,
+        "paper",
+    );
     near(&of(&paper, "A")[0]["grad"], -0.35355, 1e-5, "paper");
     assert_eq!(of(&paper, "B").len(), 3);
     for token in of(&paper, "B") {
-        near(&token["advantage"], -0.70711, 1e-5, "paper");
+        near(&token["advantage"], -std::f64::consts::FRAC_1_SQRT_2, 1e-5, "paper");
         near(&token["grad"], 0.11785, 1e-5, "paper");
     }
     let code = run("flow-grpo-code", json!({}), rollouts(), json!({}));
