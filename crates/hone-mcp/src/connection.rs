@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 use std::error::Error as StdError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 /// A connection. Its methods run on any tokio runtime with time; the connection itself lives on this crate's own.
@@ -84,7 +84,7 @@ impl Connection {
     async fn connect(config: &ServerConfig) -> Result<Self, Error> {
         match Self::greet(config, config.protocol).await {
             Ok(connection) => Ok(connection),
-            Err(Failed { late: true, .. }) if config.protocol == Protocol::Auto => {
+            Err(Failed { older: true, .. }) if config.protocol == Protocol::Auto => {
                 let again = Self::greet(config, Protocol::Initialize).await;
                 again.map_err(|failed| failed.error)
             }
@@ -125,7 +125,7 @@ impl Connection {
             Ok(Ok(Ok(client))) => client,
             Ok(Ok(Err(error))) => {
                 return Err(Failed {
-                    late: is_late(&error),
+                    older: may_be_older(&error),
                     error: failed(greeting(&error, &watch).await),
                 });
             }
@@ -438,9 +438,10 @@ impl Drop for Pending {
     }
 }
 
-/// The pages of a list, which must come to an end.
+/// The pages of a list, which must come to an end, and in time.
 struct Pages<'a> {
     connection: &'a Connection,
+    begun: Instant,
     next: Option<Option<String>>,
     seen: BTreeSet<String>,
     listed: usize,
@@ -450,6 +451,7 @@ impl<'a> Pages<'a> {
     fn new(connection: &'a Connection) -> Self {
         Self {
             connection,
+            begun: Instant::now(),
             next: Some(None),
             seen: BTreeSet::new(),
             listed: 0,
@@ -470,6 +472,13 @@ impl<'a> Pages<'a> {
             )));
         }
         if let Some(cursor) = cursor {
+            let patience = self.connection.patience;
+            if self.begun.elapsed() > patience {
+                let ms = patience.as_millis();
+                return Err(self.connection.breach(format!(
+                    "its list takes longer than {ms} ms; `connect_timeout_ms` is the bound"
+                )));
+            }
             if !self.seen.insert(cursor.clone()) {
                 return Err(self
                     .connection
@@ -499,22 +508,24 @@ fn lifecycle(protocol: Protocol) -> ClientLifecycleMode {
 struct Failed {
     error: Error,
     /// The server refused the newer greeting only after the older one was begun, so that the answers were mistaken for each
-    /// other. Asked anew in the older way, it may well answer.
-    late: bool,
+    /// other, or answered it with what is no answer to it. Asked anew in the older way, it may well answer.
+    older: bool,
 }
 
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
-        Self { error, late: false }
+        Self { error, older: false }
     }
 }
 
-fn is_late(error: &ClientInitializeError) -> bool {
+fn may_be_older(error: &ClientInitializeError) -> bool {
     match error {
-        ClientInitializeError::LegacyFallbackFailed { fallback, .. } => is_late(fallback),
+        ClientInitializeError::LegacyFallbackFailed { fallback, .. } => may_be_older(fallback),
         other => matches!(
             other,
-            ClientInitializeError::UncorrelatedErrorResponse { .. } | ClientInitializeError::ConflictInitResponseId(..)
+            ClientInitializeError::UncorrelatedErrorResponse { .. }
+                | ClientInitializeError::ConflictInitResponseId(..)
+                | ClientInitializeError::ExpectedInitResult(Some(_))
         ),
     }
 }

@@ -3,8 +3,8 @@
 use crate::Progress;
 use rmcp::ClientHandler;
 use rmcp::model::{
-    ClientCapabilities, ClientConfig, Implementation, ProgressNotificationParam, ProgressToken, ServerNotification,
-    SubscriptionFilter,
+    ClientCapabilities, ClientConfig, Implementation, ProgressNotificationParam, ProgressToken, ProtocolVersion,
+    ServerNotification, SubscriptionFilter,
 };
 use rmcp::service::{NotificationContext, Peer, RoleClient};
 use std::collections::HashMap;
@@ -93,7 +93,10 @@ impl Drop for Following {
 impl ClientHandler for Handler {
     fn get_info(&self) -> ClientConfig {
         let hone = Implementation::new("hone", env!("CARGO_PKG_VERSION"));
-        ClientConfig::new(ClientCapabilities::default(), hone)
+        let mut config = ClientConfig::new(ClientCapabilities::default(), hone);
+        // Only `initialize` reads it, and later revisions have none.
+        config.protocol_version = ProtocolVersion::LATEST_WITH_INITIALIZE;
+        config
     }
 
     async fn on_progress(&self, told: ProgressNotificationParam, _: NotificationContext<RoleClient>) {

@@ -2,7 +2,7 @@
 
 mod support;
 
-use hone_mcp::{Connection, Error, Limits, McpToolset, Server, ServerConfig};
+use hone_mcp::{Connection, Error, Limits, McpToolset, Protocol, Server, ServerConfig};
 use hone_tool::{Annotations, ToolHost};
 use hone_trace::ToolErrorClass;
 use serde_json::{Value, json};
@@ -158,6 +158,9 @@ fn lists_without_end_or_sense_are_refused() {
             "{error}"
         );
     }
+    let mut config = server("drip");
+    config.connect_timeout_ms = 5_000;
+    assert!(refused(&config).contains("its list takes longer than 5000 ms"));
     let mut config = server("well");
     config.tools = vec!["echo".into(), "ecko".into()];
     assert!(refused(&config).contains("has no tool `ecko`"));
@@ -166,9 +169,22 @@ fn lists_without_end_or_sense_are_refused() {
 }
 
 #[test]
-fn a_server_that_refuses_the_newer_greeting_too_late_is_asked_in_the_older_way() {
-    let host = toolset(&server("late"));
-    assert!(host.servers()[0].tools().iter().any(|tool| tool.spec.name == "echo"));
+fn a_server_that_does_not_understand_the_newer_greeting_is_asked_in_the_older_way() {
+    // One refuses it when the older one is under way, the other has the same empty answer for whatever it does not know.
+    for behaviour in ["late", "agreeable"] {
+        let host = toolset(&server(behaviour));
+        assert!(host.servers()[0].tools().iter().any(|tool| tool.spec.name == "echo"));
+    }
+}
+
+#[test]
+fn the_older_greeting_names_a_revision_that_has_it() {
+    // The server takes whatever it is asked for.
+    for protocol in [Protocol::Auto, Protocol::Initialize] {
+        let mut config = server("well");
+        config.protocol = protocol;
+        assert_eq!(toolset(&config).servers()[0].info().protocol, "2025-11-25");
+    }
 }
 
 #[test]

@@ -305,3 +305,37 @@ fn large_answers_end_the_connection_over_http_too() {
         assert!(error.contains("more than 50000 bytes"), "{error}");
     }
 }
+
+#[test]
+fn a_web_page_may_call_only_what_it_came_from() {
+    use std::io::{Read, Write};
+    let url = plain();
+    let address = url.trim_start_matches("http://").trim_end_matches("/mcp");
+    let port = address.rsplit(':').next().unwrap();
+    let status = |origin: &str| {
+        let body = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"page","version":"1"}}}"#;
+        let request = format!(
+            "POST /mcp HTTP/1.1\r\nHost: {address}\r\nOrigin: {origin}\r\nContent-Type: application/json\r\n\
+             Accept: application/json, text/event-stream\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(MINUTE)).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).unwrap();
+        String::from_utf8(answer.to_vec()).unwrap()
+    };
+    for origin in [format!("http://{address}"), format!("http://localhost:{port}")] {
+        assert_eq!(status(&origin), "HTTP/1.1 200", "{origin}");
+    }
+    for origin in [
+        "http://evil.example".to_owned(),
+        format!("http://evil.example:{port}"),
+        "http://localhost:1".to_owned(),
+        format!("https://localhost:{port}"),
+        "null".to_owned(),
+    ] {
+        assert_eq!(status(&origin), "HTTP/1.1 403", "{origin}");
+    }
+}

@@ -83,7 +83,7 @@ impl HttpServer {
         Ok(Self {
             listener,
             address,
-            service: service(offer, options),
+            service: service(offer, options, address.port()),
             token,
         })
     }
@@ -102,12 +102,15 @@ impl HttpServer {
 type Service = StreamableHttpService<super::Client, LocalSessionManager>;
 type Answer = Response<BoxBody<Bytes, Infallible>>;
 
-fn service(offer: &Offer, options: &HttpOptions) -> Service {
+fn service(offer: &Offer, options: &HttpOptions, port: u16) -> Service {
     let mut sessions = LocalSessionManager::default();
     sessions.session_config.keep_alive = Some(IDLE);
     let mut settings = StreamableHttpServerConfig::default().enforce_origin_validation();
     settings.max_request_body_bytes = REQUEST_BYTES;
     settings.allowed_hosts.extend(options.hosts.iter().cloned());
+    // A web page may call only what it came from.
+    let own = ["localhost", "127.0.0.1", "[::1]"].map(|host| format!("http://{host}:{port}"));
+    settings.allowed_origins.extend(own);
     let (offer, shared) = (offer.clone(), Arc::new(OnceLock::new()));
     StreamableHttpService::new(move || Ok(offer.client(shared.clone())), Arc::new(sessions), settings)
 }

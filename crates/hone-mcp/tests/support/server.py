@@ -115,13 +115,19 @@ def answer(request):
             "serverInfo": {"name": "test server", "version": "7"},
         }
     if method == "tools/list":
+        if behaviour == "drip":
+            time.sleep(0.1)
+            return {"tools": [], "nextCursor": str(int(params.get("cursor", 0)) + 1)}
         if behaviour == "circle":
             return {"tools": [], "nextCursor": "again"}
         everything, start = tools(), int(params.get("cursor", 0))
-        page = {"tools": everything[start : start + 6]}
-        return page | ({"nextCursor": str(start + 6)} if len(everything) > start + 6 else {})
+        end = start + (1_000 if behaviour == "many" else 6)
+        page = {"tools": everything[start:end]}
+        return page | ({"nextCursor": str(end)} if len(everything) > end else {})
     if method == "tools/call":
         return call(params["name"], params.get("arguments", {}), request)
+    if behaviour == "agreeable":
+        return {}
     return send({"id": request["id"], "error": {"code": -32601, "message": "unknown method"}})
 
 
