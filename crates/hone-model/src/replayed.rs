@@ -2,8 +2,10 @@
 
 use crate::{AgentTurn, CallRequest, Completion, Conversation, Message, Model, ModelError, Request};
 use async_trait::async_trait;
+use hone_tool::canonical;
 use hone_trace::{EndReason, Episode, ModelCall, ToolCall, ToolErrorClass};
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::{Map, Value};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,7 +13,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub const WAITING: &str = "waiting_calls";
 
 /// Says again what the agent of a recorded episode said, call by call, with the record of each as it was: tokens,
-/// log-probabilities, usage, timing. One instance plays one episode.
+/// log-probabilities, usage, timing. One instance plays one episode. The arguments of calls are those that its words have, so
+/// that a replay notices a record whose calls are others.
 ///
 /// Played in the same environment it gives the same episode. Where the environment goes on after the last recorded turn,
 /// the answer is an error: nothing is made up.
@@ -159,16 +162,50 @@ fn request(call: &ToolCall) -> CallRequest {
             }
         }
         _ => {
-            // The arguments on record have been put into canonical form.
-            let written: Option<Value> = serde_json::from_str(&call.raw).ok();
+            // The arguments on record have been put into canonical form, and may be the policy's.
             let asked = call.decision.as_ref().and_then(|decision| decision.asked.as_ref());
-            let arguments = written
-                .filter(|written| written["name"] == *call.tool)
-                .and_then(|mut written| Some(written.get_mut("arguments")?.take()));
-            let arguments = arguments.unwrap_or_else(|| asked.unwrap_or(&call.arguments).clone());
+            let recorded = asked.unwrap_or(&call.arguments);
+            let arguments = written(&call.raw, &call.tool, recorded).unwrap_or_else(|| recorded.clone());
             CallRequest::new(call.tool.clone(), arguments)
         }
     }
+}
+
+/// A call as it stands in a turn's text.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    name: String,
+    arguments: Map<String, Value>,
+}
+
+/// Braces of a turn at which a call is looked for.
+const BRACES: usize = 4_096;
+
+/// The arguments of a call of `tool` in the text that it was read from: one call, or a turn with several of which the others
+/// were not run, each with its marker or on a line of its own. A call that the record has is itself; else it is the last
+/// one of the tool, since a thought before it may speak of calls. `None` where the text holds no such call.
+fn written(text: &str, tool: &str, recorded: &Value) -> Option<Value> {
+    let mut last = None;
+    let mut from = 0;
+    for (at, _) in text.match_indices('{').take(BRACES) {
+        if at < from {
+            continue;
+        }
+        let mut parts = serde_json::Deserializer::from_str(&text[at..]).into_iter::<Written>();
+        let Some(Ok(Written { name, arguments })) = parts.next() else {
+            continue;
+        };
+        from = at + parts.byte_offset();
+        if name == tool {
+            let arguments = Value::Object(arguments);
+            if arguments == *recorded || canonical(arguments.clone()) == *recorded {
+                return Some(arguments);
+            }
+            last = Some(arguments);
+        }
+    }
+    last
 }
 
 #[async_trait]
@@ -198,5 +235,55 @@ impl Model for Replayed {
         conversation.rendered = conversation.messages.len();
         conversation.last_call = Some(call.id);
         Ok(Completion { turn, call })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn arguments_are_those_of_the_text() {
+        let recorded = json!({"n": 2, "who": "her"});
+        for (text, found) in [
+            // Alone, after a marker, after a thought that speaks of a call, before others that were not run.
+            (
+                r#"{"name":"send","arguments":{"n":2.0,"who":"her"}}"#,
+                Some(json!({"n": 2.0, "who": "her"})),
+            ),
+            (
+                r#"hm<|call|>{"name":"send","arguments":{"n":3}}"#,
+                Some(json!({"n": 3})),
+            ),
+            (
+                "not {\"name\": \"send\", \"arguments\": {}}, {so:\n{\"arguments\":{\"n\":4},\"name\":\"send\"}",
+                Some(json!({"n": 4})),
+            ),
+            (
+                "{\"arguments\":{\"n\":2,\"who\":\"her\"},\"name\":\"send\"}\n{\"arguments\":{\"n\":9},\"name\":\"send\"}",
+                Some(recorded.clone()),
+            ),
+            // A call inside of another's arguments is none of the turn.
+            (
+                r#"{"name":"send","arguments":{"n":{"name":"send","arguments":{}}}}"#,
+                Some(json!({"n": {"name": "send", "arguments": {}}})),
+            ),
+            // Another tool's, no call, no end.
+            (r#"{"name":"look","arguments":{}}"#, None),
+            ("[send(n=2)]", None),
+            (r#"{"name":"send","arguments":{"n":"#, None),
+        ] {
+            assert_eq!(written(text, "send", &recorded), found, "{text}");
+        }
+        // What is hostile costs little.
+        assert_eq!(
+            written(
+                &"{\"name\":\"send\",\"arguments\":{\"a\":".repeat(20_000),
+                "send",
+                &recorded
+            ),
+            None
+        );
     }
 }

@@ -34,22 +34,33 @@ fn a_run_replays_from_its_record_alone_with_an_equal_digest() {
     );
     assert_eq!((&said["recorded"], &said["replayed"]), (&json!(digest), &json!(digest)));
 
-    // A record that was changed is told apart, by episode and call.
-    let mut changed = place.ok("trace export a").json_lines();
-    let of_first = changed.iter_mut().find(|episode| episode["id"] == "eval/0/0").unwrap();
-    of_first["tool_calls"][1]["raw"] = json!("send(him)");
-    let changed: Vec<String> = changed.iter().map(|episode| episode.to_string()).collect();
-    std::fs::write(place.path("changed.jsonl"), changed.join("\n")).unwrap();
-    place.ok("trace import a changed.jsonl");
-    let said = place.hone("trace replay a --json");
-    assert_eq!(said.status, 1, "{}", said.stderr);
-    let first = &said.json()["first"];
-    assert_eq!(first["episode"], "eval/0/0");
-    let named = first["where"].as_str().unwrap();
-    assert!(
-        named.starts_with("`/tool_calls/1/raw`: recorded is \"send(him)\""),
-        "{first}"
-    );
+    // A record that was changed is told apart, by episode, call and field: in the text of a call, and in the arguments where
+    // the text says others.
+    let recorded = place.ok("trace export a").json_lines();
+    for (field, value, says) in [
+        (
+            "raw",
+            json!("send(him)"),
+            "`/tool_calls/1/raw`: recorded is \"send(him)\"",
+        ),
+        (
+            "arguments",
+            json!({"to": "her", "text": "dogs"}),
+            "call 1 is not the recorded one: `/text`: recorded is \"dogs\"",
+        ),
+    ] {
+        let mut changed = recorded.clone();
+        let of_first = changed.iter_mut().find(|episode| episode["id"] == "eval/0/0").unwrap();
+        of_first["tool_calls"][1][field] = value;
+        let changed: Vec<String> = changed.iter().map(|episode| episode.to_string()).collect();
+        std::fs::write(place.path("changed.jsonl"), changed.join("\n")).unwrap();
+        place.ok("trace import a changed.jsonl");
+        let said = place.hone("trace replay a --json");
+        assert_eq!(said.status, 1, "{}", said.stderr);
+        let first = &said.json()["first"];
+        assert_eq!(first["episode"], "eval/0/0");
+        assert!(first["where"].as_str().unwrap().contains(says), "{first}");
+    }
 }
 
 #[test]

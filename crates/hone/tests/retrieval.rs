@@ -119,6 +119,12 @@ fn a_model_sees_the_tools_of_its_task_and_those_that_it_finds() {
     place.ok("eval my --model script:gold --out one");
     place.ok("eval my --model script:gold --out two");
     assert_eq!(place.digest("one"), place.digest("two"));
+    // And replays without it, with what was found on the way.
+    std::fs::remove_dir_all(place.path("my")).unwrap();
+    for run in ["one", "a"] {
+        let said = place.ok(&format!("trace replay {run} --json")).json();
+        assert_eq!((&said["equal"], &said["differ"]), (&json!(1), &json!(0)), "{said}");
+    }
 }
 
 #[test]

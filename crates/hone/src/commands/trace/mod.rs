@@ -3,6 +3,7 @@
 mod otlp;
 pub mod pending;
 mod replay;
+mod retold;
 mod segments;
 
 use crate::console::{counted, print, print_json, say, table};

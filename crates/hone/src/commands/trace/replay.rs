@@ -1,5 +1,6 @@
 //! A recorded run, played again from its record alone.
 
+use super::retold::Retold;
 use super::{is_timed, timed_phases};
 use crate::console::{print, print_json, say};
 use anyhow::{Context, bail};
@@ -14,6 +15,9 @@ use std::sync::Arc;
 
 /// Where a run's database keeps the bounds that its episodes were played with.
 pub const BUDGET: &str = "budget";
+
+/// The event of tools that the world chose for the agent.
+const CHOSEN: &str = "chosen_tools";
 
 /// An hour: only a defect takes longer.
 const PATIENCE_MS: u64 = 3_600_000;
@@ -91,13 +95,13 @@ pub fn run(store: &Store, phase: Option<String>, json: bool) -> anyhow::Result<(
         Ok(())
     })?;
     if equal == 0 && differ.is_empty() {
-        bail!("there is no episode to replay; `hone trace ls` shows what the run holds");
+        bail!("there is no episode to replay that ended by itself; `hone trace ls` shows what the run holds");
     }
     let (recorded, replayed) = (recorded.finish(), replayed.finish());
     say(format!("{equal} episodes are equal, {} differ", differ.len()));
     if kept > 0 {
         say(format!(
-            "{kept} were not played: they failed for the infrastructure's reasons, or have an agent loop of the user's own"
+            "{kept} were not played: they failed for the infrastructure's reasons"
         ));
     }
     for (id, why) in differ.iter().take(10) {
@@ -138,6 +142,7 @@ fn again(episode: &Episode, budget: &Budget, runtime: &tokio::runtime::Runtime) 
     let harness: Box<dyn Harness> = match episode.harness.as_str() {
         "react" => Box::new(React),
         "dialogue" => Box::new(Dialogue),
+        "external" => Box::new(Retold(Arc::new(episode.clone()))),
         _ => return None,
     };
     if !episode.counts() {
@@ -151,6 +156,12 @@ fn again(episode: &Episode, budget: &Budget, runtime: &tokio::runtime::Runtime) 
     finished.model_calls.extend(calls.cloned());
     let verdicts = episode.events.iter().filter(|event| event.kind == VERDICT);
     finished.events.extend(verdicts.cloned());
+    // What the world chose, at its time.
+    for (at, event) in episode.events.iter().enumerate() {
+        if event.kind == CHOSEN && at <= finished.events.len() {
+            finished.events.insert(at, event.clone());
+        }
+    }
     if finished.counts() {
         finished.outcome = episode.outcome.clone();
         finished.scores.clone_from(&episode.scores);
