@@ -41,15 +41,34 @@ impl ApprovalArgs {
     /// # Errors
     /// When it cannot be read or has a mistake.
     pub fn text(&self) -> anyhow::Result<Option<String>> {
-        self.policy.as_deref().map(read).transpose()
+        let read = self.policy.as_deref().map(read).transpose()?;
+        Ok(read.map(|(text, _)| text))
+    }
+
+    /// The rules of the policy file.
+    ///
+    /// # Errors
+    /// As [`ApprovalArgs::text`].
+    #[cfg(feature = "mcp")]
+    pub fn rules(&self) -> anyhow::Result<Option<Policy>> {
+        self.policy.as_deref().map(policy).transpose()
     }
 }
 
-fn read(file: &Path) -> anyhow::Result<String> {
+/// The rules of a policy file.
+///
+/// # Errors
+/// When it cannot be read or has a mistake.
+#[cfg(feature = "mcp")]
+pub fn policy(file: &Path) -> anyhow::Result<Policy> {
+    Ok(read(file)?.1)
+}
+
+fn read(file: &Path) -> anyhow::Result<(String, Policy)> {
     let text = std::fs::read_to_string(file)
         .with_context(|| format!("{} cannot be read; name a file of rules", file.display()))?;
-    Policy::parse(&text, &file.display().to_string())?;
-    Ok(text)
+    let policy = Policy::parse(&text, &file.display().to_string())?;
+    Ok((text, policy))
 }
 
 /// Rules at work for the tools of `server`; with neither rules nor a way to decide, every call may run.

@@ -174,6 +174,99 @@ fn what_we_serve_we_can_call_in_both_eras() {
     assert_eq!(said.stdout, "{\"escalated\":\"complaint\"}\n");
 }
 
+/// Rules that refuse one call, change another and let look-ups through.
+const RULES: &str = r#"
+[[rule]]
+tool = "write_*"
+arguments = { path = "secret*" }
+action = "reject"
+message = "not that one"
+
+[[rule]]
+tool = "write_file"
+action = "modify"
+set = { text = "as the rules say" }
+
+[[rule]]
+server = "standard"
+read_only = true
+action = "approve"
+"#;
+
+#[test]
+fn rules_hold_for_calls_from_the_shell_and_for_what_we_serve() {
+    let place = Place::new();
+    let (hone, rules, root) = (program(), place.path("rules.toml"), place.path("notes"));
+    std::fs::create_dir(&root).unwrap();
+    std::fs::write(&rules, RULES).unwrap();
+    let (rules, root) = (rules.to_str().unwrap(), root.to_str().unwrap());
+    let here = ["--toolset", "files", "--root", root, "--policy", rules];
+    let serve = ["tools", "serve", "files", "--root", root, "--policy", rules];
+    let served = [["--", hone.to_str().unwrap()].as_slice(), &serve].concat();
+    for (source, class) in [(here.as_slice(), "(denied)"), (&served, "(tool)")] {
+        for (tool, arguments, says) in [
+            ("write_file", r#"{"path": "secret.txt", "text": "x"}"#, "not that one"),
+            (
+                "edit_file",
+                r#"{"path": "a.txt", "old": "x", "new": "y"}"#,
+                "edit_file is not allowed here",
+            ),
+        ] {
+            let said = own(&[["call", tool, arguments].as_slice(), source].concat());
+            assert_eq!(said.status, 1, "{}", said.stdout);
+            assert!(
+                said.stderr.contains(says) && said.stderr.contains(class),
+                "{}",
+                said.stderr
+            );
+        }
+        let said = own(&[
+            ["call", "write_file", r#"{"path": "a.txt", "text": "x"}"#].as_slice(),
+            source,
+        ]
+        .concat());
+        assert_eq!(said.status, 0, "{}", said.stderr);
+        let written = place.path("notes/a.txt");
+        assert_eq!(std::fs::read_to_string(&written).unwrap(), "as the rules say");
+        let said = own(&[["call", "read_file", r#"{"path": "a.txt"}"#].as_slice(), source].concat());
+        assert!(said.stdout.contains("as the rules say"), "{}", said.stderr);
+        std::fs::remove_file(written).unwrap();
+        assert!(!place.path("notes/secret.txt").exists());
+    }
+    // Whom nobody can ask.
+    let said = own(&[
+        "call",
+        "list_files",
+        "--toolset",
+        "files",
+        "--root",
+        root,
+        "--approve",
+        "ask",
+    ]);
+    assert!(said.status == 1 && said.stderr.contains("(denied)"), "{}", said.stderr);
+    for (arguments, says) in [
+        (
+            vec!["call", "x", "--toolset", "shop", "--policy", "/nowhere.toml"],
+            "/nowhere.toml cannot be read",
+        ),
+        (
+            vec!["serve", "shop", "--policy", "/nowhere.toml"],
+            "/nowhere.toml cannot be read",
+        ),
+        (
+            vec!["call", "x", "--toolset", "shop", "--approve", "save"],
+            "no call can wait",
+        ),
+    ] {
+        let said = own(&arguments);
+        assert!(said.status == 1 && said.stderr.contains(says), "{}", said.stderr);
+    }
+    std::fs::write(rules, "[[rule]]\naction = \"allow\"").unwrap();
+    let said = own(&["serve", "files", "--root", root, "--policy", rules]);
+    assert!(said.status == 1 && said.stderr.contains("rule 1"), "{}", said.stderr);
+}
+
 /// `hone tools serve shop` over HTTP, until the end of the test.
 struct Served {
     process: Child,

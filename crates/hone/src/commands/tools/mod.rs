@@ -5,9 +5,10 @@ mod serve;
 mod source;
 mod standard;
 
+use crate::approve::{self, ApprovalArgs, How};
 use crate::console::{print, print_json, say, table};
 use anyhow::{Context, anyhow, bail};
-use hone_tool::{ApprovalPolicy, Asked, Rules, ToolRequest, Toolset, Truncation, dispatch, estimated_tokens};
+use hone_tool::{Asked, Rules, Sticky, ToolRequest, Toolset, Truncation, dispatch, estimated_tokens};
 use hone_view::printable;
 use serde::Serialize;
 use serde_json::Value;
@@ -47,7 +48,7 @@ enum What {
     },
     /// Call a tool
     #[command(
-        after_help = "Examples:\n  hone tools call echo '{\"message\": \"hello\"}' -- npx -y @modelcontextprotocol/server-everything"
+        after_help = "Examples:\n  hone tools call echo '{\"message\": \"hello\"}' -- npx -y @modelcontextprotocol/server-everything\n  hone tools call write_file '{\"path\": \"a\", \"text\": \"b\"}' --toolset files --root notes --policy rules.toml"
     )]
     Call {
         /// The tool
@@ -57,6 +58,8 @@ enum What {
         arguments: String,
         #[command(flatten)]
         source: Source,
+        #[command(flatten)]
+        approval: ApprovalArgs,
     },
     /// Find defects: bad schemas, missing words, clashing names, results without bounds
     #[command(
@@ -97,7 +100,8 @@ impl Args {
                 name,
                 arguments,
                 source,
-            } => call(&source, &name, &arguments, json),
+                approval,
+            } => call(&source, &approval, &name, &arguments, json),
             What::Lint { tools, source } => lint::run(&source.of(tools)?.listing()?, json),
             What::Serve(args) => args.run(),
         }
@@ -234,17 +238,24 @@ fn about(look: &Look, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn call(source: &Source, name: &str, arguments: &str, json: bool) -> anyhow::Result<()> {
+fn call(source: &Source, approval: &ApprovalArgs, name: &str, arguments: &str, json: bool) -> anyhow::Result<()> {
     let asked = match serde_json::from_str::<Value>(arguments) {
         Ok(value @ Value::Object(_)) => value,
         Ok(_) => bail!("the arguments are no JSON object; write something like '{{\"name\": \"value\"}}'"),
         Err(error) => bail!("the arguments are no JSON ({error}); write something like '{{\"name\": \"value\"}}'"),
     };
+    let policy = approval.rules()?;
+    if approval.approve == Some(How::Save) {
+        bail!(
+            "nothing of `hone tools call` is recorded, so no call can wait for a decision; use --approve ask or reject"
+        );
+    }
     let opened = source.open()?;
     let toolset = Toolset::compile(opened.host.specs())?;
+    let guard = approve::guard(policy, approval.approve, How::Ask, &opened.server);
     let rules = Rules {
         toolset: &toolset,
-        approval: &ApprovalPolicy::AllowAll,
+        approval: &approve::approval(guard, Sticky::default(), |_| {}),
         timeout: source.patience(),
         max_shown_chars: 100_000,
         truncation: Truncation::Head,

@@ -2,14 +2,15 @@
 
 use super::source::world;
 use super::standard::{self, Ground};
+use crate::approve;
 use crate::console::say;
 use crate::tasksets::{self, TaskId};
 use hone_mcp::serve::{HttpOptions, HttpServer, Offer, Settings, stdio};
 use hone_standard::Card;
-use hone_tool::ToolHost;
+use hone_tool::{ApprovalPolicy, Policy, ToolHost};
 use hone_view::printable;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +35,9 @@ pub struct Args {
     /// A name by which HTTP clients reach this machine, besides localhost
     #[arg(long = "host", value_name = "NAME", requires = "http")]
     hosts: Vec<String>,
+    /// Which calls may run: a file of rules, as docs/tools.md describes it. What they leave to a person is rejected
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
     #[command(flatten)]
     ground: Ground,
 }
@@ -43,6 +47,7 @@ Examples:
   hone tools serve shop --task test/3
   hone tools serve textcraft:2 --http 127.0.0.1:8000
   hone tools serve standard --root notes --database shop.db
+  hone tools serve files --root notes --policy rules.toml
   hone tools serve shop --http 0.0.0.0:8000 --host tools.example.org --bearer-env TOKEN
 
 In the configuration of an MCP host:
@@ -51,9 +56,10 @@ In the configuration of an MCP host:
 impl Args {
     /// Serve until the client leaves, or over HTTP until the program is ended.
     pub fn run(self) -> anyhow::Result<()> {
+        let policy = self.policy.as_deref().map(approve::policy).transpose()?;
         let offer = match standard::named(&self.tools)? {
-            Some(cards) => self.standard(&cards)?,
-            None => self.taskset()?,
+            Some(cards) => self.standard(&cards, policy)?,
+            None => self.taskset(policy)?,
         };
         match self.http {
             None => stdio(&offer)?,
@@ -71,7 +77,7 @@ impl Args {
     }
 
     /// The standard tools.
-    fn standard(&self, cards: &[Card]) -> anyhow::Result<Offer> {
+    fn standard(&self, cards: &[Card], policy: Option<Policy>) -> anyhow::Result<Offer> {
         let kits = self.ground.open(&self.tools, cards)?;
         let about: Vec<String> = cards
             .iter()
@@ -81,20 +87,20 @@ impl Args {
             Ok(set) => Ok(Box::new(set) as Box<dyn ToolHost>),
             Err(error) => Err(error.to_string()),
         };
-        Ok(Offer::new(
-            "standard",
-            &about.join("\n"),
-            Settings::default(),
-            Arc::new(make),
-        )?)
+        let settings = Settings {
+            approval: approval(policy, standard::ALL),
+            ..Settings::default()
+        };
+        Ok(Offer::new(standard::ALL, &about.join("\n"), settings, Arc::new(make))?)
     }
 
     /// The tools of a taskset, in the world of a task.
-    fn taskset(&self) -> anyhow::Result<Offer> {
+    fn taskset(&self, policy: Option<Policy>) -> anyhow::Result<Offer> {
         let taskset = tasksets::taskset(&self.tools)?;
         let (name, TaskId { split, index }) = (self.tools.clone(), self.task);
         let task = taskset.task(split, index)?;
         let settings = Settings {
+            approval: approval(policy, taskset.name()),
             timeout: Duration::from_millis(taskset.budget().tool_timeout_ms),
             ..Settings::default()
         };
@@ -103,4 +109,9 @@ impl Args {
         say(printable(&format!("task {}: {}", task.id, task.instruction)));
         Ok(offer)
     }
+}
+
+/// Without rules, every call may run.
+fn approval(policy: Option<Policy>, server: &str) -> ApprovalPolicy {
+    policy.map_or_else(ApprovalPolicy::default, |policy| ApprovalPolicy::rules(policy, server))
 }

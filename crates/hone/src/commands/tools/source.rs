@@ -65,6 +65,8 @@ pub struct Listing {
 pub struct Opened {
     pub host: Box<dyn ToolHost>,
     pub listing: Listing,
+    /// What rules call their server.
+    pub server: String,
 }
 
 /// Who offers the tools, and what there is besides them.
@@ -146,12 +148,17 @@ impl Source {
             return Ok(Opened {
                 listing: Listing { tools, about },
                 host,
+                server: match cards {
+                    Some(_) => standard::ALL.to_owned(),
+                    None => name.clone(),
+                },
             });
         }
         if self.command.is_empty() && self.url.is_none() {
             bail!("no server is named; put its command after `--`, or give --url URL or --toolset NAME");
         }
-        let host = McpToolset::connect(&self.config())?;
+        let config = self.config();
+        let host = McpToolset::connect(&config)?;
         let tools = host.servers().iter().flat_map(|server| {
             server.tools().iter().map(|tool| Told {
                 spec: tool.spec.clone(),
@@ -167,6 +174,7 @@ impl Source {
         Ok(Opened {
             listing,
             host: Box::new(host),
+            server: config.label(),
         })
     }
 

@@ -8,7 +8,7 @@ use serde_json::{Map, json};
 use std::path::{Path, PathBuf};
 
 /// All of them.
-const ALL: &str = "standard";
+pub const ALL: &str = "standard";
 
 /// The clock's time if nobody says another.
 const NOW: &str = "2025-01-01T00:00:00Z";
