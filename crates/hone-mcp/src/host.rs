@@ -1,14 +1,11 @@
 //! Servers as a tool host.
 
 use crate::{Error, Server, ServerConfig};
-use hone_tool::{SchemaError, ToolError, ToolHost, ToolOutput, ToolSpec, Toolset};
+use hone_tool::{SEPARATOR, SchemaError, ToolError, ToolHost, ToolOutput, ToolSpec, Toolset};
 use hone_trace::ToolErrorClass;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// Between a server's name and its tool's.
-const SEPARATOR: &str = "__";
 
 /// The tools of one or several servers.
 ///

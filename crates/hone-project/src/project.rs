@@ -11,7 +11,7 @@ use crate::{ProjectError, Recipe, TaskLine, tasks};
 use crate::{chooser::Chooser, recipe::RetrieveSettings};
 use hone_env::{Budget, EnvError, Environment, Judges, Question, ScriptInfo, Split, Task, Taskset};
 use hone_model::{Model, Script};
-use hone_tool::{Policy, PolicyError, ToolSpec, Toolset};
+use hone_tool::{Policy, PolicyError, SEPARATOR, ToolSpec, Toolset};
 use hone_trace::{EndReason, Episode, Score, ScorePart, Secrets, Stream, Turn};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -206,11 +206,17 @@ fn sources(folder: &Path, recipe: &RecipeFile) -> Result<Stage, ProjectError> {
         }
         let kept = |spec: &&ToolSpec| settings.only.as_ref().is_none_or(|only| only.contains(&spec.name));
         for spec in source.specs().iter().filter(kept) {
-            if stage.owners.insert(spec.name.clone(), stage.sources.len()).is_some() {
-                let what = format!("an earlier source has a tool `{}` too", spec.name);
-                return Err(recipe.wrong(&format!("tools.{index}"), what, "leave one of them out with `only`"));
+            let mut spec = spec.clone();
+            let owner = (stage.sources.len(), spec.name.clone());
+            if settings.prefix {
+                spec.name = format!("{name}{SEPARATOR}{}", spec.name);
             }
-            stage.specs.push(spec.clone());
+            if stage.owners.insert(spec.name.clone(), owner).is_some() {
+                let what = format!("an earlier source has a tool `{}` too", spec.name);
+                let remedy = "give this one `prefix = true`, or leave one of them out with `only`";
+                return Err(recipe.wrong(&format!("tools.{index}"), what, remedy));
+            }
+            stage.specs.push(spec);
         }
         stage.inline &= source.inline();
         stage.sources.push(source);
@@ -293,7 +299,12 @@ fn mcp(
     folder: &Path,
     timeout: Duration,
 ) -> Result<Arc<dyn Source>, ProjectError> {
-    let table = settings.mcp.clone().unwrap_or_default();
+    let mut table = settings.mcp.clone().unwrap_or_default();
+    let shared = match table.remove("shared") {
+        None => false,
+        Some(toml::Value::Boolean(shared)) => shared,
+        Some(_) => return Err(recipe.wrong(key, "`shared` is neither true nor false", "write `shared = true`")),
+    };
     let timed = table.contains_key("call_timeout_ms");
     let mut config: hone_mcp::ServerConfig = table
         .try_into()
@@ -305,7 +316,7 @@ fn mcp(
         config.cwd.get_or_insert_with(|| folder.to_owned());
     }
     let name = settings.name.clone().unwrap_or_else(|| config.label());
-    let made = tools::Mcp::new(name, config);
+    let made = tools::Mcp::new(name, config, shared);
     Ok(Arc::new(made.map_err(|error| {
         recipe.wrong(key, error.to_string(), "then try again")
     })?))

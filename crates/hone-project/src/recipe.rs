@@ -66,6 +66,9 @@ pub struct ToolSettings {
     pub only: Option<Vec<String>>,
     /// What its part of the state is called (default: the kind, or the file's name).
     pub name: Option<String>,
+    /// Whether its tools are called `NAME__TOOL`, so that other sources may have some of the same names.
+    #[serde(default)]
+    pub prefix: bool,
     /// For `retrieve`: what the source is for.
     pub about: Option<String>,
     /// For `retrieve`: requests that it is for, in the words of those who make them.

@@ -47,7 +47,7 @@ pub(crate) fn chooser(
     let wrong = |key: &str, what: String, remedy: &str| recipe.wrong(&format!("retrieve.{key}"), what, remedy);
     let mut offers = Vec::with_capacity(stage.specs.len());
     for spec in &stage.specs {
-        let source = stage.owners.get(&spec.name).copied().unwrap_or_default();
+        let source = stage.owners.get(&spec.name).map_or(0, |(source, _)| *source);
         offers.push(Offer {
             server: stage
                 .sources

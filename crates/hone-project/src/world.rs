@@ -70,8 +70,8 @@ pub(crate) struct Stage {
     pub sources: Vec<Arc<dyn Source>>,
     /// The tools on offer.
     pub specs: Vec<ToolSpec>,
-    /// Which source a tool is of.
-    pub owners: BTreeMap<String, usize>,
+    /// Which source a tool is of, and its name there.
+    pub owners: BTreeMap<String, (usize, String)>,
     /// Whether there is nothing but memory: then there is no folder either.
     pub inline: bool,
     /// What chooses a task's tools out of these, if not all are shown.
@@ -184,14 +184,15 @@ impl ToolHost for World {
         if let (FIND_TOOLS, Some(chooser), Some(chosen)) = (tool, &self.stage.chooser, &mut self.chosen) {
             return chooser.find(chosen, arguments);
         }
-        let owner = self.stage.owners.get(tool).and_then(|owner| self.open.get_mut(*owner));
-        let Some(owner) = owner else {
+        let owner = self.stage.owners.get(tool);
+        let owner = owner.and_then(|(owner, own)| Some((self.open.get_mut(*owner)?, own)));
+        let Some((owner, own)) = owner else {
             return Err(ToolError {
                 class: ToolErrorClass::Infrastructure,
                 message: format!("the source of {tool} is not open"),
             });
         };
-        let output = owner.call(tool, arguments);
+        let output = owner.call(own, arguments);
         let spec = self.stage.specs.iter().find(|spec| spec.name == tool);
         if !spec.is_some_and(|spec| spec.annotations.read_only_hint) {
             self.read_state().map_err(|message| ToolError {

@@ -15,7 +15,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Between a server's name and its tool's.
-const SEPARATOR: &str = "__";
+pub const SEPARATOR: &str = "__";
 
 /// Which valid calls may run. A call that cannot be read, or does not fit its tool's schema, never gets here.
 #[derive(Clone, Debug, Default)]

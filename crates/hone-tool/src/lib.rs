@@ -24,7 +24,8 @@ mod spec;
 mod toolset;
 
 pub use approval::{
-    Action, ApprovalPolicy, Asker, Change, Escalation, Guard, Policy, PolicyError, Question, Reply, Sticky, server_of,
+    Action, ApprovalPolicy, Asker, Change, Escalation, Guard, Policy, PolicyError, Question, Reply, SEPARATOR, Sticky,
+    server_of,
 };
 pub use cache::{CacheCounts, CacheError, Difference, ToolCache, ToolMode, difference, settle};
 pub use dispatch::{Asked, Dispatched, ERROR, MAX_RESULT_BYTES, Rules, ToolRequest, dispatch};

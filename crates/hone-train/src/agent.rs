@@ -134,6 +134,18 @@ impl Run<'_> {
         Stream::new(self.recipe.seed).named("train")
     }
 
+    /// A training task by its place in the order of the run. Where tasks are few, they come again and again.
+    fn training(&self, place: u64, samples: u32) -> Job {
+        let index = match self.taskset.len(Split::Train) {
+            Some(tasks @ 1..) => place % tasks,
+            _ => place,
+        };
+        Job {
+            group: place,
+            ..job(Split::Train, index, samples)
+        }
+    }
+
     fn checkpoint_dir(&self, name: &str) -> PathBuf {
         self.dir.join("checkpoints").join(name)
     }
@@ -240,7 +252,7 @@ impl Run<'_> {
             let mut measures = Measures::default();
             for from in (0..settings.episodes).step_by(512) {
                 let jobs: Vec<_> = (from..settings.episodes.min(from + 512))
-                    .map(|index| job(Split::Train, index, 1))
+                    .map(|index| self.training(index, 1))
                     .collect();
                 let episodes = self.play(&rollout, &jobs)?;
                 episodes.iter().for_each(|e| measures.add(e));
@@ -471,7 +483,7 @@ impl Run<'_> {
         let mut fresh = Vec::new();
         for from in (0..wanted).step_by(512) {
             let jobs: Vec<_> = (from..wanted.min(from + 512))
-                .map(|i| job(Split::Train, MATCHED_TASKS + i, 1))
+                .map(|i| self.training(MATCHED_TASKS + i, 1))
                 .collect();
             for episode in self.play(&rollout, &jobs)?.iter().filter(|e| e.counts()) {
                 fresh.extend(rows::demonstration(episode)?);

@@ -54,6 +54,8 @@ pub struct Suite {
     pub digest: Option<String>,
     /// Which calls may run, where the user's project says so.
     pub policy: Option<Policy>,
+    /// The same as they are written there.
+    pub rules: Vec<toml::Table>,
     /// Of the user's servers and of the judges that it names: what must not be written anywhere.
     pub secrets: Secrets,
 }
@@ -115,6 +117,7 @@ pub fn suite(name: &str) -> anyhow::Result<Suite> {
             taskset,
             digest: None,
             policy: None,
+            rules: Vec::new(),
             secrets: Secrets::default(),
         });
     }
@@ -147,6 +150,7 @@ pub fn suite(name: &str) -> anyhow::Result<Suite> {
     Ok(Suite {
         digest: Some(project.digest().to_owned()),
         policy: project.policy()?,
+        rules: recipe.policy.clone(),
         secrets,
         taskset: Arc::new(project),
         harness,

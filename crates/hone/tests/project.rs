@@ -363,3 +363,79 @@ fn an_agent_loop_of_ones_own_plays_the_same_episodes() {
     };
     assert_eq!(episodes(&own), episodes(&built_in));
 }
+
+/// A loop that calls a tool before it asks anybody, and has every other turn in a conversation of its own.
+const TWO: &str = r#"
+import json, sys
+def write(**message): print(json.dumps({"jsonrpc": "2.0", **message}), flush=True)
+def read(): return json.loads(sys.stdin.readline())
+def ask(method, **params):
+    write(id=method, method=method, params=params)
+    return read()["result"]
+write(id=read()["id"], result={"protocol": 1})
+run = read()
+ask("call", name="find_records", arguments={"table": "tickets"}, conversation=None)
+ask("call", name="find_records", arguments={"tabel": "tickets"}, conversation=None)
+for turns in range(100):
+    name = ["main", "helper"][turns % 2]
+    turn = ask("model", conversation=name, messages=[{"role": "user", "content": run["params"]["task"]["prompt"]}])
+    if not turn["calls"]:
+        break
+    for call in turn["calls"]:
+        ask("call", name=call["name"], arguments=call["arguments"], conversation=name)
+write(id=run["id"], result={"answer": turn["content"]})
+"#;
+
+#[test]
+fn an_agent_loop_of_ones_own_replays_from_its_record_alone() {
+    let place = example();
+    std::fs::write(place.path("my/loop.py"), TWO).unwrap();
+    append(
+        &place,
+        "my/hone.toml",
+        "\n[harness]\ncommand = [\"python3\", \"loop.py\"]\n",
+    );
+    let own = place.ok("eval my --model script:gold --out own --json").json();
+    assert_eq!((&own["n"], &own["success"]), (&json!(10), &json!(1.0)), "{own}");
+    std::fs::remove_dir_all(place.path("my")).unwrap();
+    let said = place.ok("trace replay own --json").json();
+    assert_eq!(
+        (&said["equal"], &said["differ"], &said["kept"]),
+        (&json!(10), &json!(0), &json!(0)),
+        "{said}"
+    );
+    assert_eq!(said["replayed"], json!(place.digest("own")));
+    // A call whose record was changed is named.
+    let mut changed = place.ok("trace export own").json_lines();
+    changed[0]["tool_calls"][0]["arguments"]["table"] = json!("people");
+    let changed: Vec<String> = changed.iter().map(Value::to_string).collect();
+    std::fs::write(place.path("changed.jsonl"), changed.join("\n")).unwrap();
+    place.ok("trace import own changed.jsonl");
+    let said = place.hone("trace replay own --json");
+    assert_eq!(said.status, 1, "{}", said.stderr);
+    let first = said.json()["first"]["where"].as_str().unwrap().to_owned();
+    assert!(
+        first.contains("call 0 is not the recorded one: `/table`: recorded is \"people\""),
+        "{first}"
+    );
+}
+
+#[test]
+fn the_training_recipe_of_the_tutorial_is_right() {
+    let place = example();
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/tutorial.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let recipe = page[page.find("kind = \"agent\"").unwrap()..]
+        .split("```")
+        .next()
+        .unwrap();
+    std::fs::write(place.path("mine.toml"), recipe).unwrap();
+    place.ok("recipe check mine.toml");
+    let more = recipe.replacen("\ntasks = 10", "\ntasks = 11", 1);
+    std::fs::write(place.path("mine.toml"), more).unwrap();
+    place.fails(
+        "recipe check mine.toml",
+        1,
+        &["`eval.tasks`: helpdesk has 10 tasks in its split test, fewer than 11"],
+    );
+}

@@ -10,19 +10,27 @@ use std::path::Path;
 /// In a command's arguments and folder: the episode's own folder.
 const FOLDER: &str = "{folder}";
 
-/// `mcp = { command = […] }` and `mcp = { url = "…" }`: a connection of its own, and so a process of its own, for each episode.
+/// `mcp = { command = […] }` and `mcp = { url = "…" }`: a connection of its own, and so a process of its own, for each episode;
+/// with `shared = true` one for all of them.
 pub struct Mcp {
     name: String,
     config: ServerConfig,
     specs: Vec<ToolSpec>,
+    shared: Option<McpToolset>,
 }
 
 impl Mcp {
-    /// A server's tools. Connects once, to learn them.
+    /// A server's tools. Connects once, to learn them, and keeps that connection if it is shared.
     ///
     /// # Errors
-    /// When it cannot be reached or breaks the protocol.
-    pub fn new(name: String, config: ServerConfig) -> Result<Self, Error> {
+    /// When it cannot be reached or breaks the protocol, or is shared and wants an episode's folder.
+    pub fn new(name: String, config: ServerConfig, shared: bool) -> Result<Self, Error> {
+        if shared && config != within(&config, Path::new("")) {
+            return Err(Error::Config {
+                server: config.label(),
+                why: format!("`shared`: {FOLDER} is an episode's own; leave one of them out"),
+            });
+        }
         // It may want an episode's folder, and there is none yet.
         let nowhere = tempfile::tempdir().map_err(|error| Error::Config {
             server: config.label(),
@@ -30,8 +38,19 @@ impl Mcp {
         })?;
         let toolset = McpToolset::connect(&within(&config, nowhere.path()))?;
         let specs = toolset.specs().to_vec();
-        toolset.close();
-        Ok(Self { name, config, specs })
+        let shared = match shared {
+            true => Some(toolset),
+            false => {
+                toolset.close();
+                None
+            }
+        };
+        Ok(Self {
+            name,
+            config,
+            specs,
+            shared,
+        })
     }
 }
 
@@ -45,6 +64,9 @@ impl Source for Mcp {
     }
 
     fn open(&self, scene: &Scene<'_>) -> Result<Box<dyn Environment>, EnvError> {
+        if let Some(shared) = &self.shared {
+            return Ok(Box::new(Stateless(shared.share())));
+        }
         let failed = |what: String| EnvError::Data {
             what,
             remedy: "mend the server, then play the episode again".to_owned(),

@@ -71,7 +71,7 @@ impl Run<'_> {
                 .zip(0..)
                 .map(|(index, group)| Job {
                     group,
-                    ..job(Split::Train, *index, settings.samples)
+                    ..self.training(*index, settings.samples)
                 })
                 .collect();
             let rollout = Rollout {
@@ -196,7 +196,7 @@ impl Run<'_> {
             let index = self.state.cursor;
             self.state.cursor += 1;
             let take = if focus > 0.0 {
-                let task = self.taskset.task(Split::Train, index)?;
+                let task = self.taskset.task(Split::Train, self.training(index, 1).index)?;
                 let p = self.state.kinds.get(&task.kind).copied().unwrap_or(0.5);
                 (1.0 - focus * p).max(FOCUS_FLOOR)
             } else {

@@ -19,7 +19,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use corpus::Generated;
 use hone_engine::{Weights, checkpoint};
-use hone_env::Taskset;
+use hone_env::{Split, Taskset};
 use hone_model::{Codec, train_tokenizer};
 use hone_primer::{Primer, tokenizer_texts};
 use hone_trace::Store;
@@ -45,6 +45,9 @@ Examples:
   hone train --resume runs/quickstart-001       go on with a run that was stopped
   hone train methods                            all RL methods, and the parts that they are made of
   hone train explain runs/quickstart-001        what the method made of a step's rollouts, token by token";
+
+/// Where a run's database keeps the digest of the tasks that it trains on, if they are files of the user's.
+const TASKS: &str = "tasks";
 
 const RECIPE_EXAMPLES: &str = "\
 Examples:
@@ -182,17 +185,38 @@ fn user(recipe: &AgentRecipe, taskset: &Arc<dyn Taskset>) -> Result<Option<User>
         .transpose()
 }
 
-/// What a recipe names must exist: tasksets, scripts, and the base model or the recipe that makes one.
-fn check(recipe: &AgentRecipe) -> Result<()> {
-    let taskset = crate::tasksets::for_training(&recipe.taskset)?.taskset;
+/// What a recipe names must exist: tasksets, scripts, and the base model or the recipe that makes one. The tasks to train on.
+fn check(recipe: &AgentRecipe) -> Result<Suite> {
+    let suite = crate::tasksets::for_training(&recipe.taskset)?;
+    let taskset = suite.taskset.clone();
     user(recipe, &taskset)?;
+    let mut held_out = taskset.clone();
     let have: Vec<_> = taskset.scripts().iter().map(|s| s.name).collect();
     if let Some(name) = &recipe.eval.taskset {
-        let held_out = crate::tasksets::for_training(name)?.taskset;
+        held_out = crate::tasksets::for_training(name)?.taskset;
         if held_out.scripts().iter().map(|s| s.name).ne(have.iter().copied()) {
             bail!(
                 "`eval.taskset` {name} is of another kind than `taskset` {}; evaluate on one of the same tools",
                 recipe.taskset
+            );
+        }
+    }
+    let validated = recipe.rl.steps > 0 && recipe.rl.validate_every > 0;
+    for (key, taskset, split, wanted) in [
+        ("demonstrations.episodes", &taskset, Split::Train, 1),
+        ("eval.tasks", &held_out, Split::Test, recipe.eval.tasks),
+        (
+            "eval.validation_tasks",
+            &held_out,
+            Split::Validation,
+            if validated { recipe.eval.validation_tasks } else { 0 },
+        ),
+    ] {
+        if let Some(have) = taskset.len(split).filter(|have| *have < wanted) {
+            bail!(
+                "`{key}`: {} has {have} tasks in its split {}, fewer than {wanted}; ask for fewer, or add tasks there",
+                taskset.name(),
+                split.name()
             );
         }
     }
@@ -213,7 +237,7 @@ fn check(recipe: &AgentRecipe) -> Result<()> {
             );
         }
     }
-    Ok(())
+    Ok(suite)
 }
 
 impl Train {
@@ -304,7 +328,11 @@ impl Train {
                     (true, Some(_)) => {}
                     (false, _) => recipe.scratch = None,
                 }
-                check(recipe)?;
+                let suite = check(recipe)?;
+                if recipe.policy.is_empty() {
+                    // A project's own rules hold in training too.
+                    recipe.policy = suite.rules;
+                }
             }
         }
         Ok(recipe.validate()?)
@@ -450,7 +478,10 @@ fn teach(recipe: AgentRecipe, dir: &Path, threads: usize, as_json: bool, resume:
     let start = Instant::now();
     let unfinished = || unfinished(dir);
     let Suite {
-        taskset, mut secrets, ..
+        taskset,
+        mut secrets,
+        digest,
+        ..
     } = crate::tasksets::for_training(&recipe.taskset)?;
     let held_out = match &recipe.eval.taskset {
         Some(name) => {
@@ -499,6 +530,16 @@ fn teach(recipe: AgentRecipe, dir: &Path, threads: usize, as_json: bool, resume:
     }
     .with_context(unfinished)?;
     store.hide(secrets);
+    let tasks = json!(digest);
+    match store.get_meta(TASKS).with_context(unfinished)? {
+        Some(begun) if begun != tasks => bail!(
+            "{} was changed since the run in {} began; put it back, or start a new run",
+            recipe.taskset,
+            dir.display()
+        ),
+        Some(_) => {}
+        None => store.set_meta(TASKS, &tasks).with_context(unfinished)?,
+    }
     let mut state = State::load(dir)?;
     let hash = base.hash();
     match &state.base {
