@@ -83,7 +83,7 @@ def reference():
 
 
 embedder = f"{sys.executable} {here / 'minilm_embedder.py'}"
-command = [hone, "bench", "tool-retrieval", "--data", str(data), "--tools", "0", "--embedder", embedder, "--json"]
+command = [hone, "bench", "tool-retrieval", "--data", str(data), "--tools", "0", "--timeout", "1800", "--embedder", embedder, "--json"]
 lines = [json.loads(line) for line in subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout.splitlines()]
 ours = {line["name"].removeprefix("tool-retrieval/bfcl/"): line for line in lines}
 for name, line in ours.items():

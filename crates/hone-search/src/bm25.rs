@@ -82,6 +82,17 @@ impl Bm25 {
     /// # Errors
     /// When the index cannot be read.
     pub fn search(&self, query: &str, k: usize, keep: &dyn Fn(usize) -> bool) -> Result<Vec<Ranked>, SearchError> {
+        let sums = self.scores(query)?;
+        let found = sums
+            .iter()
+            .enumerate()
+            .filter(|(row, sum)| **sum > 0.0 && keep(*row))
+            .map(|(row, sum)| Ranked { row, score: *sum });
+        Ok(best(found, k))
+    }
+
+    /// The score of each text, in the order of building; 0 where it has no word of the query.
+    pub(crate) fn scores(&self, query: &str) -> Result<Vec<f32>, SearchError> {
         let query = beginning(query, QUERY_BYTES);
         let mut counts: HashMap<String, usize> = HashMap::new();
         let mut order = Vec::new();
@@ -121,12 +132,7 @@ impl Bm25 {
                 }
             }
         }
-        let found = sums
-            .iter()
-            .enumerate()
-            .filter(|(row, sum)| **sum > 0.0 && keep(*row))
-            .map(|(row, sum)| Ranked { row, score: *sum });
-        Ok(best(found, k))
+        Ok(sums)
     }
 }
 

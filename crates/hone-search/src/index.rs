@@ -1,6 +1,7 @@
 //! Documents with ids, searched by words, by vectors or by both.
 
-use crate::{Bm25, Embedder, Purpose, Ranked, SearchError, Vectors, fuse};
+use crate::nearest::{Bounds, Nearest};
+use crate::{Bm25, Embedder, Purpose, Ranked, SearchError, Vectors, best, fuse};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -45,7 +46,16 @@ pub struct Hit {
 pub struct Index {
     ids: Vec<String>,
     bm25: Bm25,
-    dense: Option<(Arc<dyn Embedder>, Vectors)>,
+    dense: Option<(Arc<dyn Embedder>, Nearest)>,
+}
+
+/// What each document has to do with a query.
+pub(crate) struct Scored<'a> {
+    method: Method,
+    /// The sum over its words.
+    words: Vec<f32>,
+    /// The product of both vectors.
+    vectors: Option<Bounds<'a>>,
 }
 
 impl std::fmt::Debug for Index {
@@ -83,7 +93,7 @@ impl Index {
             None => None,
             Some(embedder) => {
                 let vectors = embed(embedder.as_ref(), &texts, Purpose::Document)?;
-                Some((embedder, vectors))
+                Some((embedder, Nearest::over(vectors)))
             }
         };
         Ok(Self {
@@ -171,21 +181,8 @@ impl Index {
         method: Method,
         keep: &dyn Fn(usize) -> bool,
     ) -> Result<Vec<Hit>, SearchError> {
-        let words = |k| self.bm25.search(query, k, keep);
-        let dense = |k| match &self.dense {
-            // A vector of zeros has nothing near it.
-            Some(_) if vector.iter().all(|value| *value == 0.0) => Ok(Vec::new()),
-            Some((_, vectors)) => Ok(vectors.nearest(vector, k, keep)),
-            None => Err(SearchError::NoVectors),
-        };
-        let ranked = match method {
-            Method::Bm25 => words(k)?,
-            Method::Dense => dense(k)?,
-            Method::Fused => {
-                let depth = k.max(FUSED_DEPTH);
-                fuse(&[&words(depth)?, &dense(depth)?], k)
-            }
-        };
+        let scored = self.score(query, vector, method)?;
+        let ranked = scored.best(k, self.ids.len(), &|row| keep(row).then_some(row));
         let hit = |Ranked { row, score }: &Ranked| {
             Some(Hit {
                 id: self.ids.get(*row)?.clone(),
@@ -194,6 +191,57 @@ impl Index {
             })
         };
         Ok(ranked.iter().filter_map(hit).collect())
+    }
+
+    /// Score every document once, for as many rankings as are wanted.
+    ///
+    /// # Errors
+    /// As [`search_embedded`](Self::search_embedded).
+    pub(crate) fn score<'a>(
+        &'a self,
+        query: &str,
+        vector: &'a [f32],
+        method: Method,
+    ) -> Result<Scored<'a>, SearchError> {
+        let words = match method {
+            Method::Bm25 | Method::Fused => self.bm25.scores(query)?,
+            Method::Dense => Vec::new(),
+        };
+        let vectors = match (method, &self.dense) {
+            (Method::Bm25, _) => None,
+            (_, Some((_, nearest))) => Some(nearest.bounds(vector)),
+            (_, None) => return Err(SearchError::NoVectors),
+        };
+        Ok(Scored { method, words, vectors })
+    }
+}
+
+impl Scored<'_> {
+    /// The `k` best of `groups` groups of documents, each by its best document. `group` tells the group of a document, if it
+    /// is one of those.
+    pub fn best(&self, k: usize, groups: usize, group: &dyn Fn(usize) -> Option<usize>) -> Vec<Ranked> {
+        let words = |k| {
+            let mut sums = vec![0.0_f32; groups];
+            for (row, sum) in self.words.iter().enumerate().filter(|(_, sum)| **sum > 0.0) {
+                if let Some(held) = group(row).and_then(|group| sums.get_mut(group)) {
+                    *held = held.max(*sum);
+                }
+            }
+            let found = sums.iter().enumerate().filter(|(_, sum)| **sum > 0.0);
+            best(found.map(|(row, score)| Ranked { row, score: *score }), k)
+        };
+        let vectors = |k| match &self.vectors {
+            Some(vectors) => vectors.best(k, groups, group),
+            None => Vec::new(),
+        };
+        match self.method {
+            Method::Bm25 => words(k),
+            Method::Dense => vectors(k),
+            Method::Fused => {
+                let depth = k.max(FUSED_DEPTH);
+                fuse(&[&words(depth), &vectors(depth)], k)
+            }
+        }
     }
 }
 

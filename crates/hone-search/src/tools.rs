@@ -4,6 +4,7 @@
 //! them, then tools of those servers. Attributes of tools (FinToolBench, arXiv 2603.08262) are constraints: what they
 //! exclude is not ranked lower but never found.
 
+use crate::index::Scored;
 use crate::words::beginning;
 use crate::{Document, Embedder, Index, Method, Ranked, SearchError, best};
 use hone_tool::ToolSpec;
@@ -80,9 +81,8 @@ pub struct ToolIndex {
     /// Server of each tool, by its place in `names`.
     servers: Vec<usize>,
     names: Vec<String>,
-    texts: Index,
-    /// Server of each text.
-    speakers: Vec<usize>,
+    /// What is said of servers, and the server of each text; none where all are known by their tools.
+    said: Option<(Index, Vec<usize>)>,
 }
 
 impl ToolIndex {
@@ -112,36 +112,42 @@ impl ToolIndex {
                 text: tool_text(&offer.spec),
             })
             .collect();
-        let mut speakers = Vec::new();
-        let mut texts = Vec::new();
-        let mut say = |place: usize, text: &str| {
-            texts.push(Document {
-                id: texts.len().to_string(),
-                text: text.to_owned(),
-            });
-            speakers.push(place);
-        };
-        let said: HashMap<&str, &ServerTexts> = described
+        let tools = Index::build(&documents, embedder.clone())?;
+        let described: HashMap<&str, &ServerTexts> = described
             .iter()
+            .filter(|server| !server.texts.is_empty() && places.contains_key(&server.server))
             .map(|server| (server.server.as_str(), server))
             .collect();
-        for (place, name) in names.iter().enumerate() {
-            match said.get(name.as_str()).filter(|server| !server.texts.is_empty()) {
-                Some(server) => server.texts.iter().for_each(|text| say(place, text)),
-                None => documents
-                    .iter()
-                    .zip(&servers)
-                    .filter(|(_, server)| **server == place)
-                    .for_each(|(tool, _)| say(place, &tool.text)),
+        let mut said = None;
+        if !described.is_empty() {
+            let mut texts: Vec<(usize, &str)> = Vec::new();
+            for (tool, place) in documents.iter().zip(&servers) {
+                if !described.contains_key(names[*place].as_str()) {
+                    texts.push((*place, &tool.text));
+                }
             }
+            for (place, name) in names.iter().enumerate() {
+                let server = described.get(name.as_str()).into_iter();
+                texts.extend(
+                    server
+                        .flat_map(|server| &server.texts)
+                        .map(|text| (place, text.as_str())),
+                );
+            }
+            let document = |(at, (_, text)): (usize, &(usize, &str))| Document {
+                id: at.to_string(),
+                text: (*text).to_owned(),
+            };
+            let all: Vec<Document> = texts.iter().enumerate().map(document).collect();
+            let speakers = texts.iter().map(|(place, _)| *place).collect();
+            said = Some((Index::build(&all, embedder)?, speakers));
         }
         Ok(Self {
-            tools: Index::build(&documents, embedder.clone())?,
-            texts: Index::build(&texts, embedder)?,
             offers,
+            tools,
             servers,
             names,
-            speakers,
+            said,
         })
     }
 
@@ -193,44 +199,38 @@ impl ToolIndex {
         for (server, _) in self.servers.iter().zip(&admitted).filter(|(_, admitted)| **admitted) {
             open[*server] = true;
         }
+        let scored = needs.iter().zip(vectors);
+        let scored = scored.map(|(need, vector)| self.tools.score(need, vector, wanted.method));
+        let scored = scored.collect::<Result<Vec<_>, _>>()?;
         if wanted.servers > 0 && wanted.servers < open.iter().filter(|open| **open).count() {
-            let ranked = self.rank_servers(needs, vectors, wanted.method, wanted.servers, &open)?;
+            let ranked = match &self.said {
+                None => self.rank_servers(&scored, &self.servers, wanted.servers, &open),
+                Some((texts, speakers)) => {
+                    let scored = needs.iter().zip(vectors);
+                    let scored = scored.map(|(need, vector)| texts.score(need, vector, wanted.method));
+                    self.rank_servers(&scored.collect::<Result<Vec<_>, _>>()?, speakers, wanted.servers, &open)
+                }
+            };
             open.fill(false);
             ranked.iter().for_each(|server| open[server.row] = true);
         }
-        let keep = |row: usize| admitted[row] && open[self.servers[row]];
+        let keep = |row: usize| (admitted[row] && open[self.servers[row]]).then_some(row);
         let mut pool = Pool::default();
-        for (need, vector) in needs.iter().zip(vectors) {
-            for hit in self
-                .tools
-                .search_embedded(need, vector, wanted.k, wanted.method, &keep)?
-            {
-                pool.add(hit.row, hit.score);
-            }
+        for need in &scored {
+            pool.add(need.best(wanted.k, self.offers.len(), &keep));
         }
         Ok(pool.best(wanted.k))
     }
 
-    /// The best servers: each has the score of its best text for the need that it fits best.
-    fn rank_servers(
-        &self,
-        needs: &[&str],
-        vectors: &[Vec<f32>],
-        method: Method,
-        most: usize,
-        open: &[bool],
-    ) -> Result<Vec<Ranked>, SearchError> {
+    /// The best servers by texts of theirs, scored for each need: each has the score of its best text for the need that it
+    /// fits best. `speakers` has the server of each text.
+    fn rank_servers(&self, scored: &[Scored<'_>], speakers: &[usize], most: usize, open: &[bool]) -> Vec<Ranked> {
+        let speaker = |text: usize| speakers.get(text).copied().filter(|server| open[*server]);
         let mut pool = Pool::default();
-        let keep = |text: usize| open[self.speakers[text]];
-        for (need, vector) in needs.iter().zip(vectors) {
-            for hit in self
-                .texts
-                .search_embedded(need, vector, self.texts.len(), method, &keep)?
-            {
-                pool.add(self.speakers[hit.row], hit.score);
-            }
+        for need in scored {
+            pool.add(need.best(most, self.names.len(), &speaker));
         }
-        Ok(pool.best(most))
+        pool.best(most)
     }
 }
 
@@ -239,9 +239,11 @@ impl ToolIndex {
 struct Pool(BTreeMap<usize, f32>);
 
 impl Pool {
-    fn add(&mut self, row: usize, score: f32) {
-        let held = self.0.entry(row).or_insert(score);
-        *held = held.max(score);
+    fn add(&mut self, ranking: Vec<Ranked>) {
+        for Ranked { row, score } in ranking {
+            let held = self.0.entry(row).or_insert(score);
+            *held = held.max(score);
+        }
     }
 
     fn best(self, k: usize) -> Vec<Ranked> {
@@ -343,9 +345,12 @@ mod tests {
         let index = ToolIndex::build(offers, &described, Some(Arc::new(Plain))).unwrap();
         let needs = ["(0.8 0.6)", "(0 1)"];
         let vectors: Vec<Vec<f32>> = needs.iter().map(|need| index.embed(need).unwrap()).collect();
-        let ranked = index
-            .rank_servers(&needs, &vectors, Method::Dense, 2, &[true, true])
-            .unwrap();
+        let (texts, speakers) = index.said.as_ref().unwrap();
+        let scored = needs.iter().zip(&vectors);
+        let scored: Vec<Scored<'_>> = scored
+            .map(|(need, vector)| texts.score(need, vector, Method::Dense).unwrap())
+            .collect();
+        let ranked = index.rank_servers(&scored, speakers, 2, &[true, true]);
         assert_eq!(ranked.iter().map(|server| server.row).collect::<Vec<_>>(), [1, 0]);
         assert!(
             (ranked[0].score - 1.0).abs() < 1e-6 && (ranked[1].score - 0.96).abs() < 1e-6,

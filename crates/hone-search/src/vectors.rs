@@ -1,14 +1,9 @@
-//! Ranking by vectors.
-
-use crate::{Ranked, best};
+//! Vectors in one matrix.
 
 /// Sums that a dot product runs side by side: enough for the compiler's widest registers.
 const LANES: usize = 16;
 
-/// Vectors of one dimension, row by row in one flat matrix of f32, searched exactly.
-///
-/// A search costs one pass over the matrix (15 MB for 10,000 rows of 384). Approximate structures only pay far above that
-/// (about 100,000 rows), and their answers depend on how they were built.
+/// Vectors of one dimension, row by row in one flat matrix of f32.
 #[derive(Clone, Debug, Default)]
 pub struct Vectors {
     dimension: usize,
@@ -42,24 +37,14 @@ impl Vectors {
         self.flat.get(row.checked_mul(self.dimension)?..)?.get(..self.dimension)
     }
 
-    /// The dot product of each row with `query`, in the order of rows: the cosine where both are unit vectors.
-    pub fn products<'a>(&'a self, query: &'a [f32]) -> impl Iterator<Item = f32> + 'a {
-        self.flat.chunks_exact(self.dimension.max(1)).map(|row| dot(row, query))
-    }
-
-    /// The `k` rows with the largest dot product with `query`, among those that `keep` takes.
-    pub fn nearest(&self, query: &[f32], k: usize, keep: &dyn Fn(usize) -> bool) -> Vec<Ranked> {
-        let kept = self
-            .products(query)
-            .enumerate()
-            .filter(|(row, _)| keep(*row))
-            .map(|(row, score)| Ranked { row, score });
-        best(kept, k)
+    /// The rows, in order.
+    pub fn rows(&self) -> impl Iterator<Item = &[f32]> {
+        self.flat.chunks_exact(self.dimension.max(1))
     }
 }
 
 /// The dot product over the shorter of both lengths, in a fixed order of additions.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     let (a_wide, b_wide) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
     let tail: f32 = a_wide
         .remainder()
@@ -92,14 +77,11 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_come_first() {
-        let vectors = Vectors::new(2, vec![1.0, 0.0, 0.6, 0.8, 0.0, 1.0, 0.6, 0.8, 9.0]);
-        assert_eq!(vectors.len(), 4);
+    fn rows_are_whole() {
+        let vectors = Vectors::new(2, vec![1.0, 0.0, 0.6, 0.8, 9.0]);
+        assert_eq!(vectors.len(), 2);
         assert_eq!(vectors.row(1), Some(&[0.6, 0.8][..]));
-        assert_eq!(vectors.row(4), None);
-        let near = vectors.nearest(&[0.8, 0.6], 3, &|_| true);
-        assert_eq!(near.iter().map(|ranked| ranked.row).collect::<Vec<_>>(), [1, 3, 0]);
-        assert!((near[0].score - 0.96).abs() < 1e-6);
-        assert_eq!(vectors.nearest(&[0.8, 0.6], 3, &|row| row > 1).len(), 2);
+        assert_eq!(vectors.row(2), None);
+        assert_eq!(vectors.rows().last(), vectors.row(1));
     }
 }
