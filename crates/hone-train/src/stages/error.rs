@@ -121,6 +121,14 @@ pub enum StageError {
         /// The part.
         part: String,
     },
+    /// What is said of the policy now is not of as many rows as there are.
+    #[error("log-probs and entropies of {got} rows were given for {rows} rows. Give those of every row, in order.")]
+    Rows {
+        /// Rows given.
+        got: usize,
+        /// Rows.
+        rows: usize,
+    },
     /// A row names a channel that is not there.
     #[error(
         "a row of rollout `{rollout}` is of channel {channel}, which does not exist. Give the channels that the rows were prepared with."

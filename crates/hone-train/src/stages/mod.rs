@@ -29,6 +29,7 @@ pub mod parts;
 mod prefix_tree;
 mod prepared;
 mod presets;
+mod registry;
 mod report;
 mod reward;
 mod rollout;
@@ -45,12 +46,11 @@ pub use explain::explain;
 pub use fade::{Fade, Way};
 pub use method::Method;
 pub use objective::{BatchObjective, Kl, Level, Objective, RowLoss, TokenLoss};
-pub use part::{
-    Batch, Context, Later, LaterStage, Memory, Need, Part, PartType, Parts, Registry, RowStage, Scores, Term, Verdict,
-};
+pub use part::{Batch, Context, Later, LaterStage, Memory, Need, Part, PartType, RowStage, Scores, Term, Verdict};
 pub use prefix_tree::prefix_tree;
 pub use prepared::{Channel, Prepared, TrainRow};
 pub use presets::{Preset, method, presets};
+pub use registry::{Parts, Registry};
 pub use report::{Diagnostics, Dropped, RowSums, Spread, StageReport, StepStats};
 pub use reward::{Reward, Term as RewardTerm};
 pub use rollout::{AgentStep, Call, Check, Fork, Rollout, Row, Validity, groups};

@@ -294,6 +294,10 @@ impl<'a> BatchObjective<'a> {
 
     /// Tells the parts what all tokens' log-probabilities and entropies are now, each row's aligned with its ids.
     pub fn observe(&mut self, logp: &[Vec<f64>], entropy: &[Vec<f64>]) -> Result<(), StageError> {
+        let (rows, got) = (self.rows.len(), logp.len().min(entropy.len()));
+        if logp.len() != entropy.len() || got != rows {
+            return Err(StageError::Rows { got, rows });
+        }
         for (row, (l, h)) in self.rows.iter().zip(logp.iter().zip(entropy)) {
             let tokens = row.row.ids.len();
             for (what, values) in [("log-probs now", l), ("entropies", h)] {

@@ -237,6 +237,65 @@ fn finite_differences_of_the_whole_loss() {
     assert!(checked > 5000 && clipped > 500, "{checked} {clipped}");
 }
 
+/// Every preset's loss, with what its parts observed held fixed. Bounds that keep a gradient have another slope than their value, by design.
+#[test]
+fn finite_differences_under_every_preset() {
+    let step = 1e-5;
+    let mut checked = 0;
+    for preset in presets() {
+        let Method {
+            mut objective, parts, ..
+        } = preset.method.clone();
+        (objective.clip.keep_high, objective.clip.keep_low) = (0.0, 0.0);
+        let (mut rows, now, entropy) = random_batch(5);
+        for row in &mut rows {
+            // A sequence's ratio has the slope of its mean where its tokens have one advantage.
+            let one = row.advantage.iter().copied().find(|a| *a != 0.0).unwrap_or(0.7);
+            row.advantage = row.row.mask.iter().map(|m| if *m { one } else { 0.0 }).collect();
+            row.row.logp_old = Some(row.row.logp_sampler.iter().map(|l| l + 0.3).collect());
+        }
+        let channels = [Channel::main(objective.clone())];
+        let mut batch = BatchObjective::of(&channels, &parts, &rows, &[0, 1, 1, 0, 0], 3).unwrap();
+        if batch.needs_observation() {
+            assert!(batch.observe(&now[1..], &entropy[1..]).is_err());
+            batch.observe(&now, &entropy).unwrap();
+        }
+        if parts.has("dpo") {
+            continue;
+        }
+        for i in 0..rows.len() {
+            let slopes = batch.row(i, &now[i], &entropy[i]).unwrap().dlogp;
+            let sides = |at: &[f64]| -> Vec<bool> {
+                batch
+                    .tokens(i, at, &entropy[i])
+                    .unwrap()
+                    .iter()
+                    .map(|(_, token)| token.clipped)
+                    .collect()
+            };
+            for j in (0..now[i].len()).filter(|&j| rows[i].row.mask[j]) {
+                let moved = |by: f64| {
+                    let mut other = now[i].clone();
+                    other[j] += by;
+                    (batch.row(i, &other, &entropy[i]).unwrap().loss, sides(&other))
+                };
+                let ((up, above), (down, below)) = (moved(step), moved(-step));
+                if above == below {
+                    let slope = (up - down) / (2.0 * step);
+                    let name = &preset.name;
+                    assert!(
+                        (slope - f64::from(slopes[j])).abs() < 2e-6,
+                        "{name} {i} {j}: {slope} {}",
+                        slopes[j]
+                    );
+                    checked += 1;
+                }
+            }
+        }
+    }
+    assert!(checked > 500, "{checked}");
+}
+
 #[test]
 fn masked_tokens_do_not_matter() {
     let (rows, now, entropy) = random_batch(7);
