@@ -2,6 +2,8 @@
 //!
 //! A = R wherever a rollout is alone in its group: baseline mean, no scale, singleton raw.
 
+use std::f64::consts::FRAC_1_SQRT_2;
+
 use hone_train::stages::explain;
 use serde_json::{Value, json};
 
@@ -94,16 +96,11 @@ fn flow_grpo_by_its_paper_and_its_code() {
         ]
     };
     let paper = run("flow-grpo-paper", json!({}), rollouts(), json!({}));
-    near(
-        &of(&paper, "A")[0]["advantage"],
-        std::f64::consts::FRAC_1_SQRT_2,
-        1e-5,
-        "paper",
-    );
+    near(&of(&paper, "A")[0]["advantage"], FRAC_1_SQRT_2, 1e-5, "paper");
     near(&of(&paper, "A")[0]["grad"], -0.35355, 1e-5, "paper");
     assert_eq!(of(&paper, "B").len(), 3);
     for token in of(&paper, "B") {
-        near(&token["advantage"], -std::f64::consts::FRAC_1_SQRT_2, 1e-5, "paper");
+        near(&token["advantage"], -FRAC_1_SQRT_2, 1e-5, "paper");
         near(&token["grad"], 0.11785, 1e-5, "paper");
     }
     let code = run("flow-grpo-code", json!({}), rollouts(), json!({}));

@@ -237,6 +237,10 @@ fn the_page_on_methods_is_true() {
         methods += 1;
     }
     assert!(methods >= 11, "only {methods} examples were found");
+    for name in ["arpo-soft-paper", "spear", "akbe-code", "rlcr"] {
+        let shown = place.ok(&format!("train methods {name}")).stdout;
+        toml::from_str::<toml::Table>(&shown).unwrap_or_else(|e| panic!("{name}: {e}"));
+    }
     let shown = place.ok("train methods grpo-roc-code").stdout;
     assert!(shown.contains("[parts.roc]") && shown.contains("keep = 16"), "{shown}");
     place.fails("train methods grppo", 1, &["grppo", "grpo"]);

@@ -4,7 +4,7 @@ use crate::console::{print, print_json};
 use anyhow::{Result, bail};
 use clap::Args;
 use hone_train::stages::{Registry, presets};
-use serde_json::json;
+use serde_json::{Value, json};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -32,11 +32,13 @@ impl Methods {
                     &json!({"name": preset.name, "about": preset.about, "source": preset.source, "method": preset.method}),
                 );
             }
+            let mut method = serde_json::to_value(&preset.method)?;
+            without_null(&mut method);
             print(format!(
                 "# {}\n# {}\n\n{}",
                 preset.about,
                 preset.source,
-                toml::to_string(&preset.method)?
+                toml::to_string(&method)?
             ))?;
             return Ok(());
         }
@@ -60,5 +62,17 @@ impl Methods {
             }
         }
         Ok(())
+    }
+}
+
+/// What is not set, which TOML cannot say, is left out.
+fn without_null(value: &mut Value) {
+    match value {
+        Value::Object(table) => {
+            table.retain(|_, value| !value.is_null());
+            table.values_mut().for_each(without_null);
+        }
+        Value::Array(list) => list.iter_mut().for_each(without_null),
+        _ => {}
     }
 }
