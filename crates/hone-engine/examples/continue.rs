@@ -1,7 +1,7 @@
 //! Continues token sequences greedily, to compare with other implementations:
 //! `cargo run --release -p hone-engine --example continue -- MODEL N [STEP_DIR]`
 //!
-//! MODEL is a directory in Hugging Face layout. Each line of stdin is a JSON array of ids; each line of stdout the `N` likeliest ids
+//! MODEL is a directory in Hugging Face layout or a GGUF file. Each line of stdin is a JSON array of ids; each line of stdout the `N` likeliest ids
 //! after it, one by one. With STEP_DIR one AdamW step on all sequences comes first, and the model that it makes is saved
 //! there.
 
@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
     let model = args.next().ok_or(usage)?;
     let n: usize = args.next().ok_or(usage)?.parse()?;
-    let mut weights = std::sync::Arc::new(checkpoint::load(model.as_ref())?);
+    let mut weights = std::sync::Arc::new(checkpoint::open(model.as_ref())?);
     let lines: Result<Vec<Vec<TokenId>>, Box<dyn std::error::Error>> = std::io::stdin()
         .lock()
         .lines()

@@ -86,6 +86,17 @@ pub fn load(dir: &Path) -> Result<Weights, CheckpointError> {
     Weights::new(config, params).map_err(|e: WeightsError| content(place, e.to_string()))
 }
 
+/// Read a model's weights from a directory or a GGUF file.
+///
+/// # Errors
+/// As [`load`] and [`load_gguf`].
+pub fn open(path: &Path) -> Result<Weights, CheckpointError> {
+    if path.is_file() {
+        return load_gguf(&hone_gguf::Gguf::open(path)?);
+    }
+    load(path)
+}
+
 /// Write a model's weights to a directory, which is made if it is missing. Each file is replaced as a whole.
 ///
 /// # Errors

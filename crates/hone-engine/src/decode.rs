@@ -164,7 +164,7 @@ pub fn feed<'a>(weights: &Weights, feeds: &mut [Feed<'_>], s: &'a mut Scratch) -
             sized(&mut s.inverse, m),
         );
         let qkv = sized(&mut s.qkv, m * w);
-        gemm(m, Left::rows(h, d), packed.qkv.view(), qkv, w, false);
+        packed.qkv.times(m, Left::rows(h, d), qkv, w, false);
         weights.finish_qkv(index, m, qkv, &mut s.norms);
         let ctx = sized(&mut s.ctx, m * q);
         let mut rows = qkv.chunks_exact_mut(w).zip(ctx.chunks_exact_mut(q));
@@ -201,7 +201,7 @@ pub fn feed<'a>(weights: &Weights, feeds: &mut [Feed<'_>], s: &'a mut Scratch) -
                 }
             }
         }
-        gemm(m, Left::rows(ctx, q), packed.out.view(), x, d, true);
+        packed.out.times(m, Left::rows(ctx, q), x, d, true);
         weights.feed_forward(index, m, x, sized(&mut s.inverse, m), &mut s.buffers);
     }
     s.picked.clear();

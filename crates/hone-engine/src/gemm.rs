@@ -7,7 +7,11 @@
 //!
 //! The right-hand side is packed into panels of [`PANEL`] columns, zero-padded.
 
-use crate::simd::{Level, level};
+mod blocks;
+mod tile;
+
+pub(crate) use blocks::Blocks;
+use tile::Task;
 
 /// Columns per packed panel.
 pub const PANEL: usize = 32;
@@ -117,18 +121,10 @@ pub fn gemm(m: usize, a: Left<'_>, b: Panels<'_>, c: &mut [f32], c_stride: usize
     if m == 0 || n == 0 {
         return;
     }
-    let last = |count: usize, step: usize| (count - 1).saturating_mul(step);
-    assert!(
-        k == 0 || a.data.len() > last(m, a.row).saturating_add(last(k, a.col)),
-        "left-hand side is too short"
-    );
+    check(m, k, n, a, c, c_stride);
     assert!(
         b.data.len() >= last(n.div_ceil(PANEL), b.stride).saturating_add(k.saturating_mul(PANEL)),
         "right-hand side is too short"
-    );
-    assert!(
-        c.len() >= last(m, c_stride).saturating_add(n) && c_stride >= n,
-        "result is too short"
     );
     let task = Task {
         m,
@@ -140,14 +136,58 @@ pub fn gemm(m: usize, a: Left<'_>, b: Panels<'_>, c: &mut [f32], c_stride: usize
         c_stride,
         accumulate,
     };
-    // SAFETY: the shapes were checked above, and `level` only names instructions that this processor has.
-    unsafe {
-        match level() {
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => x86::avx512(&task),
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => x86::avx2(&task),
-            _ => portable(&task),
+    // SAFETY: the shapes were checked above.
+    unsafe { task.run() }
+}
+
+fn last(count: usize, step: usize) -> usize {
+    (count - 1).saturating_mul(step)
+}
+
+/// Panics when the left-hand side or the result of a product of this shape is too short.
+fn check(m: usize, k: usize, n: usize, a: Left<'_>, c: &[f32], c_stride: usize) {
+    assert!(
+        k == 0 || a.data.len() > last(m, a.row).saturating_add(last(k, a.col)),
+        "left-hand side is too short"
+    );
+    assert!(
+        c.len() >= last(m, c_stride).saturating_add(n) && c_stride >= n,
+        "result is too short"
+    );
+}
+
+/// A right-hand side that stays as it is: floats, or quantised weights that stand for floats.
+#[derive(Clone, Debug)]
+pub(crate) enum Matrix {
+    /// Floats.
+    Dense(Packed),
+    /// Quantised weights.
+    Blocks(Blocks),
+}
+
+impl Default for Matrix {
+    fn default() -> Self {
+        Self::Dense(Packed::default())
+    }
+}
+
+impl Matrix {
+    /// The packed floats, to be filled.
+    pub(crate) fn dense(&mut self) -> &mut Packed {
+        if let Self::Blocks(_) = self {
+            *self = Self::default();
+        }
+        match self {
+            Self::Dense(packed) => packed,
+            Self::Blocks(_) => unreachable!("it was made dense"),
+        }
+    }
+
+    /// [`gemm`] with this on the right.
+    pub(crate) fn times(&self, m: usize, a: Left<'_>, c: &mut [f32], c_stride: usize, accumulate: bool) {
+        match self {
+            Self::Dense(packed) => gemm(m, a, packed.view(), c, c_stride, accumulate),
+            Self::Blocks(blocks) => blocks.times(m, a, c, c_stride, accumulate),
         }
     }
 }
@@ -199,229 +239,11 @@ pub fn gemm_at_b(scratch: &mut Transposed, t: usize, a: Block<'_>, b: Block<'_>,
     }
 }
 
-struct Task<'a> {
-    m: usize,
-    k: usize,
-    n: usize,
-    a: Left<'a>,
-    b: Panels<'a>,
-    c: *mut f32,
-    c_stride: usize,
-    accumulate: bool,
-}
-
-/// A vector of floats. All methods are unsafe: the caller must run on a processor that has the instructions.
-trait Vector: Copy {
-    const LANES: usize;
-    unsafe fn zero() -> Self;
-    unsafe fn load(from: *const f32) -> Self;
-    unsafe fn splat(value: f32) -> Self;
-    unsafe fn fma(self, b: Self, c: Self) -> Self;
-    unsafe fn store(self, to: *mut f32);
-}
-
-/// `R` rows by one panel: `V` vectors cover the panel's width.
-///
-/// # Safety
-/// `a` must hold `R` rows of `k` elements, `b` a panel of `k` rows, `c` `R` rows of `width` elements.
-#[inline(always)]
-#[allow(clippy::too_many_arguments)]
-unsafe fn tile<T: Vector, const R: usize, const V: usize>(
-    k: usize,
-    a: *const f32,
-    a_row: usize,
-    a_col: usize,
-    b: *const f32,
-    c: *mut f32,
-    c_stride: usize,
-    width: usize,
-    accumulate: bool,
-) {
-    // SAFETY: within the bounds that the caller promised.
-    unsafe {
-        let mut acc = [[T::zero(); V]; R];
-        let mut edge = [0f32; PANEL];
-        if accumulate {
-            for (i, row) in acc.iter_mut().enumerate() {
-                let mut from: *const f32 = c.add(i * c_stride);
-                if width < PANEL {
-                    std::ptr::copy_nonoverlapping(from, edge.as_mut_ptr(), width);
-                    from = edge.as_ptr();
-                }
-                for (v, x) in row.iter_mut().enumerate() {
-                    *x = T::load(from.add(v * T::LANES));
-                }
-            }
-        }
-        for p in 0..k {
-            let mut right = [T::zero(); V];
-            for (v, x) in right.iter_mut().enumerate() {
-                *x = T::load(b.add(p * PANEL + v * T::LANES));
-            }
-            for (i, row) in acc.iter_mut().enumerate() {
-                let left = T::splat(*a.add(i * a_row + p * a_col));
-                for (x, y) in row.iter_mut().zip(right) {
-                    *x = left.fma(y, *x);
-                }
-            }
-        }
-        for (i, row) in acc.iter().enumerate() {
-            let to = c.add(i * c_stride);
-            if width < PANEL {
-                for (v, x) in row.iter().enumerate() {
-                    x.store(edge.as_mut_ptr().add(v * T::LANES));
-                }
-                std::ptr::copy_nonoverlapping(edge.as_ptr(), to, width);
-            } else {
-                for (v, x) in row.iter().enumerate() {
-                    x.store(to.add(v * T::LANES));
-                }
-            }
-        }
-    }
-}
-
-macro_rules! driver {
-    ($(#[$meta:meta])* $name:ident, $vector:ty, $v:literal, $max:literal, [$($r:literal)*]) => {
-        $(#[$meta])*
-        unsafe fn $name(task: &Task<'_>) {
-            for j in 0..task.n.div_ceil(PANEL) {
-                let width = PANEL.min(task.n - j * PANEL);
-                let mut i = 0;
-                while i < task.m {
-                    let rows = (task.m - i).min($max);
-                    // SAFETY: `gemm` checked the shapes; `i + rows <= m` and `j` is a panel of `b`.
-                    unsafe {
-                        // Not read where `k` is 0, and then perhaps not there.
-                        let a = task.a.data.as_ptr().wrapping_add(i * task.a.row);
-                        let b = task.b.data.as_ptr().add(j * task.b.stride);
-                        let c = task.c.add(i * task.c_stride + j * PANEL);
-                        match rows {
-                            $($r => tile::<$vector, $r, $v>(task.k, a, task.a.row, task.a.col, b, c, task.c_stride, width, task.accumulate),)*
-                            _ => unreachable!("rows is at most the largest tile"),
-                        }
-                    }
-                    i += rows;
-                }
-            }
-        }
-    };
-}
-
-#[derive(Clone, Copy)]
-struct Lanes([f32; 8]);
-
-impl Vector for Lanes {
-    const LANES: usize = 8;
-    #[inline(always)]
-    unsafe fn zero() -> Self {
-        Self([0.0; 8])
-    }
-    #[inline(always)]
-    unsafe fn load(from: *const f32) -> Self {
-        // SAFETY: the caller promised eight floats.
-        Self(unsafe { from.cast::<[f32; 8]>().read_unaligned() })
-    }
-    #[inline(always)]
-    unsafe fn splat(value: f32) -> Self {
-        Self([value; 8])
-    }
-    #[inline(always)]
-    unsafe fn fma(self, b: Self, c: Self) -> Self {
-        Self(std::array::from_fn(|i| self.0[i].mul_add(b.0[i], c.0[i])))
-    }
-    #[inline(always)]
-    unsafe fn store(self, to: *mut f32) {
-        // SAFETY: the caller promised room for eight floats.
-        unsafe { to.cast::<[f32; 8]>().write_unaligned(self.0) }
-    }
-}
-
-driver!(portable, Lanes, 4, 4, [1 2 3 4]);
-
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    use super::{PANEL, Task, Vector, tile};
-    use std::arch::x86_64::*;
-
-    macro_rules! vector {
-        ($type:ty, $lanes:literal, $zero:ident, $load:ident, $splat:ident, $fma:ident, $store:ident) => {
-            impl Vector for $type {
-                const LANES: usize = $lanes;
-                #[inline(always)]
-                unsafe fn zero() -> Self {
-                    // SAFETY: the caller has the instructions.
-                    unsafe { $zero() }
-                }
-                #[inline(always)]
-                unsafe fn load(from: *const f32) -> Self {
-                    // SAFETY: the caller has the instructions and the floats.
-                    unsafe { $load(from) }
-                }
-                #[inline(always)]
-                unsafe fn splat(value: f32) -> Self {
-                    // SAFETY: the caller has the instructions.
-                    unsafe { $splat(value) }
-                }
-                #[inline(always)]
-                unsafe fn fma(self, b: Self, c: Self) -> Self {
-                    // SAFETY: the caller has the instructions.
-                    unsafe { $fma(self, b, c) }
-                }
-                #[inline(always)]
-                unsafe fn store(self, to: *mut f32) {
-                    // SAFETY: the caller has the instructions and the room.
-                    unsafe { $store(to, self) }
-                }
-            }
-        };
-    }
-    vector!(
-        __m512,
-        16,
-        _mm512_setzero_ps,
-        _mm512_loadu_ps,
-        _mm512_set1_ps,
-        _mm512_fmadd_ps,
-        _mm512_storeu_ps
-    );
-    vector!(
-        __m256,
-        8,
-        _mm256_setzero_ps,
-        _mm256_loadu_ps,
-        _mm256_set1_ps,
-        _mm256_fmadd_ps,
-        _mm256_storeu_ps
-    );
-
-    driver!(
-        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-        avx512_tiles, __m512, 2, 12, [1 2 3 4 5 6 7 8 9 10 11 12]
-    );
-    driver!(
-        #[target_feature(enable = "avx2,fma")]
-        avx2_tiles, __m256, 4, 3, [1 2 3]
-    );
-
-    /// # Safety
-    /// Needs AVX-512 and a task with checked shapes.
-    pub(super) unsafe fn avx512(task: &Task<'_>) {
-        // SAFETY: as the caller promised.
-        unsafe { avx512_tiles(task) }
-    }
-
-    /// # Safety
-    /// Needs AVX2 with FMA and a task with checked shapes.
-    pub(super) unsafe fn avx2(task: &Task<'_>) {
-        // SAFETY: as the caller promised.
-        unsafe { avx2_tiles(task) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::tile::portable;
     use super::*;
+    use crate::simd::{Level, level};
     use hone_trace::Stream;
 
     fn numbers(name: &str, n: usize) -> Vec<f32> {
@@ -485,7 +307,7 @@ mod tests {
                     ..task
                 };
                 // SAFETY: the level was checked.
-                unsafe { x86::avx2(&task) };
+                unsafe { tile::x86::avx2(&task) };
                 assert_eq!(c, want, "avx2 {m}x{k}x{n}");
             }
 

@@ -1,7 +1,7 @@
 //! A version of a model's weights, ready for products.
 
 use crate::config::{Architecture, Block, Config, ConfigError, Layout};
-use crate::gemm::{Left, Packed, gemm};
+use crate::gemm::{Left, Matrix};
 use crate::head_norm::HeadNorms;
 use crate::kernels;
 use hone_trace::Stream;
@@ -10,17 +10,17 @@ use std::ops::Range;
 /// One block's matrices packed as right-hand sides.
 #[derive(Clone, Default)]
 pub(crate) struct PackedBlock {
-    pub(crate) qkv: Packed,
-    pub(crate) out: Packed,
-    pub(crate) gate_up: Packed,
-    pub(crate) down: Packed,
+    pub(crate) qkv: Matrix,
+    pub(crate) out: Matrix,
+    pub(crate) gate_up: Matrix,
+    pub(crate) down: Matrix,
 }
 
 /// The matrices as one direction of the computation needs them.
 #[derive(Clone, Default)]
 pub(crate) struct PackedModel {
     pub(crate) blocks: Vec<PackedBlock>,
-    pub(crate) head: Packed,
+    pub(crate) head: Matrix,
 }
 
 /// Cosines and sines of the rotary embedding, `head_dim / 2` per position.
@@ -80,6 +80,13 @@ impl Weights {
     /// # Errors
     /// When the configuration is not one, or the number of parameters is not the layout's.
     pub fn new(config: Config, params: Vec<f32>) -> Result<Self, WeightsError> {
+        let mut weights = Self::with_forward(config, params, PackedModel::default())?;
+        weights.repack();
+        Ok(weights)
+    }
+
+    /// A model whose matrices are packed already. They must hold the same numbers as `params`.
+    pub(crate) fn with_forward(config: Config, params: Vec<f32>, forward: PackedModel) -> Result<Self, WeightsError> {
         config.validate()?;
         let layout = config.layout();
         if params.len() != layout.len {
@@ -89,15 +96,13 @@ impl Weights {
             });
         }
         let rotary = Rotary::new(&config);
-        let mut weights = Self {
+        Ok(Self {
             config,
             layout,
             params,
-            forward: PackedModel::default(),
+            forward,
             rotary,
-        };
-        weights.repack();
-        Ok(weights)
+        })
     }
 
     /// Random weights: embedding and matrices normal with standard deviation `1/sqrt(fan_in)`, residual outputs scaled
@@ -131,7 +136,7 @@ impl Weights {
         &self.params
     }
 
-    /// Change the parameters; packs them again afterwards.
+    /// Change the parameters; packs them again afterwards, as floats.
     pub fn update(&mut self, change: impl FnOnce(&mut [f32])) {
         change(&mut self.params);
         self.repack();
@@ -144,13 +149,20 @@ impl Weights {
             .blocks
             .resize_with(c.num_hidden_layers, PackedBlock::default);
         for (block, packed) in self.layout.blocks.iter().zip(&mut self.forward.blocks) {
-            packed.qkv.columns(&self.params[block.qkv.clone()], d, d, c.qkv_width());
-            packed.out.columns(&self.params[block.out.clone()], q, q, d);
-            packed.gate_up.columns(&self.params[block.gate_up.clone()], d, d, 2 * f);
-            packed.down.columns(&self.params[block.down.clone()], f, f, d);
+            packed
+                .qkv
+                .dense()
+                .columns(&self.params[block.qkv.clone()], d, d, c.qkv_width());
+            packed.out.dense().columns(&self.params[block.out.clone()], q, q, d);
+            packed
+                .gate_up
+                .dense()
+                .columns(&self.params[block.gate_up.clone()], d, d, 2 * f);
+            packed.down.dense().columns(&self.params[block.down.clone()], f, f, d);
         }
         self.forward
             .head
+            .dense()
             .columns(&self.params[self.layout.head.clone()], d, d, c.vocab_size);
     }
 
@@ -160,13 +172,20 @@ impl Weights {
         let (d, q, f) = (c.hidden_size, c.query_width(), c.intermediate_size);
         packed.blocks.resize_with(c.num_hidden_layers, PackedBlock::default);
         for (block, packed) in self.layout.blocks.iter().zip(&mut packed.blocks) {
-            packed.qkv.rows(&self.params[block.qkv.clone()], d, c.qkv_width(), d);
-            packed.out.rows(&self.params[block.out.clone()], q, d, q);
-            packed.gate_up.rows(&self.params[block.gate_up.clone()], d, 2 * f, d);
-            packed.down.rows(&self.params[block.down.clone()], f, d, f);
+            packed
+                .qkv
+                .dense()
+                .rows(&self.params[block.qkv.clone()], d, c.qkv_width(), d);
+            packed.out.dense().rows(&self.params[block.out.clone()], q, d, q);
+            packed
+                .gate_up
+                .dense()
+                .rows(&self.params[block.gate_up.clone()], d, 2 * f, d);
+            packed.down.dense().rows(&self.params[block.down.clone()], f, d, f);
         }
         packed
             .head
+            .dense()
             .rows(&self.params[self.layout.head.clone()], d, c.vocab_size, d);
     }
 
@@ -211,10 +230,10 @@ impl Weights {
         let h = sized(&mut buffers.h, m * d);
         kernels::rms_norm(x, self.param(&block.norm2), c.rms_norm_eps, h, inverse);
         let gate_up = sized(&mut buffers.gate_up, m * 2 * f);
-        gemm(m, Left::rows(h, d), packed.gate_up.view(), gate_up, 2 * f, false);
+        packed.gate_up.times(m, Left::rows(h, d), gate_up, 2 * f, false);
         let act = sized(&mut buffers.act, m * f);
         kernels::swiglu(gate_up, act, f);
-        gemm(m, Left::rows(act, f), packed.down.view(), x, d, true);
+        packed.down.times(m, Left::rows(act, f), x, d, true);
     }
 
     pub(crate) fn block(&self, index: usize) -> &Block {
@@ -232,14 +251,9 @@ impl Weights {
             normed,
             sized(inverse, m),
         );
-        gemm(
-            m,
-            Left::rows(normed, d),
-            self.forward.head.view(),
-            sized(out, m * v),
-            v,
-            false,
-        );
+        self.forward
+            .head
+            .times(m, Left::rows(normed, d), sized(out, m * v), v, false);
     }
 }
 

@@ -146,6 +146,28 @@ impl Gguf {
         &self.header.tensors
     }
 
+    /// A tensor's bytes, as they are stored.
+    ///
+    /// # Errors
+    /// When there is no such tensor, or it cannot be read.
+    pub fn stored(&self, name: &str) -> Result<Vec<u8>, GgufError> {
+        let info = self
+            .tensors()
+            .get(name)
+            .ok_or_else(|| self.error(format!("tensor {name} is missing")))?;
+        let (per_block, block_bytes) = info.kind.block();
+        // The header was checked: the tensor lies in the file.
+        let mut bytes = vec![0; info.elements() as usize / per_block * block_bytes];
+        let read = File::open(&self.path).and_then(|mut file| {
+            file.seek(SeekFrom::Start(info.offset))?;
+            file.read_exact(&mut bytes)
+        });
+        read.map(|()| bytes).map_err(|source| GgufError::Io {
+            path: self.path.clone(),
+            source,
+        })
+    }
+
     /// A tensor's numbers, row by row, into `out`, which must have its length.
     ///
     /// # Errors

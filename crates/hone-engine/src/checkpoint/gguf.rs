@@ -1,15 +1,18 @@
 //! Weights out of GGUF files: llama.cpp's names and keys, and what its conversion changed.
 
 use super::CheckpointError;
-use crate::config::{Architecture, Config, RopeScaling};
-use crate::weights::Weights;
-use hone_gguf::{Gguf, GgufError};
+use crate::config::{Architecture, Block, Config, Layout, RopeScaling, Tensor};
+use crate::gemm::{Blocks, Matrix};
+use crate::weights::{PackedBlock, PackedModel, Weights};
+use hone_gguf::{Gguf, GgufError, Kind};
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 /// Factors of each rotary pair, by which llama.cpp writes Llama 3's scaling.
 const ROPE_FACTORS: &str = "rope_freqs.weight";
 
-/// The model that a GGUF file holds. Quantised weights become f32.
+/// The model that a GGUF file holds. Parameters become f32; products with weights of Q4_0, Q4_1 and Q8_0 take them as they
+/// are stored, which gives the same bits.
 ///
 /// # Errors
 /// When the file is broken, or holds something that this engine would compute otherwise.
@@ -49,7 +52,67 @@ pub fn load_gguf(file: &Gguf) -> Result<Weights, CheckpointError> {
         let what = format!("tensor {name} has no place in the model that its metadata describes");
         return Err(file.error(what).into());
     }
-    Weights::new(config, params).map_err(|e| file.error(e.to_string()).into())
+    let forward = packed(file, &config, &layout, &params)?;
+    Weights::with_forward(config, params, forward).map_err(|e| file.error(e.to_string()).into())
+}
+
+/// The matrices as the file stores them, or as floats where it has no blocks that products take.
+fn packed(file: &Gguf, c: &Config, layout: &Layout, params: &[f32]) -> Result<PackedModel, CheckpointError> {
+    let matrix = |k: usize, range: &Range<usize>| -> Result<Matrix, CheckpointError> {
+        let (mut columns, n) = (0, range.len() / k);
+        let inside = |tensor: &&Tensor| range.start <= tensor.range.start && tensor.range.end <= range.end;
+        let parts: Vec<(String, Kind)> = layout
+            .tensors
+            .iter()
+            .filter(inside)
+            .filter_map(|tensor| {
+                let name = gguf_name(&tensor.name);
+                file.tensors().get(&name).map(|info| (name.clone(), info.kind))
+            })
+            .collect();
+        let mut blocks = parts.first().and_then(|(_, kind)| Blocks::new(*kind, k, n));
+        for (name, kind) in &parts {
+            let Some(into) = blocks.as_mut().filter(|blocks| blocks.takes(*kind)) else {
+                blocks = None;
+                break;
+            };
+            let bytes = file.stored(name)?;
+            let (numbers, size) = kind.block();
+            let rotated = c.model_type == Architecture::Llama && (name.contains("attn_q") || name.contains("attn_k"));
+            let rows = bytes.chunks_exact(k / numbers * size);
+            let count = rows.len();
+            for (at, row) in rows.enumerate() {
+                let to = if rotated { half_split_row(at, c.head_dim) } else { at };
+                into.set(columns + to, *kind, row);
+            }
+            columns += count;
+        }
+        Ok(match blocks {
+            Some(blocks) => Matrix::Blocks(blocks),
+            None => {
+                let mut dense = Matrix::default();
+                dense.dense().columns(&params[range.clone()], k, k, n);
+                dense
+            }
+        })
+    };
+    let (d, q, f) = (c.hidden_size, c.query_width(), c.intermediate_size);
+    let block = |block: &Block| {
+        Ok(PackedBlock {
+            qkv: matrix(d, &block.qkv)?,
+            out: matrix(q, &block.out)?,
+            gate_up: matrix(d, &block.gate_up)?,
+            down: matrix(f, &block.down)?,
+        })
+    };
+    Ok(PackedModel {
+        blocks: layout
+            .blocks
+            .iter()
+            .map(block)
+            .collect::<Result<_, CheckpointError>>()?,
+        head: matrix(d, &layout.head)?,
+    })
 }
 
 /// llama.cpp's name of a tensor.
@@ -80,14 +143,19 @@ fn gguf_name(name: &str) -> String {
     format!("blk.{layer}.{part}.{kind}")
 }
 
-/// Undo the conversion's permutation of Llama's queries and keys: there the two numbers that are rotated together lie side
-/// by side, here half a head apart. `rows` of `width` numbers.
+/// Where row `at` of Llama's queries or keys belongs. In these files the two numbers that are rotated together lie side by
+/// side, here half a head apart.
+fn half_split_row(at: usize, head_dim: usize) -> usize {
+    let within = at % head_dim;
+    at - within + within % 2 * (head_dim / 2) + within / 2
+}
+
+/// [`half_split_row`] for `rows` of `width` numbers.
 fn half_split(rows: &mut [f32], head_dim: usize, width: usize) {
-    let half = head_dim / 2;
     for head in rows.chunks_exact_mut(head_dim * width) {
         let pairs = head.to_vec();
         for (at, row) in pairs.chunks_exact(width).enumerate() {
-            let to = at % 2 * half + at / 2;
+            let to = half_split_row(at, head_dim);
             head[to * width..(to + 1) * width].copy_from_slice(row);
         }
     }

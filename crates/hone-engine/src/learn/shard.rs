@@ -146,7 +146,7 @@ pub(super) fn shard_pass(
         &mut gradient[weights.layout.head.clone()],
     );
     let dnormed = sized(&mut s.dh, m * d);
-    gemm(m, Left::rows(dlogits, v), backward.head.view(), dnormed, d, false);
+    backward.head.times(m, Left::rows(dlogits, v), dnormed, d, false);
     let dpicked = sized(&mut s.dctx, m * d);
     dpicked.fill(0.0);
     kernels::rms_norm_backward(
@@ -189,7 +189,7 @@ fn block_forward(weights: &Weights, index: usize, t: usize, spans: &[std::ops::R
         sized(&mut saved.inverse1, t),
     );
     let qkv = sized(&mut saved.qkv, t * w);
-    gemm(t, Left::rows(h, d), packed.qkv.view(), qkv, w, false);
+    packed.qkv.times(t, Left::rows(h, d), qkv, w, false);
     weights.finish_qkv(index, t, qkv, &mut saved.norms);
     for span in spans {
         for (position, row) in qkv[span.start * w..span.end * w].chunks_exact_mut(w).enumerate() {
@@ -201,7 +201,7 @@ fn block_forward(weights: &Weights, index: usize, t: usize, spans: &[std::ops::R
         let rows = span.start * w..span.end * w;
         attend(c, &qkv[rows], &mut ctx[span.start * q..span.end * q], &mut s.attention);
     }
-    gemm(t, Left::rows(ctx, q), packed.out.view(), x, d, true);
+    packed.out.times(t, Left::rows(ctx, q), x, d, true);
     sized(&mut saved.mid, t * d).copy_from_slice(x);
     weights.feed_forward(index, t, x, sized(&mut saved.inverse2, t), &mut s.buffers);
     // The activations are kept by exchanging buffers with the previous pass's.
@@ -345,7 +345,7 @@ fn block_backward(
         &mut gradient[block.down.clone()],
     );
     let dact = sized(&mut s.dact, t * f);
-    gemm(t, Left::rows(dx, d), packed.down.view(), dact, f, false);
+    packed.down.times(t, Left::rows(dx, d), dact, f, false);
     kernels::swiglu_backward(gate_up, dact, f);
     let h = sized(&mut s.buffers.h, t * d);
     let mid = &saved.mid[..t * d];
@@ -359,7 +359,7 @@ fn block_backward(
         &mut gradient[block.gate_up.clone()],
     );
     let dh = sized(&mut s.dh, t * d);
-    gemm(t, Left::rows(gate_up, 2 * f), packed.gate_up.view(), dh, d, false);
+    packed.gate_up.times(t, Left::rows(gate_up, 2 * f), dh, d, false);
     kernels::rms_norm_backward(
         mid,
         weights.param(&block.norm2),
@@ -379,7 +379,7 @@ fn block_backward(
         &mut gradient[block.out.clone()],
     );
     let dctx = sized(&mut s.dctx, t * q);
-    gemm(t, Left::rows(dx, d), packed.out.view(), dctx, q, false);
+    packed.out.times(t, Left::rows(dx, d), dctx, q, false);
     let dqkv = sized(&mut s.dqkv, t * w);
     let qkv = &saved.qkv[..t * w];
     for span in spans {
@@ -414,7 +414,7 @@ fn block_backward(
         &mut gradient[block.qkv.clone()],
     );
     let dh = sized(&mut s.dh, t * d);
-    gemm(t, Left::rows(dqkv, w), packed.qkv.view(), dh, d, false);
+    packed.qkv.times(t, Left::rows(dqkv, w), dh, d, false);
     kernels::rms_norm_backward(
         x,
         weights.param(&block.norm1),

@@ -4,6 +4,35 @@ use std::path::Path;
 
 /// A GGUF file of these weights, as llama.cpp's conversion writes it, in f32.
 fn write(path: &Path, weights: &Weights, more: &[(&str, &str)]) {
+    write_as(path, weights, more, Kind::F32);
+}
+
+/// The bytes of numbers: f32, or blocks with the largest number's scale.
+fn stored(kind: Kind, numbers: &[f32]) -> Vec<u8> {
+    if kind == Kind::F32 {
+        return numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
+    }
+    let largest = |block: &[f32]| block.iter().fold(0f32, |most, x| most.max(x.abs()));
+    let blocks = numbers.chunks_exact(32).flat_map(|block| {
+        let steps = if kind == Kind::Q8_0 { 127.0 } else { 7.0 };
+        let d = half::f16::from_f32(largest(block) / steps);
+        let q = |x: f32| (x / d.to_f32()).round().clamp(-steps, steps) as i8;
+        let mut out = d.to_le_bytes().to_vec();
+        match kind {
+            Kind::Q8_0 => out.extend(block.iter().map(|x| q(*x).cast_unsigned())),
+            _ => {
+                if kind == Kind::Q4_1 {
+                    out.extend(half::f16::from_f32(-8.0 * d.to_f32()).to_le_bytes());
+                }
+                out.extend((0..16).map(|i| (q(block[i]) + 8) as u8 | ((q(block[i + 16]) + 8) as u8) << 4));
+            }
+        }
+        out
+    });
+    blocks.collect()
+}
+
+fn write_as(path: &Path, weights: &Weights, more: &[(&str, &str)], kind: Kind) {
     let c = &weights.config;
     let text = |out: &mut Vec<u8>, text: &str| {
         out.extend((text.len() as u64).to_le_bytes());
@@ -77,9 +106,10 @@ fn write(path: &Path, weights: &Weights, more: &[(&str, &str)]) {
         text(&mut out, name);
         out.extend((shape.len() as u32).to_le_bytes());
         shape.iter().rev().for_each(|n| out.extend((*n as u64).to_le_bytes()));
-        out.extend(0u32.to_le_bytes());
+        let kind = if shape.len() > 1 { kind } else { Kind::F32 };
+        out.extend(kind.id().to_le_bytes());
         out.extend(offset.to_le_bytes());
-        data.extend(numbers.iter().flat_map(|x| x.to_le_bytes()));
+        data.extend(stored(kind, numbers));
         data.resize(data.len().next_multiple_of(32), 0);
         offset = data.len() as u64;
     }
@@ -134,6 +164,47 @@ fn every_architecture_is_read_as_it_was_converted() {
         let back = load_gguf(&Gguf::open(&path).unwrap()).unwrap();
         assert_eq!(back.config, weights.config);
         assert_eq!(back.params(), weights.params());
+    }
+}
+
+/// Sampling with the weights as they are stored, and with the floats that they stand for.
+#[test]
+fn quantised_products_give_the_same_logits() {
+    use crate::decode::{Cache, Feed, Scratch, feed};
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("m.gguf");
+    let kinds = [Kind::Q4_0, Kind::Q4_1, Kind::Q8_0];
+    for (model_type, kind) in Architecture::ALL.into_iter().zip(kinds) {
+        let config = Config {
+            hidden_size: 64,
+            head_dim: 16,
+            intermediate_size: 96,
+            tie_word_embeddings: kind != Kind::Q8_0,
+            ..config(model_type)
+        };
+        let config = Config {
+            num_attention_heads: 4,
+            num_key_value_heads: 2,
+            ..config
+        };
+        write_as(&path, &Weights::random(config, &Stream::new(4)).unwrap(), &[], kind);
+        let blocks = load_gguf(&Gguf::open(&path).unwrap()).unwrap();
+        assert!(matches!(blocks.forward.blocks[1].qkv, Matrix::Blocks(_)));
+        assert!(matches!(blocks.forward.head, Matrix::Blocks(_)));
+        let dense = Weights::new(blocks.config.clone(), blocks.params().to_vec()).unwrap();
+        let logits = |weights: &Weights| {
+            let (mut cache, mut scratch) = (Cache::default(), Scratch::default());
+            let mut step = |ids: &[u32]| {
+                let cache = &mut cache;
+                feed(weights, &mut [Feed { cache, ids, want: true }], &mut scratch).to_vec()
+            };
+            [step(&[1, 2, 3, 4, 5]), step(&[6])]
+        };
+        assert_eq!(logits(&blocks), logits(&dense), "{model_type:?}");
+        // Training makes floats of them.
+        let mut trained = blocks.clone();
+        trained.update(|params| params[0] += 1.0);
+        assert!(matches!(trained.forward.head, Matrix::Dense(_)));
     }
 }
 
