@@ -176,6 +176,11 @@ const ATTACKS: &[Attack] = &[
         "os.write(1, b'\\x1b]0;x\\x07\\xff\\xfe\\x00')",
         Value("9"),
     ),
+    python(
+        "an exception that is no text",
+        "raise ValueError('\\ud800')",
+        Raises("ValueError"),
+    ),
     python("lone surrogates", "print('\\ud800'); '\\udfff'", Value("'\\udfff'")),
     // Time.
     python("endless loop", "while True: pass", Any(timed_out)),

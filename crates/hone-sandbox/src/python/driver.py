@@ -144,7 +144,10 @@ def zygote():
         try:
             child = os.fork()
         except OSError as e:
-            answer(sock, {"failed": f"fork: {e.strerror}"})
+            try:
+                answer(sock, {"failed": f"fork: {e.strerror}"})
+            except Closed:
+                pass
         else:
             if child == 0:
                 control.close()
@@ -255,6 +258,7 @@ class Supervisor:
     def spawn(self):
         ours, theirs = socket.socketpair()
         read, write = os.pipe()
+        self.status = None
         self.pid = os.fork()
         if self.pid == 0:
             self.sock.close()
@@ -284,24 +288,23 @@ class Supervisor:
             pass
 
     def end_worker(self):
-        """Kills the worker and what it started. Returns its wait status, where there is one."""
+        """Kills the worker and what it started."""
         self.signal_all(signal.SIGKILL)
-        status = self.reap(wait=not self.shared)
+        self.reap(wait=not self.shared)
         self.control.close()
         os.close(self.output)
-        return status
 
     def reap(self, wait=False):
-        found = None
+        """Takes note of what has ended, orphans too; with `wait` until nothing is left."""
         while True:
             try:
                 pid, status = os.waitpid(-1, 0 if wait else os.WNOHANG)
             except ChildProcessError:
-                return found
+                return
             if pid == 0:
-                return found
+                return
             if pid == self.pid:
-                found = status
+                self.status = status
 
     # -- Hone's requests
 
@@ -379,6 +382,7 @@ class Supervisor:
                         pass
             elif now >= look:
                 look = now + TICK
+                self.reap()
                 if memory(self.config["memory"]) > self.config["memory"]:
                     reason = "memory"
         while self.drain(kept, 64) is None and kept.total <= flood:
@@ -388,14 +392,17 @@ class Supervisor:
         if interrupted and reply is not None:
             reply = {"outcome": "timeout"}
         processor = self.processor_time()
-        status = None
         if reason is not None:
             lost = True
-            status = self.end_worker()
+            # One that has just ended by itself keeps its own status.
+            self.reap()
+            self.end_worker()
             reply = {"outcome": reason}
-            if status is not None and reason == "died":
-                key = "signal" if os.WIFSIGNALED(status) else "status"
-                reply[key] = os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+            if self.status is not None and reason == "died":
+                if os.WIFSIGNALED(self.status):
+                    reply["signal"] = os.WTERMSIG(self.status)
+                else:
+                    reply["status"] = os.WEXITSTATUS(self.status)
         else:
             self.reap()
             if not self.shared:
@@ -471,9 +478,10 @@ class Supervisor:
             self.control.setblocking(True)
             self.control.settimeout(10)
             socket.send_fds(self.control, [frame({"op": "fork"})], [theirs.fileno(), write])
-            reply = json.loads(receive(self.control)[0]["pid"])
-            assert isinstance(reply, int) and reply > 1
-        except (OSError, Closed, KeyError, TypeError, ValueError, AssertionError):
+            pid = receive(self.control)[0]["pid"]
+            if not isinstance(pid, int) or pid < 2:
+                raise Closed
+        except (OSError, Closed, KeyError, TypeError):
             for f in (fd, read, write):
                 os.close(f)
             return {"refused": "the session's interpreter did not fork"}
@@ -486,7 +494,7 @@ class Supervisor:
             self.sock.close()
             self.control.close()
             os.close(self.output)
-            self.sock, self.pid, self.branch = socket.socket(fileno=fd), reply, True
+            self.sock, self.pid, self.branch = socket.socket(fileno=fd), pid, True
             self.adopt(ours, read)
             try:
                 answer(self.sock, {"ready": True})
@@ -514,6 +522,9 @@ def plain_reply(text):
                 if not isinstance(given[key], kind):
                     return None
                 reply[key] = given[key]
+                if kind is str:
+                    # Halves of surrogate pairs are no text.
+                    reply[key] = given[key][: 2 * MAX_VALUE].encode("utf-8", "replace").decode()
         return reply
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
@@ -800,7 +811,7 @@ class Worker:
         if pid:
             os.close(control)
             os.close(output)
-            data = frame({"pid": json.dumps(pid)})
+            data = frame({"pid": pid})
             self.write(self.control.fileno(), data)
             return
         os.setsid()

@@ -30,6 +30,11 @@ const QUESTION: &str = "import json, os, sys; print(json.dumps({'executable': os
 /// Asks `python` (or the first `python3` of `PATH`) about itself. The interpreter is the user's own and is trusted.
 pub(super) fn find(python: Option<&Path>) -> Result<Found, Error> {
     let program = python.unwrap_or(Path::new("python3"));
+    // A name alone is looked for in PATH; a path is from where we are, and the question is asked elsewhere.
+    let absolute = (program.components().count() > 1)
+        .then(|| std::path::absolute(program).ok())
+        .flatten();
+    let program = absolute.as_deref().unwrap_or(program);
     let wrong = |reason: String| Error::Start {
         program: program.display().to_string(),
         reason,
