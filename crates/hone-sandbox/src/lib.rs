@@ -14,6 +14,8 @@ mod error;
 mod guarantee;
 mod output;
 #[cfg(target_os = "linux")]
+mod pool;
+#[cfg(target_os = "linux")]
 mod process;
 #[cfg(target_os = "linux")]
 mod python;
@@ -25,6 +27,8 @@ mod spec;
 pub use error::Error;
 pub use guarantee::{Guarantee, Guarantees, Level, Property};
 pub use output::{Bounded, Output};
+#[cfg(target_os = "linux")]
+pub use pool::{Lease, Pool, PoolCounts, PoolError, PoolSettings};
 #[cfg(target_os = "linux")]
 pub use process::ProcessRuntime;
 #[cfg(target_os = "linux")]
