@@ -217,8 +217,8 @@ impl Vector for Lanes {
     }
     #[inline(always)]
     unsafe fn signed(from: *const u8) -> Self {
-        // SAFETY: the caller promised eight bytes.
         Self(std::array::from_fn(|i| {
+            // SAFETY: the caller promised eight bytes.
             f32::from(unsafe { *from.add(i) }.cast_signed())
         }))
     }
