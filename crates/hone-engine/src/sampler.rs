@@ -9,7 +9,7 @@ use crate::choose::choose;
 use crate::decode::{Cache, Feed, Scratch, feed};
 use crate::weights::Weights;
 use async_trait::async_trait;
-use hone_model::{Codec, Completion, Conversation, Model, ModelError, Output, Request, finish_turn};
+use hone_model::{Completion, Conversation, Model, ModelError, Output, Request, TokenCodec, finish_turn};
 use hone_trace::{FinishReason, Origin, SamplingSettings, Span, Stream, Timing, TokenId};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -30,7 +30,7 @@ const MAX_SEQUENCES: usize = 1024;
 
 /// A policy that samples in this process.
 pub struct Sampler {
-    codec: Arc<Codec>,
+    codec: Arc<dyn TokenCodec>,
     policy: String,
     context: usize,
     workers: Vec<WorkerHandle>,
@@ -75,7 +75,7 @@ struct Job {
     ids: Vec<TokenId>,
     settings: SamplingSettings,
     stream: Stream,
-    end: TokenId,
+    ends: Arc<[TokenId]>,
     reply: oneshot::Sender<Generated>,
 }
 
@@ -108,7 +108,7 @@ impl Sampler {
     /// Start `threads` workers on these weights.
     pub fn new(
         policy: impl Into<String>,
-        codec: Arc<Codec>,
+        codec: Arc<dyn TokenCodec>,
         weights: Arc<Weights>,
         version: u64,
         threads: usize,
@@ -169,11 +169,6 @@ impl Sampler {
         }
     }
 
-    /// The tokenizer and chat format.
-    pub fn codec(&self) -> &Arc<Codec> {
-        &self.codec
-    }
-
     fn place(&self, conversation: &Conversation, ids: &[TokenId]) -> Arc<Place> {
         let kept = conversation
             .cache
@@ -229,9 +224,12 @@ impl Model for Sampler {
     }
 
     async fn complete(&self, conversation: &mut Conversation, request: Request) -> Result<Completion, ModelError> {
-        let prompt = self.codec.prompt(conversation);
-        let mut ids = conversation.ids.clone();
-        ids.extend_from_slice(&prompt);
+        let prompt = self.codec.extend(conversation, &request.tools)?;
+        let mut ids = conversation.ids.get(..prompt.kept).unwrap_or_default().to_vec();
+        ids.extend_from_slice(&prompt.new);
+        if ids.is_empty() {
+            return Err(ModelError::Render("its chat template gives no text".into()));
+        }
         if ids.len() >= self.context {
             return Err(ModelError::ContextOverflow {
                 tokens: ids.len(),
@@ -246,7 +244,7 @@ impl Model for Sampler {
             ids,
             settings: request.sampling.clone(),
             stream: request.stream.clone(),
-            end: self.codec.end_token(),
+            ends: self.codec.ends().into(),
             reply,
         };
         let gone = || ModelError::Unavailable("the sampler's worker thread has ended".into());
@@ -315,7 +313,7 @@ struct Running {
     out: Generated,
     settings: SamplingSettings,
     stream: Stream,
-    end: TokenId,
+    ends: Arc<[TokenId]>,
     reply: oneshot::Sender<Generated>,
 }
 
@@ -454,7 +452,7 @@ impl Worker {
             },
             settings: job.settings,
             stream: job.stream,
-            end: job.end,
+            ends: job.ends,
             reply: job.reply,
         });
         Ok(())
@@ -528,7 +526,7 @@ impl Worker {
                     value: self.version,
                 }),
             }
-            let finish = if choice.token == running.end {
+            let finish = if running.ends.contains(&choice.token) {
                 FinishReason::Stop
             } else if out.ids.len() >= running.settings.max_tokens as usize {
                 FinishReason::Length

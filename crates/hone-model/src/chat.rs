@@ -170,6 +170,9 @@ pub enum ModelError {
     /// The endpoint says that the conversation is too long.
     #[error("the conversation does not fit the model's context: {0}")]
     TooLong(String),
+    /// Its chat template does not take the conversation.
+    #[error("the conversation cannot be rendered: {0}")]
+    Render(String),
     /// The model is gone.
     #[error("the model stopped answering: {0}")]
     Unavailable(String),

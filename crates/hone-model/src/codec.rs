@@ -42,6 +42,17 @@ pub enum CodecError {
         /// What is wrong.
         what: String,
     },
+    /// A published model's tokenizer or chat template is not usable.
+    #[error("{path}: {what}")]
+    Published {
+        /// The model.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        what: String,
+    },
+    /// A GGUF file is not what it should be.
+    #[error(transparent)]
+    Gguf(#[from] hone_gguf::GgufError),
     /// The tokenizer cannot encode every text.
     #[error("the tokenizer does not give {text:?} back; use a byte-level tokenizer without normalisation")]
     Lossy {
@@ -198,6 +209,12 @@ impl Codec {
             ..self.format.clone()
         };
         Self::new(self.tokenizer.clone(), format)
+    }
+
+    /// Whether a model directory holds a format of ours, and not only a published model's own template.
+    pub fn is_in(dir: &Path) -> bool {
+        let config = std::fs::read(dir.join(CONFIG)).unwrap_or_default();
+        serde_json::from_slice(&config).is_ok_and(|config: Value| config.get(FORMAT_KEY).is_some())
     }
 
     /// Read `tokenizer.json` and the format in `tokenizer_config.json` (key `hone_chat_format`) of a model directory.
@@ -378,6 +395,10 @@ impl Codec {
     /// The token that ends a turn.
     pub fn end_token(&self) -> TokenId {
         self.end
+    }
+
+    pub(crate) fn end(&self) -> &TokenId {
+        &self.end
     }
 
     /// The token that fills batches.

@@ -4,14 +4,16 @@
 //! not here: the neural network (`hone-engine`) and the agent loop (`hone-harness`).
 //!
 //! Invariants:
-//! * Text of users, tools and agents never becomes a special token, whatever it contains ([`Codec::encode`]).
-//! * What a model sampled is parsed from its ids, bounded in size and nesting, and never panics ([`Codec::parse`]).
+//! * Text of users, tools and agents never becomes a special token, whatever it contains ([`TokenCodec::extend`]).
+//! * What a model sampled is parsed from its ids, bounded in size and nesting, and never panics ([`TokenCodec::parse`]).
+//! * A chat format of ours ([`Codec`]) or a published model's own ([`PublishedCodec`]): both are a [`TokenCodec`].
 //! * Every model with tokens writes its record through [`finish_turn`], scripted or neural. One behind an API
 //!   ([`RemoteModel`]) has none: its record is in words.
 
 mod chat;
 mod codec;
 mod format;
+mod published;
 mod remote;
 mod replayed;
 mod scripted;
@@ -21,8 +23,9 @@ mod turn;
 pub use chat::*;
 pub use codec::{Codec, CodecError, MAX_CALL_BYTES, MAX_CALL_DEPTH, MAX_CALLS};
 pub use format::ChatFormat;
+pub use published::{CallError, CallFormat, PublishedCodec};
 pub use remote::RemoteModel;
 pub use replayed::{Replayed, WAITING};
 pub use scripted::Scripted;
 pub use tokenizer::{SKELETONS, train_tokenizer};
-pub use turn::{Output, finish_turn};
+pub use turn::{Break, Output, Rendered, TokenCodec, finish_turn};

@@ -1,7 +1,8 @@
 //! A script in a model's place.
 
 use crate::{
-    AgentTurn, Codec, Completion, Conversation, Message, Model, ModelError, Output, Request, Script, finish_turn,
+    AgentTurn, Codec, Completion, Conversation, Message, Model, ModelError, Output, Request, Script, TokenCodec,
+    finish_turn,
 };
 use async_trait::async_trait;
 use hone_trace::{FinishReason, Origin, Timing};
@@ -72,7 +73,7 @@ impl Model for Scripted {
                 duration_us: clock.elapsed().as_micros() as u64,
             },
         };
-        let prompt = self.codec.prompt(conversation);
+        let prompt = self.codec.extend(conversation, &request.tools)?;
         Ok(finish_turn(
             &self.codec,
             conversation,

@@ -1,7 +1,9 @@
 //! From an answer's tokens to its record: the one way in which a conversation grows by an agent turn.
 
-use crate::{Codec, Completion, Conversation, Message, Request};
+use crate::{AgentTurn, Codec, Completion, Conversation, Message, ModelError, Request};
+use hone_tool::Toolset;
 use hone_trace::{FinishReason, Lineage, ModelCall, Origin, Prompt, Span, Timing, TokenId};
+use std::sync::Arc;
 
 /// What a model answered, in tokens.
 #[derive(Clone, Debug)]
@@ -24,23 +26,116 @@ pub struct Output {
     pub timing: Timing,
 }
 
+/// What a call adds to a conversation's tokens.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rendered {
+    /// How many of the conversation's ids stay: all of them, unless it had to be rendered anew.
+    pub kept: usize,
+    /// What follows them.
+    pub new: Vec<TokenId>,
+    /// Why it had to be rendered anew.
+    pub broken: Option<Break>,
+}
+
+/// Why a conversation's tokens could not be extended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Break {
+    /// The template changes what lies before the last answer.
+    Rewritten,
+    /// The template leaves the last answer out, or what was rendered does not end with one.
+    NoAnswer,
+    /// The template writes no end token after the last answer.
+    NoEnd,
+}
+
+/// Messages to tokens and back: what every model with tokens needs.
+pub trait TokenCodec: Send + Sync {
+    /// What a conversation's next model call adds to its ids: the messages that are not rendered yet, and what comes before
+    /// the answer.
+    ///
+    /// # Errors
+    /// When the model's chat template refuses the conversation.
+    fn extend(&self, conversation: &Conversation, tools: &Toolset) -> Result<Rendered, ModelError>;
+
+    /// What an answer says, and its text. The ids come from a model and are not trusted.
+    fn parse(&self, ids: &[TokenId]) -> (AgentTurn, String);
+
+    /// The tokens that end an answer.
+    fn ends(&self) -> &[TokenId];
+
+    /// One more than the largest id.
+    fn vocab_size(&self) -> usize;
+
+    /// Hash of the template and the format of calls, recorded with every model call.
+    fn hash(&self) -> &str;
+}
+
+impl TokenCodec for Codec {
+    fn extend(&self, conversation: &Conversation, _: &Toolset) -> Result<Rendered, ModelError> {
+        Ok(Rendered {
+            kept: conversation.ids.len(),
+            new: self.prompt(conversation),
+            broken: None,
+        })
+    }
+
+    fn parse(&self, ids: &[TokenId]) -> (AgentTurn, String) {
+        self.parse(ids)
+    }
+
+    fn ends(&self) -> &[TokenId] {
+        std::slice::from_ref(self.end())
+    }
+
+    fn vocab_size(&self) -> usize {
+        self.vocab_size()
+    }
+
+    fn hash(&self) -> &str {
+        self.hash()
+    }
+}
+
+impl<T: TokenCodec + ?Sized> TokenCodec for Arc<T> {
+    fn extend(&self, conversation: &Conversation, tools: &Toolset) -> Result<Rendered, ModelError> {
+        (**self).extend(conversation, tools)
+    }
+
+    fn parse(&self, ids: &[TokenId]) -> (AgentTurn, String) {
+        (**self).parse(ids)
+    }
+
+    fn ends(&self) -> &[TokenId] {
+        (**self).ends()
+    }
+
+    fn vocab_size(&self) -> usize {
+        (**self).vocab_size()
+    }
+
+    fn hash(&self) -> &str {
+        (**self).hash()
+    }
+}
+
 /// Record an answer and extend the conversation by it.
 ///
-/// `prompt` are the ids that this call added to the conversation's, as [`Codec::prompt`] gave them. The record refers to
+/// `prompt` is what this call added to the conversation's ids, as [`TokenCodec::extend`] gave it. The record refers to
 /// the conversation's last call for everything before. Afterwards the conversation's ids end with the answer, its
 /// messages with the parsed turn, and all of them count as rendered.
 pub fn finish_turn(
-    codec: &Codec,
+    codec: &impl TokenCodec,
     conversation: &mut Conversation,
     request: &Request,
     policy: &str,
-    prompt: Vec<TokenId>,
+    prompt: Rendered,
     output: Output,
 ) -> Completion {
     let (turn, text) = codec.parse(&output.ids);
+    conversation.ids.truncate(prompt.kept);
     let shared = conversation.ids.len() as u32;
     let length = output.ids.len() as u32;
-    conversation.ids.extend_from_slice(&prompt);
+    conversation.ids.extend_from_slice(&prompt.new);
     conversation.ids.extend_from_slice(&output.ids);
     let call = ModelCall {
         id: request.call_id,
@@ -49,7 +144,10 @@ pub fn finish_turn(
         role: "agent".into(),
         policy: policy.into(),
         lineage: Lineage::Main,
-        prompt: Prompt { shared, new: prompt },
+        prompt: Prompt {
+            shared,
+            new: prompt.new,
+        },
         output: output.ids,
         origins: if length == 0 {
             Vec::new()

@@ -265,7 +265,9 @@ fn a_turn_that_was_cut_short_is_ended_in_the_next_prompt() {
         messages: vec![Message::User("say it".into())],
         ..Conversation::default()
     };
-    let prompt = codec.prompt(&conversation);
+    let prompt = codec
+        .extend(&conversation, &hone_tool::Toolset::compile(&[]).unwrap())
+        .unwrap();
     let output = Output {
         ids: codec.encode("the wor"),
         origin: Origin::Sampled,

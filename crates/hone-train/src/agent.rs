@@ -352,7 +352,7 @@ impl Run<'_> {
         self.store.delete_phase(&phase)?;
         let sampler = Arc::new(Sampler::new(
             name,
-            Arc::clone(&self.codec),
+            self.codec.clone(),
             Arc::clone(weights),
             0,
             self.threads,

@@ -4,7 +4,7 @@ mod support;
 
 use hone_trace::{Episode, Filter, Store};
 use serde_json::{Value, json};
-use support::{Place, make_model};
+use support::{Place, make_model, make_published_model};
 
 /// The episodes of a run in order of their ids, without the names of their players and the wall clock.
 fn episodes(place: &Place, run: &str) -> Vec<Episode> {
@@ -117,4 +117,43 @@ fn turns_written_by_hand_are_played() {
         std::fs::write(place.path("wrong.jsonl"), wrong).unwrap();
         place.fails("eval shop --model scripted:wrong.jsonl --n 1", 1, &[word]);
     }
+}
+
+#[test]
+fn a_published_model_plays_with_its_own_template() {
+    let place = Place::new();
+    make_published_model(&place.path("llama"), 5);
+    for out in ["a", "b"] {
+        place.ok(&format!("eval shop --model llama --n 3 --temperature 1 --out {out}"));
+    }
+    assert_eq!(place.digest("a"), place.digest("b"));
+    let episode = &episodes(&place, "a")[0];
+    let calls = &episode.model_calls;
+    // What is asked of a model whose template has no place for tools.
+    assert!(
+        !calls.is_empty()
+            && calls
+                .iter()
+                .all(|call| !call.output.is_empty() && call.logprobs.len() == call.output.len())
+    );
+    // The bounds are not those of models with tokens of ours.
+    assert!(calls[0].sampling.max_tokens >= 4096, "{:?}", calls[0].sampling);
+    let said = place.ok("run shop --task test/0 --model llama --json");
+    assert_eq!(said.json()["model_calls"][0]["policy"], "llama");
+    // Its tokens chain into one sequence.
+    for (call, next) in calls.iter().zip(calls.iter().skip(1)) {
+        assert_eq!(
+            next.prompt.shared,
+            call.prompt.shared + (call.prompt.new.len() + call.output.len()) as u32
+        );
+    }
+
+    std::fs::write(place.path("llama").join("tokenizer_config.json"), "{}").unwrap();
+    place.fails("eval shop --model llama --n 1", 1, &["chat_template.jinja"]);
+    std::fs::write(place.path("m.gguf"), b"GGUF\x03\0\0\0").unwrap();
+    place.fails(
+        "eval shop --model m.gguf --n 1",
+        1,
+        &["m.gguf", "in the middle of something"],
+    );
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::fixture::episode;
 use hone_env::{Vote, findings};
-use hone_model::{ModelError, Output, finish_turn};
+use hone_model::{ModelError, Output, TokenCodec, finish_turn};
 use hone_trace::{Origin, Timing};
 use std::sync::Mutex;
 
@@ -30,7 +30,7 @@ impl Model for Replies {
             finish: FinishReason::Stop,
             timing: Timing::default(),
         };
-        let prompt = self.1.prompt(conversation);
+        let prompt = self.1.extend(conversation, &request.tools)?;
         Ok(finish_turn(&self.1, conversation, &request, "replies", prompt, output))
     }
 }

@@ -54,7 +54,7 @@ impl Run<'_> {
         let version = u64::from(from);
         let sampler = Arc::new(Sampler::new(
             "policy",
-            Arc::clone(&self.codec),
+            self.codec.clone(),
             learner.weights(),
             version,
             self.threads,

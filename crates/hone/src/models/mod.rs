@@ -10,7 +10,8 @@ pub use spec::{Address, ModelSpec, PLAYERS, Server};
 use anyhow::{Context, bail};
 use hone_engine::{Sampler, Weights, checkpoint};
 use hone_env::{Budget, Taskset};
-use hone_model::{Codec, Model, train_tokenizer};
+use hone_gguf::Gguf;
+use hone_model::{Codec, Model, PublishedCodec, TokenCodec, train_tokenizer};
 use hone_rollout::Player;
 use hone_trace::Secrets;
 use sha2::{Digest, Sha256};
@@ -18,7 +19,7 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A model as read from its directory.
+/// A model in a chat format of ours, as read from its directory: what `hone train` starts from.
 #[derive(Clone)]
 pub struct Loaded {
     /// Tokenizer and chat format.
@@ -35,34 +36,76 @@ impl Loaded {
     pub fn read(dir: &Path) -> anyhow::Result<Self> {
         if !dir.is_dir() {
             bail!(
-                "there is no model directory {}; give one that holds config.json, model.safetensors and tokenizer.json, or script:NAME",
+                "there is no model directory {}, and no GGUF file; give a directory that holds config.json, model.safetensors and tokenizer.json, or script:NAME",
                 dir.display()
             );
         }
         let weights = checkpoint::load(dir)?;
         let codec = Codec::load(dir)?;
-        let (tokens, rows) = (codec.vocab_size(), weights.config.vocab_size);
-        if tokens > rows {
-            bail!(
-                "the tokenizer of {} has {tokens} tokens and its model only {rows}; copy both from the same model",
-                dir.display()
-            );
-        }
+        fits(dir, codec.vocab_size(), &weights)?;
         Ok(Self {
             codec: Arc::new(codec),
             weights: Arc::new(weights),
         })
     }
+}
+
+impl Loaded {
+    /// SHA-256 in hex of the chat format and the weights: what decides its answers.
+    pub fn hash(&self) -> String {
+        hash(self.codec.hash(), &self.weights)
+    }
+}
+
+fn hash(format: &str, weights: &Weights) -> String {
+    let mut hash = Sha256::new();
+    hash.update(format);
+    hash.update(format!("{:?}", weights.config));
+    for numbers in weights.params().chunks(1 << 14) {
+        let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+        hash.update(bytes);
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A model of a file or a directory, ready to sample from.
+pub struct Local {
+    codec: Arc<dyn TokenCodec>,
+    weights: Arc<Weights>,
+    /// Whether it speaks a template of its own, with a tokenizer of its own.
+    published: bool,
+}
+
+impl Local {
+    /// Read a directory in Hugging Face layout, of ours or a published model's, or a GGUF file.
+    ///
+    /// # Errors
+    /// When a file is missing or broken, or the tokenizer has more tokens than the model.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let (weights, codec) = if path.is_file() {
+            let file = Gguf::open(path)?;
+            (checkpoint::load_gguf(&file)?, PublishedCodec::from_gguf(&file)?)
+        } else if path.is_dir() && !Codec::is_in(path) {
+            (checkpoint::load(path)?, PublishedCodec::load(path)?)
+        } else {
+            let Loaded { codec, weights } = Loaded::read(path)?;
+            return Ok(Self {
+                codec,
+                weights,
+                published: false,
+            });
+        };
+        fits(path, codec.vocab_size(), &weights)?;
+        Ok(Self {
+            codec: Arc::new(codec),
+            weights: Arc::new(weights),
+            published: true,
+        })
+    }
 
     /// SHA-256 in hex of the chat format and the weights: what decides its answers.
     pub fn hash(&self) -> String {
-        let mut hash = Sha256::new();
-        hash.update(self.codec.hash());
-        hash.update(format!("{:?}", self.weights.config));
-        for weight in self.weights.params() {
-            hash.update(weight.to_le_bytes());
-        }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hash(self.codec.hash(), &self.weights)
     }
 
     /// A sampler over all cores, under that name in the record.
@@ -70,6 +113,17 @@ impl Loaded {
         let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
         Sampler::new(policy, self.codec.clone(), self.weights.clone(), 0, threads)
     }
+}
+
+fn fits(path: &Path, tokens: usize, weights: &Weights) -> anyhow::Result<()> {
+    let rows = weights.config.vocab_size;
+    if tokens > rows {
+        bail!(
+            "the tokenizer of {} has {tokens} tokens and its model only {rows}; copy both from the same model",
+            path.display()
+        );
+    }
+    Ok(())
 }
 
 /// The tokenizer that scripts are recorded with where no model gives one: that of the nano base, made anew.
@@ -144,10 +198,13 @@ pub fn cast(spec: &ModelSpec, taskset: &Arc<dyn Taskset>, prices: &[PathBuf]) ->
             }
         }
         ModelSpec::Scripted(file) => wide(public::scripted(file, spec.policy(), &*script_codec()?)?),
-        ModelSpec::Directory(dir) => {
-            let model = Loaded::read(dir)?;
+        ModelSpec::Local(path) => {
+            let model = Local::read(path)?;
             let sampler = model.sampler(spec.policy());
-            Cast::new(Player::Shared(Arc::new(sampler)), Some(model.hash()))
+            Cast {
+                wide: model.published,
+                ..Cast::new(Player::Shared(Arc::new(sampler)), Some(model.hash()))
+            }
         }
         ModelSpec::Remote(address) => {
             let remote::Connected {
@@ -172,7 +229,7 @@ pub fn cast(spec: &ModelSpec, taskset: &Arc<dyn Taskset>, prices: &[PathBuf]) ->
 /// When it names no model that can, cannot be read, or is not reached for want of a setting.
 pub fn judges(spec: &ModelSpec, secrets: &mut Secrets) -> anyhow::Result<Vec<Arc<dyn Model>>> {
     match spec {
-        ModelSpec::Directory(dir) => Ok(vec![Arc::new(Loaded::read(dir)?.sampler(spec.policy()))]),
+        ModelSpec::Local(path) => Ok(vec![Arc::new(Local::read(path)?.sampler(spec.policy()))]),
         ModelSpec::Remote(address) => {
             let connected = remote::connect(address, &[])?;
             secrets.extend(connected.secrets);

@@ -7,7 +7,9 @@ use std::str::FromStr;
 /// What may be written after `--model`, for help.
 pub const PLAYERS: &str = "\
 Players:
-  DIR                    a model in Hugging Face layout
+  DIR                    a model in Hugging Face layout: one that Hone made, or a published Llama
+                         (SmolLM2), Qwen2, Qwen2.5 or Qwen3 with its own tokenizer and chat template
+  FILE.gguf              the same published models as GGUF (F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q6_K)
   openai:MODEL           OpenAI's API; key in OPENAI_API_KEY, another address in OPENAI_BASE_URL
   anthropic:MODEL        Anthropic's API; key in ANTHROPIC_API_KEY, address in ANTHROPIC_BASE_URL
   http://HOST/v1#MODEL   any server with OpenAI's Chat Completions (vLLM, llama.cpp, Ollama, …);
@@ -21,8 +23,8 @@ Players:
                          {\"task\": \"test/0\",
                           \"turns\": [[{\"name\": \"TOOL\", \"arguments\": {}}], \"the answer\"]}
 
-A taskset's bounds on tokens count tokens of small models; for models behind an API they are
-at least 4096 for an answer and 128000 for a conversation.
+A taskset's bounds on tokens count tokens of small models; for published models and those behind
+an API they are at least 4096 for an answer and 128000 for a conversation.
 
 The file of an endpoint (TOML):
   api = \"openai\"                         # or \"anthropic\"
@@ -46,8 +48,8 @@ The file of an endpoint (TOML):
 pub enum ModelSpec {
     /// `script:NAME`: a script that the taskset offers.
     Script(String),
-    /// The directory of a model in Hugging Face layout.
-    Directory(PathBuf),
+    /// A model's directory in Hugging Face layout, or its GGUF file.
+    Local(PathBuf),
     /// `gold`: the taskset's expert.
     Gold,
     /// `random`: the taskset's random player.
@@ -95,14 +97,16 @@ impl FromStr for ModelSpec {
             }))
         };
         match text {
-            "" => return Err("write a model's directory, script:NAME, openai:MODEL, … (see --help)".into()),
+            "" => {
+                return Err("write a model's directory or GGUF file, script:NAME, openai:MODEL, … (see --help)".into());
+            }
             "gold" => return Ok(Self::Gold),
             "random" => return Ok(Self::Random),
             "null" => return Ok(Self::Null),
             _ => {}
         }
         let Some((kind, rest)) = text.split_once(':') else {
-            return Ok(Self::Directory(text.into()));
+            return Ok(Self::Local(text.into()));
         };
         let needed = |what: &str| Err(format!("write {what} after `{kind}:`"));
         match (kind, rest) {
@@ -125,7 +129,7 @@ impl FromStr for ModelSpec {
                 }
                 _ => Err("write the file and the model's name: endpoint:FILE.toml#MODEL".into()),
             },
-            _ => Ok(Self::Directory(text.into())),
+            _ => Ok(Self::Local(text.into())),
         }
     }
 }
@@ -134,7 +138,7 @@ impl fmt::Display for ModelSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Script(name) => write!(f, "script:{name}"),
-            Self::Directory(path) => write!(f, "{}", path.display()),
+            Self::Local(path) => write!(f, "{}", path.display()),
             Self::Gold => f.write_str("gold"),
             Self::Random => f.write_str("random"),
             Self::Null => f.write_str("null"),
@@ -154,7 +158,7 @@ impl ModelSpec {
     /// A short name, for the record and for directories: `script:NAME`, a directory's own name, a remote model's.
     pub fn policy(&self) -> String {
         match self {
-            Self::Directory(path) | Self::Replay(path) | Self::Scripted(path) => {
+            Self::Local(path) | Self::Replay(path) | Self::Scripted(path) => {
                 let full = path.canonicalize().unwrap_or_else(|_| path.clone());
                 let name = full.file_name().unwrap_or(full.as_os_str()).to_string_lossy();
                 match self {
@@ -177,7 +181,7 @@ mod tests {
     fn specs_are_read_as_written() {
         let read = |text: &str| text.parse::<ModelSpec>();
         assert_eq!(read("script:expert"), Ok(ModelSpec::Script("expert".into())));
-        assert_eq!(read("models/nano"), Ok(ModelSpec::Directory("models/nano".into())));
+        assert_eq!(read("models/nano"), Ok(ModelSpec::Local("models/nano".into())));
         assert_eq!(read("models/nano/").unwrap().policy(), "nano");
         assert_eq!(read("script:expert").unwrap().policy(), "script:expert");
         let address = |server, model: &str| Address {

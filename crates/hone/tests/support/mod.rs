@@ -143,6 +143,22 @@ pub fn make_model(dir: &Path, seed: u64) {
     codec.save(dir).unwrap();
 }
 
+/// A tiny random model of Llama's architecture as others publish theirs: with a chat template of its own.
+pub fn make_published_model(dir: &Path, seed: u64) {
+    make_model(dir, seed);
+    let config = Config {
+        model_type: Architecture::Llama,
+        tie_word_embeddings: false,
+        max_position_embeddings: 4096,
+        ..checkpoint::load(dir).unwrap().config
+    };
+    checkpoint::save(dir, &Weights::random(config, &Stream::new(seed)).unwrap()).unwrap();
+    let template = "{% for m in messages %}<|{{ 'agent' if m.role == 'assistant' else m.role }}|>{{ m.content }}<|end|>\n\
+        {% endfor %}{% if add_generation_prompt %}<|agent|>{% endif %}";
+    let text = serde_json::json!({"eos_token": "<|end|>", "chat_template": template}).to_string();
+    std::fs::write(dir.join("tokenizer_config.json"), text).unwrap();
+}
+
 /// The folder of public data, if this machine has the suite; else says how to get it.
 pub fn data_with(suite: &str) -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
