@@ -219,7 +219,8 @@ impl Vector for Lanes {
     unsafe fn signed(from: *const u8) -> Self {
         Self(std::array::from_fn(|i| {
             // SAFETY: the caller promised eight bytes.
-            f32::from(unsafe { *from.add(i) }.cast_signed())
+            let byte = unsafe { *from.add(i) };
+            f32::from(byte.cast_signed())
         }))
     }
 }

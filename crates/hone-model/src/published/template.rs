@@ -12,7 +12,7 @@ const MAX_SOURCE: usize = 1 << 20;
 /// Longest text that a template may give, in bytes.
 const MAX_OUTPUT: usize = 1 << 24;
 /// Steps of one rendering, and bytes that it makes: a template that loops, or doubles a text again and again, ends here.
-const FUEL: u64 = 50_000_000;
+const FUEL: u64 = 10_000_000;
 const RECURSION: usize = 64;
 const NAME: &str = "chat_template";
 
