@@ -78,7 +78,7 @@ fn what_is_wrong_is_said_with_its_line_and_key() {
         ),
         (
             "[[tools]]\nstandard = [\"calculater\"]",
-            "hone.toml:5: `tools.0.standard.calculater`: there are no standard tools of that name; there are: calculator",
+            "hone.toml:5: `tools.0.standard.calculater`: there are no standard tools of that name; there are: ",
         ),
         (
             "[[tools]]\nstandard = { sql = {} }",

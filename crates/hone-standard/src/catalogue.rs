@@ -20,6 +20,8 @@ pub struct Card {
 /// All kits of this build, by name.
 pub fn catalogue() -> Vec<Card> {
     vec![
+        #[cfg(all(feature = "full", target_os = "linux"))]
+        crate::code::card(hone_sandbox::Language::Bash),
         crate::calculator::card(),
         #[cfg(feature = "full")]
         crate::clock::card(),
@@ -28,6 +30,8 @@ pub fn catalogue() -> Vec<Card> {
         crate::files::card(),
         crate::finish::card(),
         crate::memory::card(),
+        #[cfg(all(feature = "full", target_os = "linux"))]
+        crate::code::card(hone_sandbox::Language::Python),
         #[cfg(feature = "full")]
         crate::search::card(),
         crate::sql::card(),

@@ -1,4 +1,4 @@
-//! Tools that any agent can be given: files, SQL, search, web pages, arithmetic, memory, time, answers.
+//! Tools that any agent can be given: files, SQL, search, web pages, arithmetic, memory, time, code, answers.
 //!
 //! Each is a [`Kit`]: tools with settings, checked once, that open an environment for one episode after the other.
 //! [`Standard`] reads a list of them, [`Set`] is several as one environment, and [`catalogue`] says what there is;
@@ -8,16 +8,18 @@
 //! * Arguments are hostile. Every tool bounds time, memory and the length of its answer by constants that its catalogue
 //!   entry names, and what it refuses it refuses with a sentence that says how to mend the call.
 //! * Nothing reads the wall clock or draws a random number: the same calls on the same state give the same answers. Only
-//!   `fetch` depends on more, the web.
+//!   `fetch` depends on more, the web, and `bash` where its programs do.
 //! * Settings are checked before anything is played, and mistakes name their key.
 //!
-//! Deliberately not here: what runs an agent's code (a sandbox), and tools of others (`hone-mcp`, `hone-external`).
+//! Deliberately not here: what isolates an agent's code (`hone-sandbox`), and tools of others (`hone-mcp`, `hone-external`).
 
 mod arguments;
 pub mod calculator;
 mod catalogue;
 #[cfg(feature = "full")]
 pub mod clock;
+#[cfg(all(feature = "full", target_os = "linux"))]
+pub mod code;
 #[cfg(feature = "full")]
 mod embedder;
 #[cfg(feature = "full")]

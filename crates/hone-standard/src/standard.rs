@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 /// The kits that only a build with the feature `full` has.
 #[cfg(not(feature = "full"))]
-const ELSEWHERE: [&str; 3] = ["clock", "fetch", "search"];
+const ELSEWHERE: [&str; 5] = ["bash", "clock", "fetch", "python", "search"];
 
 /// What is wrong with the settings of a kit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -143,6 +143,27 @@ fn kit(name: &str, settings: &Value, place: &Place<'_>) -> Result<Box<dyn Kit>, 
         "calculator" => {
             let calculator::Settings {} = read(name, settings)?;
             Ok(Box::new(calculator::Calculator))
+        }
+        #[cfg(all(feature = "full", target_os = "linux"))]
+        "bash" | "python" => {
+            let language = match name {
+                "bash" => hone_sandbox::Language::Bash,
+                _ => hone_sandbox::Language::Python,
+            };
+            let mut settings: crate::code::Settings = read(name, settings)?;
+            // A name without a folder is looked for in PATH.
+            if let Some(python) = settings
+                .python
+                .as_mut()
+                .filter(|python| python.components().count() > 1)
+            {
+                *python = place.folder.join(&*python);
+            }
+            let made = crate::code::Code::new(language, settings);
+            Ok(Box::new(made.map_err(|(key, what, remedy)| match key {
+                "" => Wrong::new(name, what, remedy),
+                key => Wrong::new(format!("{name}.{key}"), what, remedy),
+            })?))
         }
         #[cfg(feature = "full")]
         "clock" => {

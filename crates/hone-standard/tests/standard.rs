@@ -73,7 +73,7 @@ fn mistakes_in_settings_name_their_key() {
     for (settings, says) in [
         (
             json!({"calculater": {}}),
-            "`calculater`: there are no standard tools of that name; there are: calculator, ",
+            "`calculater`: there are no standard tools of that name; there are: ",
         ),
         (
             json!({"calculator": {"digits": 3}}),

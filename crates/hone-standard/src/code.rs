@@ -1,0 +1,305 @@
+//! Python and bash in a sandbox: a session for each episode.
+//!
+//! The clock and random numbers that Python sees are those of the task's seed, so that the same calls give the same
+//! answers; what bash runs may read the true ones.
+
+use crate::arguments::{WRITES, tool, word};
+use crate::{Card, Kit};
+use hone_env::{EnvError, Environment, Fork, Task};
+use hone_sandbox::{
+    Call, Deterministic, Error, Interpreter, InterpreterSettings, Language, Limits, Outcome, ProcessRuntime, Reply,
+    Session, SessionSettings,
+};
+use hone_tool::{ToolError, ToolHost, ToolOutput, ToolSpec, object_schema};
+use hone_trace::ToolErrorClass;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Longest code of a call, in characters.
+const MAX_CODE: usize = 100_000;
+/// Most seconds that a recipe can give a call.
+const MAX_SECONDS: u64 = 600;
+/// The time at the start of an episode, for Python: 1 January 2025, in seconds since 1970.
+const NOW: f64 = 1_735_689_600.0;
+
+/// Settings of either kit.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The interpreter; `python3` without it. Its packages come with it.
+    pub python: Option<PathBuf>,
+    /// Modules that are imported once for all episodes.
+    #[serde(default)]
+    pub preload: Vec<String>,
+    /// Seconds of a call; 10 without it.
+    pub seconds: Option<u64>,
+    /// MiB of memory; 512 without it.
+    pub memory: Option<u64>,
+}
+
+/// The kit of one language.
+pub struct Code {
+    specs: Arc<Vec<ToolSpec>>,
+    interpreter: Interpreter,
+    settings: SessionSettings,
+}
+
+fn name(language: Language) -> &'static str {
+    match language {
+        Language::Python => "python",
+        Language::Bash => "bash",
+    }
+}
+
+fn spec(language: Language) -> ToolSpec {
+    let (tool_name, about, code) = match language {
+        Language::Python => (
+            "python",
+            "Run Python code in a session that keeps its variables from call to call. What the code prints is shown, and the value of its last expression. There is no network; files are in the current folder.",
+            "the code, as in a cell of a notebook",
+        ),
+        Language::Bash => (
+            "bash",
+            "Run a script in a bash session that keeps its folder, variables and functions from call to call. Output, errors and a status that is not 0 are shown. There is no network; files are in the current folder.",
+            "the script",
+        ),
+    };
+    let code = json!({"type": "string", "minLength": 1, "maxLength": MAX_CODE, "description": code});
+    tool(tool_name, about, object_schema(json!({"code": code}), &[]), WRITES)
+}
+
+/// What the tool is, for the catalogue.
+pub(crate) fn card(language: Language) -> Card {
+    let limits = limits(&Settings::default());
+    let shared = "`seconds`: of a call (default: 10); `memory`: in MiB (default: 512)";
+    let (about, settings) = match language {
+        Language::Python => (
+            "Python in a sandbox; variables are kept, the last expression is shown",
+            "`python`: the interpreter, such as that of a virtual environment (default: `python3`); `preload`: modules to import once; `seconds`: of a call (default: 10); `memory`: in MiB (default: 512)",
+        ),
+        Language::Bash => (
+            "bash in a sandbox; the folder, variables and functions are kept",
+            shared,
+        ),
+    };
+    Card {
+        name: name(language),
+        about,
+        settings,
+        limits: format!(
+            "{MAX_CODE} characters of code; {} processes, {} open files, files of {} MiB, {} MiB together; {} KiB of output; no network ([security.md](security.md))",
+            limits.processes,
+            limits.open_files,
+            limits.file_size >> 20,
+            limits.disk >> 20,
+            limits.output >> 10,
+        ),
+        specs: vec![spec(language)],
+    }
+}
+
+fn limits(settings: &Settings) -> Limits {
+    Limits {
+        wall: Duration::from_secs(settings.seconds.unwrap_or(10)),
+        memory: settings.memory.unwrap_or(512) << 20,
+        output: 32 << 10,
+        ..Limits::default()
+    }
+}
+
+impl Code {
+    /// A kit whose sandbox is there and whose interpreter runs.
+    ///
+    /// # Errors
+    /// The setting that is wrong (empty if it is the system), what is, and what to do.
+    pub fn new(language: Language, settings: Settings) -> Result<Self, (&'static str, String, String)> {
+        if !(1..=MAX_SECONDS).contains(&settings.seconds.unwrap_or(1)) {
+            let what = format!("calls take 1 to {MAX_SECONDS} s");
+            return Err(("seconds", what, "choose a number in between".to_owned()));
+        }
+        if !(32..=1 << 20).contains(&settings.memory.unwrap_or(32)) {
+            return Err((
+                "memory",
+                "sessions have 32 MiB or more".to_owned(),
+                "choose more, in MiB".to_owned(),
+            ));
+        }
+        if language == Language::Bash && !(settings.python.is_none() && settings.preload.is_empty()) {
+            return Err((
+                "python",
+                "it is a setting of `python`".to_owned(),
+                "leave it out".to_owned(),
+            ));
+        }
+        let refused = |error: Error| match error {
+            Error::Unavailable { what, remedy } | Error::TooWeak { what, remedy } => ("", what, remedy),
+            error => (
+                "python",
+                error.to_string(),
+                "`hone doctor` shows what there is".to_owned(),
+            ),
+        };
+        let runtime = ProcessRuntime::new().map_err(refused)?;
+        let start = InterpreterSettings {
+            python: settings.python.clone(),
+            preload: settings.preload.clone(),
+        };
+        Ok(Self {
+            specs: Arc::new(vec![spec(language)]),
+            interpreter: Interpreter::start(&runtime, &start).map_err(refused)?,
+            settings: SessionSettings {
+                limits: limits(&settings),
+                ..SessionSettings::new(language)
+            },
+        })
+    }
+}
+
+impl Kit for Code {
+    fn name(&self) -> &'static str {
+        name(self.settings.language)
+    }
+
+    fn specs(&self) -> &[ToolSpec] {
+        &self.specs
+    }
+
+    fn open(&self, _folder: &Path) -> Result<Box<dyn Environment>, EnvError> {
+        Ok(Box::new(Room {
+            specs: self.specs.clone(),
+            interpreter: self.interpreter.clone(),
+            settings: self.settings,
+            session: None,
+        }))
+    }
+
+    /// Results may depend on the interpreter.
+    fn digest(&self) -> String {
+        format!("Python {}", self.interpreter.version())
+    }
+}
+
+/// An episode's session, which its first call starts.
+struct Room {
+    specs: Arc<Vec<ToolSpec>>,
+    interpreter: Interpreter,
+    settings: SessionSettings,
+    session: Option<Session>,
+}
+
+impl ToolHost for Room {
+    fn specs(&self) -> &[ToolSpec] {
+        &self.specs
+    }
+
+    fn call(&mut self, tool: &str, arguments: &Value) -> Result<ToolOutput, ToolError> {
+        if tool != name(self.settings.language) {
+            return Err(crate::arguments::unknown(tool));
+        }
+        let session = match &mut self.session {
+            Some(session) => session,
+            empty => empty.insert(self.interpreter.session(&self.settings).map_err(failed)?),
+        };
+        let code = word(arguments, "code");
+        let reply = session
+            .call(&Call {
+                code,
+                ..Call::default()
+            })
+            .map_err(failed)?;
+        told(&reply, &self.settings)
+    }
+}
+
+/// The code is not to blame, unless it cannot be run at all.
+fn failed(error: Error) -> ToolError {
+    let class = match error {
+        Error::Spec(_) => ToolErrorClass::Tool,
+        _ => ToolErrorClass::Infrastructure,
+    };
+    ToolError {
+        class,
+        message: error.to_string(),
+    }
+}
+
+/// What the model reads: the output, then what came of it.
+fn told(reply: &Reply, settings: &SessionSettings) -> Result<ToolOutput, ToolError> {
+    let limits = &settings.limits;
+    let mut text = reply.output.text();
+    let line = |text: &mut String, line: &str| {
+        if !text.is_empty() && !text.ends_with('\n') {
+            text.push('\n');
+        }
+        text.push_str(line);
+    };
+    let problem = match &reply.outcome {
+        Outcome::Ok { status: None | Some(0) } => None,
+        Outcome::Ok { status: Some(status) } => Some(format!("[status {status}]")),
+        Outcome::Exit { status: 0 } => None,
+        Outcome::Exit { status } => Some(format!("[the code ended with status {status}]")),
+        Outcome::Error { traceback, .. } => Some(traceback.clone()),
+        Outcome::Timeout => Some(format!("[the call was ended after {} s]", limits.wall.as_secs())),
+        Outcome::Memory => Some(format!(
+            "[the call was ended: it had more than {} MiB of memory]",
+            limits.memory >> 20
+        )),
+        Outcome::Output => Some("[the call was ended: it wrote without end]".to_owned()),
+        Outcome::Died {
+            status: Some(status), ..
+        } => Some(format!("[the session ended with status {status}]")),
+        Outcome::Died {
+            signal: Some(signal), ..
+        } => Some(format!("[the session was ended by signal {signal}]")),
+        Outcome::Died { .. } => Some("[the session ended]".to_owned()),
+        Outcome::Protocol => Some("[the session was ended: the code had changed the interpreter itself]".to_owned()),
+    };
+    if let Some(value) = &reply.value {
+        line(&mut text, value);
+    }
+    if let Some(problem) = &problem {
+        line(&mut text, problem);
+    }
+    if reply.lost {
+        line(
+            &mut text,
+            "[variables are gone; files are kept. The next call begins anew.]",
+        );
+    }
+    if text.is_empty() {
+        text.push_str("[no output]");
+    }
+    match problem {
+        Some(_) => Err(ToolError::tool(text)),
+        None => Ok(ToolOutput {
+            data: json!({"output": reply.output.text(), "value": reply.value}),
+            text,
+            ..ToolOutput::default()
+        }),
+    }
+}
+
+impl Environment for Room {
+    fn reset(&mut self, task: &Task) -> Result<(), EnvError> {
+        self.session = None;
+        self.settings.deterministic = Some(Deterministic {
+            seed: task.seed,
+            now: NOW,
+        });
+        Ok(())
+    }
+
+    fn state(&self) -> Value {
+        Value::Null
+    }
+
+    fn fork_kind(&self) -> Fork {
+        match self.settings.language {
+            Language::Python => Fork::Replay,
+            Language::Bash => Fork::None,
+        }
+    }
+}
