@@ -61,20 +61,36 @@ impl Args {
     /// Look and say.
     pub fn run(self, json: bool) -> anyhow::Result<()> {
         let mut checks = vec![processor(), cores(), memory(), disk(), namespaces(), cgroups(), gpu()];
+        #[cfg(all(feature = "tools", target_os = "linux"))]
+        let guarantees = sandbox(&mut checks);
+        #[cfg(not(all(feature = "tools", target_os = "linux")))]
+        let guarantees = serde_json::Value::Null;
         checks.extend(["curl", "tar"].map(program));
         checks.push(nano());
         for suite in data::suites()? {
             checks.push(suite_check(&suite));
         }
         if json {
-            return print_json(&json!({ "checks": checks }));
+            return print_json(&json!({ "checks": checks, "sandbox": guarantees }));
         }
         let mut rows = vec![["", "state", "found", "what to do"].map(str::to_owned).to_vec()];
         rows.extend(checks.into_iter().map(|check| {
             let state = crate::episode_text::name(&check.state);
             vec![check.name, state, check.found, check.advice]
         }));
-        print(table(&rows))
+        print(table(&rows))?;
+        #[cfg(all(feature = "tools", target_os = "linux"))]
+        if let Some(guarantees) = guarantees {
+            let mut rows = vec![["what code cannot do", "level", "how"].map(str::to_owned).to_vec()];
+            rows.extend(
+                guarantees
+                    .properties
+                    .iter()
+                    .map(|row| vec![row.property.to_string(), row.level.to_string(), row.how.to_owned()]),
+            );
+            print(format!("\n{}", table(&rows)))?;
+        }
+        Ok(())
     }
 }
 
@@ -218,7 +234,7 @@ fn succeeds(program: &str, arguments: &[&str]) -> Option<bool> {
 
 fn namespaces() -> Check {
     let name = "user namespaces";
-    let advice = "only needed to isolate untrusted code, which this version does not run; sysctl kernel.unprivileged_userns_clone=1, or a container started with that right";
+    let advice = "only needed by the tools `python` and `bash`; sysctl kernel.unprivileged_userns_clone=1, or a container started with that right";
     match succeeds(
         "unshare",
         &["--user", "--map-root-user", "--mount", "--pid", "--fork", "true"],
@@ -229,14 +245,14 @@ fn namespaces() -> Check {
             name,
             Health::Missing,
             "cannot tell: `unshare` is not installed",
-            "only needed to isolate untrusted code, which this version does not run; install util-linux to find out",
+            "only needed by the tools `python` and `bash`; install util-linux to find out",
         ),
     }
 }
 
 fn cgroups() -> Check {
     let name = "cgroup v2";
-    let advice = "only needed to limit untrusted code, which this version does not run";
+    let advice = "not needed: sandboxes bound memory by looking at it";
     match fs::read_to_string("/sys/fs/cgroup/cgroup.controllers") {
         Err(_) => check(name, Health::Missing, "not mounted at /sys/fs/cgroup", advice),
         Ok(controllers) => {
@@ -250,6 +266,31 @@ fn cgroups() -> Check {
             }
         }
     }
+}
+
+/// Whether code can be isolated here, and what holds then.
+#[cfg(all(feature = "tools", target_os = "linux"))]
+fn sandbox(checks: &mut Vec<Check>) -> Option<hone_sandbox::Guarantees> {
+    use hone_sandbox::{Interpreter, InterpreterSettings, ProcessRuntime, Runtime};
+    let runtime = match ProcessRuntime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let advice = "only needed by the tools `python` and `bash`, which do not run without it";
+            checks.push(check("sandbox", Health::Missing, error.to_string(), advice));
+            return None;
+        }
+    };
+    let guarantees = runtime.guarantees().clone();
+    let found = format!("code runs as {}", guarantees.identity);
+    checks.push(check("sandbox", Health::Ok, found, ""));
+    checks.push(match Interpreter::start(&runtime, &InterpreterSettings::default()) {
+        Ok(python) => check("sandbox Python", Health::Ok, python.version(), ""),
+        Err(error) => {
+            let advice = "only needed by the tools `python` and `bash`; install Python 3.9 or later";
+            check("sandbox Python", Health::Missing, error.to_string(), advice)
+        }
+    });
+    Some(guarantees)
 }
 
 fn gpu() -> Check {

@@ -9,9 +9,11 @@ mod env;
 #[cfg(any(feature = "bfcl", feature = "tau"))]
 mod eval;
 mod neighbours;
-#[cfg(any(feature = "bfcl", feature = "tau", feature = "mcp"))]
+#[cfg(any(feature = "bfcl", feature = "tau", feature = "mcp", feature = "tools"))]
 mod peer;
 mod report;
+#[cfg(all(feature = "tools", target_os = "linux"))]
+mod sandbox;
 #[cfg(all(feature = "tools", feature = "bfcl"))]
 mod tool_retrieval;
 mod trace;
@@ -42,6 +44,7 @@ Examples:
   hone bench dispatch                what a tool call costs besides the tool, in process and over MCP
   hone bench dispatch --peer PYTHON  the same beside the Python MCP SDK, in turns (needs a Python with `mcp`)
   hone bench tool-retrieval          finding tools among thousands (in a build with --features tools,suites)
+  hone bench sandbox                 running code in isolation, beside a process per call (with --features tools)
   hone bench eval --data DIR         scoring of published suites (in a build with --features suites)
   hone bench eval --peer PYTHON      the same beside the originals, in turns
   hone bench engine                  training step and sampling speed
@@ -68,6 +71,10 @@ enum Bench {
     )]
     #[cfg(all(feature = "tools", feature = "bfcl"))]
     ToolRetrieval(tool_retrieval::Args),
+    /// Running code in isolation.
+    #[command(after_help = "Examples:\n  hone bench sandbox\n  hone bench sandbox --crowd 1000 --sessions 100 --json")]
+    #[cfg(all(feature = "tools", target_os = "linux"))]
+    Sandbox(sandbox::Args),
     /// Scoring of published suites, beside the originals.
     #[command(after_help = "Examples:\n  hone bench eval --data DIR\n  hone bench eval --data DIR --peer PYTHON")]
     #[cfg(any(feature = "bfcl", feature = "tau"))]
@@ -93,6 +100,8 @@ impl Args {
             Bench::Dispatch(args) => args.run()?,
             #[cfg(all(feature = "tools", feature = "bfcl"))]
             Bench::ToolRetrieval(args) => args.run()?,
+            #[cfg(all(feature = "tools", target_os = "linux"))]
+            Bench::Sandbox(args) => args.run()?,
             #[cfg(any(feature = "bfcl", feature = "tau"))]
             Bench::Eval(args) => args.run()?,
             Bench::Engine(args) => args.run()?,
