@@ -381,7 +381,7 @@ fn show(report: &Report) -> anyhow::Result<()> {
         print(format!(
             "{} by {}: {:.1} % hold, judges are unanimous on {:.1} %, Fleiss' kappa {}",
             counted(panel.findings as u64, "finding"),
-            panel.judges.join(", "),
+            hone_view::printable(&panel.judges.join(", ")),
             100.0 * panel.pass,
             100.0 * panel.unanimous,
             kappa(panel.fleiss_kappa),
@@ -428,7 +428,7 @@ fn show(report: &Report) -> anyhow::Result<()> {
     if let Some(lint) = &report.lint {
         print(format!(
             "polarity of {}: of {} with their negations, {} flip as they must, {} do not, {} unclear",
-            lint.model,
+            hone_view::printable(&lint.model),
             counted(lint.asked, "statement"),
             lint.flips,
             lint.same.len(),
