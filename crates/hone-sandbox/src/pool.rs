@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::{Call, Error, Interpreter, InterpreterSettings, Reply, Runtime, Session, SessionSettings};
+use crate::{Call, Error, Interpreter, InterpreterSettings, Limits, Reply, Runtime, Session, SessionSettings};
 
 /// How much a pool gives out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +67,7 @@ pub struct PoolCounts {
 pub struct Pool {
     runtime: Arc<dyn Runtime>,
     interpreter: InterpreterSettings,
+    version: String,
     settings: PoolSettings,
     state: Mutex<State>,
     /// Told whenever somebody who waits may go on.
@@ -122,7 +123,9 @@ impl Pool {
                 "a pool needs at least one session, and one for each run".to_owned(),
             ));
         }
-        let current = Some(Interpreter::start(&*runtime, &interpreter)?);
+        let first = Interpreter::start(&*runtime, &interpreter)?;
+        let version = first.version().to_owned();
+        let current = Some(first);
         let counts = PoolCounts {
             interpreters: 1,
             ..PoolCounts::default()
@@ -135,6 +138,7 @@ impl Pool {
         Ok(Arc::new(Self {
             runtime,
             interpreter,
+            version,
             settings,
             state,
             changed: Condvar::new(),
@@ -153,6 +157,11 @@ impl Pool {
         // It may have been taken away meanwhile, if lives are very short.
         *lease.session.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
         Ok(lease)
+    }
+
+    /// Python's version, such as "3.11.2".
+    pub fn version(&self) -> &str {
+        &self.version
     }
 
     pub fn counts(&self) -> PoolCounts {
@@ -209,7 +218,7 @@ impl Pool {
 
     /// Waits for room.
     fn place(self: &Arc<Self>, run: &str, patience: Duration) -> Result<Lease, PoolError> {
-        let deadline = Instant::now() + patience;
+        let deadline = Instant::now() + patience.min(Limits::LONGEST);
         let mut state = self.lock();
         let number = state.next;
         state.next += 1;
@@ -245,7 +254,7 @@ impl Pool {
         }
         state.queue.retain(|(other, _)| *other != number);
         let session = Arc::default();
-        let until = Instant::now() + self.settings.ttl;
+        let until = Instant::now() + self.settings.ttl.min(Limits::LONGEST);
         state.live.insert(
             number,
             Given {
@@ -298,10 +307,15 @@ impl Pool {
             let worn = state.forked > self.settings.recycle;
             if worn { None } else { state.current.clone() }
         };
-        if let Some(interpreter) = current {
-            match interpreter.session(settings) {
+        if let Some(gone) = current {
+            match gone.session(settings) {
                 Err(Error::Lost(_)) => {}
                 result => return result,
+            }
+            // Others may have seen it first.
+            let other = self.lock().current.clone().filter(|other| !other.is(&gone));
+            if let Some(Ok(session)) = other.map(|other| other.session(settings)) {
+                return Ok(session);
             }
         }
         let fresh = Interpreter::start(&*self.runtime, &self.interpreter)?;

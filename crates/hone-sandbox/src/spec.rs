@@ -87,6 +87,35 @@ pub struct Limits {
 impl Limits {
     /// How many times [`Limits::output`] a program may write before it is ended.
     pub const FLOOD: u64 = 64;
+    /// The longest times that can be asked for.
+    pub const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+    /// The most processes that Linux can have.
+    const PROCESSES: u64 = 1 << 22;
+    /// Sizes and numbers that the system's calls can take.
+    const LARGEST: u64 = 1 << 60;
+
+    /// Refuses what no system could take as a bound.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn check(&self) -> Result<(), crate::Error> {
+        let wrong = |what: String| Err(crate::Error::Spec(what));
+        for (name, time) in [("wall", self.wall), ("cpu", self.cpu)] {
+            if time > Self::LONGEST {
+                return wrong(format!("the bound '{name}' is longer than a year; choose less"));
+            }
+        }
+        for (name, n, most) in [
+            ("processes", self.processes, Self::PROCESSES),
+            ("memory", self.memory, Self::LARGEST),
+            ("open_files", self.open_files, Self::LARGEST),
+            ("file_size", self.file_size, Self::LARGEST),
+            ("disk", self.disk, Self::LARGEST),
+        ] {
+            if n > most {
+                return wrong(format!("the bound '{name}' is {n}; choose at most {most}"));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Default for Limits {

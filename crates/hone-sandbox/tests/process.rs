@@ -63,6 +63,37 @@ fn what_cannot_be_started_says_why() {
         ..Spec::new(["true"])
     };
     assert!(matches!(error(&bind("/usr/../etc", "/x")), Error::Spec(_)));
+    // Where something else is mounted, a bind would be covered.
+    for inside in ["/tmp/x/.venv", "/work/x", "/dev/shm/x", "/tmp", "/proc/x", "/"] {
+        let covered = error(&bind("/usr", inside));
+        assert!(matches!(covered, Error::Spec(_)), "{covered}");
+    }
+    let covered = error(&bind("/usr", "/tmp/x/.venv")).to_string();
+    assert!(covered.contains("move what is to be shown"), "{covered}");
+    for limits in [
+        Limits {
+            wall: Duration::MAX,
+            ..Limits::default()
+        },
+        Limits {
+            cpu: Duration::MAX,
+            ..Limits::default()
+        },
+        Limits {
+            processes: u64::MAX,
+            ..Limits::default()
+        },
+        Limits {
+            memory: u64::MAX,
+            ..Limits::default()
+        },
+    ] {
+        let spec = Spec {
+            limits,
+            ..Spec::new(["true"])
+        };
+        assert!(matches!(error(&spec), Error::Spec(_)));
+    }
     let missing = error(&bind("/no/such/folder", "/x")).to_string();
     assert!(
         missing.contains("/no/such/folder") && missing.contains("see that the path exists"),
@@ -129,6 +160,11 @@ fn each_bound_ends_what_exceeds_it() {
             Cause::Memory,
         ),
         (
+            "for i in 1 2 3 4; do python3 -c 'import mmap, time; x = mmap.mmap(-1, 60 << 20)\nfor i in range(0, 60 << 20, 4096): x[i] = 1\ntime.sleep(20)' & done; wait",
+            bounds,
+            Cause::Memory,
+        ),
+        (
             "head -c 300M /dev/zero | tail 2>/dev/null; exit 7",
             bounds,
             Cause::Exited(7),
@@ -178,7 +214,10 @@ fn the_network_is_there_only_where_granted() {
         run(runtime, &spec, b"").unwrap().stdout.text()
     };
     let none = interfaces(Network::None);
-    assert!(none.lines().all(|line| line.trim_start().starts_with("lo:")), "{none}");
+    assert!(
+        none.lines().count() == 1 && none.trim_start().starts_with("lo:"),
+        "{none}"
+    );
     let host = std::fs::read_to_string("/proc/self/net/dev").unwrap();
     assert_eq!(interfaces(Network::Host).lines().count(), host.lines().count() - 2);
 }
@@ -209,6 +248,39 @@ fn nothing_runs_where_code_cannot_be_isolated() {
 #[ignore = "run by the other test"]
 fn say_what_is_missing() {
     println!("{}", ProcessRuntime::new().unwrap_err());
+}
+
+/// The caller's mask is not that of the sandbox's own folders.
+#[test]
+fn a_mask_of_new_files_does_not_matter() {
+    if common::runtime().is_none() {
+        return;
+    }
+    let program = std::env::current_exe().unwrap();
+    let test = "umask 077; exec \"$0\" --exact a_program_sees_its_folders --nocapture";
+    let output = std::process::Command::new("sh")
+        .args(["-c", test])
+        .arg(program)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}
+
+#[test]
+fn a_program_sees_its_folders() {
+    let Some(done) =
+        sh("cat /etc/hostname; ls /dev/null /dev/shm; touch /work/x /tmp/x /dev/shm/x; stat -c %a /work/x")
+    else {
+        return;
+    };
+    assert_eq!(
+        (done.stdout.text().as_str(), done.stderr.text().as_str()),
+        ("sandbox\n/dev/null\n\n/dev/shm:\n644\n", "")
+    );
+    // Sessions make mounts of their own below these.
+    let mut session = common::open(hone_sandbox::Language::Python).unwrap();
+    assert_eq!(common::call(&mut session, "1 + 1").value.as_deref(), Some("2"));
 }
 
 #[test]

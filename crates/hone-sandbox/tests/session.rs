@@ -157,6 +157,67 @@ fn input_is_read_once() {
 }
 
 #[test]
+fn input_may_be_long() {
+    let Some(mut session) = open(Language::Python) else {
+        return;
+    };
+    let long = "é\n".repeat(3 << 20);
+    let with = |stdin| Call {
+        code: "import sys; len(sys.stdin.read())",
+        stdin: Some(stdin),
+        wall: None,
+    };
+    let reply = session.call(&with(&long)).unwrap();
+    assert_eq!(reply.value.as_deref(), Some("6291456"), "{reply:?}");
+    // More than a file may have.
+    let limits = Limits {
+        file_size: 1 << 20,
+        ..Limits::default()
+    };
+    let settings = SessionSettings {
+        limits,
+        ..*session.settings()
+    };
+    let mut small = interpreter().unwrap().session(&settings).unwrap();
+    let refused = small.call(&with(&long)).unwrap_err();
+    assert!(
+        matches!(&refused, Error::Spec(what) if what.contains("raise 'file_size'")),
+        "{refused}"
+    );
+    assert_eq!(call(&mut small, "1 + 1").value.as_deref(), Some("2"));
+    // The code has filled the disk: it is told, and goes on.
+    call(
+        &mut small,
+        "n = 0\ntry:\n    while True:\n        n += 1\n        open(f'{n}', 'wb').write(bytes(1 << 20))\nexcept OSError: pass",
+    );
+    let reply = small.call(&with("x")).unwrap();
+    assert_eq!(kind(&reply), "OSError", "{reply:?}");
+    assert_eq!(call(&mut small, "1 + 1").value.as_deref(), Some("2"));
+}
+
+#[test]
+fn bounds_that_no_clock_can_count_are_refused() {
+    let Some(mut session) = open(Language::Python) else {
+        return;
+    };
+    let endless = Call {
+        code: "1",
+        stdin: None,
+        wall: Some(Duration::MAX),
+    };
+    assert!(matches!(session.call(&endless), Err(Error::Spec(_))));
+    let limits = Limits {
+        wall: Duration::MAX,
+        ..Limits::default()
+    };
+    let settings = SessionSettings {
+        limits,
+        ..*session.settings()
+    };
+    assert!(matches!(interpreter().unwrap().session(&settings), Err(Error::Spec(_))));
+}
+
+#[test]
 fn time_is_up_and_the_state_is_kept_where_it_can_be() {
     let Some(mut session) = open(Language::Python) else {
         return;
@@ -195,6 +256,34 @@ fn nothing_runs_between_calls() {
     std::thread::sleep(Duration::from_millis(500));
     let after: u64 = call(&mut session, "n").value.unwrap().parse().unwrap();
     assert!(before > 0 && after < before + 300, "{before} {after}");
+}
+
+#[test]
+fn processes_that_wake_each_other_do_not_run_between_calls() {
+    let Some(mut session) = open(Language::Bash) else {
+        return;
+    };
+    let mark = format!("waker-{}", std::process::id());
+    // One that is not yet stopped may tell one that is to go on, and so on.
+    let code = format!(
+        "for i in 1 2 3 4 5 6; do bash -c 'while :; do kill -CONT -1; done' {mark} 2>/dev/null & done; sleep 0.1"
+    );
+    call(&mut session, &code);
+    let stopped = || {
+        let entries = std::fs::read_dir("/proc").unwrap().flatten();
+        let mine = entries.filter(|e| {
+            let line = std::fs::read(e.path().join("cmdline")).unwrap_or_default();
+            line.starts_with(b"bash\0-c\0while") && String::from_utf8_lossy(&line).contains(&mark)
+        });
+        let stats = mine.map(|e| std::fs::read_to_string(e.path().join("stat")).unwrap());
+        stats.filter(|stat| stat.contains(") T ")).count()
+    };
+    for _ in 0..10 {
+        common::eventually("they go on", || stopped() == 6);
+        std::thread::sleep(Duration::from_millis(50));
+        assert_eq!(stopped(), 6, "they go on again");
+        call(&mut session, "sleep 0.01");
+    }
 }
 
 #[test]
@@ -247,6 +336,67 @@ fn files_go_in_and_out_and_links_lead_nowhere() {
         .unwrap();
     assert!(matches!(small.put("big", &vec![0; 2 << 20]), Err(Error::Spec(_))));
     assert_eq!(call(&mut small, "1 + 1").value.as_deref(), Some("2"));
+}
+
+#[test]
+fn many_files_and_deep_folders_can_be_listed() {
+    let Some(python) = interpreter() else { return };
+    let limits = Limits {
+        disk: 256 << 20,
+        wall: Duration::from_secs(60),
+        ..Limits::default()
+    };
+    let settings = SessionSettings {
+        limits,
+        ..SessionSettings::new(Language::Python)
+    };
+    let mut session = python.session(&settings).unwrap();
+    let deep =
+        "import os\nfor i in range(1500):\n    os.mkdir('d'); os.chdir('d')\nopen('f', 'w').close()\nos.chdir('/work')";
+    call(&mut session, deep);
+    let (files, complete) = session.files(10).unwrap();
+    assert_eq!((files.len(), complete), (1, true));
+    assert_eq!(files[0].0, format!("{}f", "d/".repeat(1500)));
+    // Beyond the longest path.
+    let code = "os.chdir('d/' * 1500)\nfor i in range(1500):\n    os.mkdir('d'); os.chdir('d')\nopen('f', 'w').close()\nos.chdir('/work')";
+    call(&mut session, code);
+    let (files, complete) = session.files(10).unwrap();
+    assert_eq!((files.len(), complete), (1, false));
+    // More names than a header holds.
+    let code = "for i in range(8000): open(f'{i:0200}', 'w').close()";
+    assert_eq!(call(&mut session, code).outcome, Outcome::Ok { status: None });
+    let (files, complete) = session.files(100_000).unwrap();
+    assert_eq!((files.len(), complete), (8001, false));
+    assert_eq!(call(&mut session, "1 + 1").value.as_deref(), Some("2"));
+}
+
+#[test]
+fn a_fork_leaves_nothing_and_copies_only_what_is_its_own() {
+    let Some(mut session) = open(Language::Python) else {
+        return;
+    };
+    let branches = "import os; sorted(f for f in os.listdir('/tmp') if f.startswith('.branch'))";
+    call(&mut session, "import os; os.chdir('/')");
+    let mut branch = session.fork().unwrap();
+    assert_eq!(call(&mut branch, "os.getcwd()").value.as_deref(), Some("'/'"));
+    drop(branch);
+    call(&mut session, "os.chdir('/tmp'); open('f', 'w').close()");
+    let mut branch = session.fork().unwrap();
+    assert_eq!(call(&mut branch, "os.listdir()").value.as_deref(), Some("['f']"));
+    assert_ne!(call(&mut session, branches).value.as_deref(), Some("[]"));
+    drop(branch);
+    common::eventually("the branch's files are left", || {
+        call(&mut session, branches).value.as_deref() == Some("[]")
+    });
+    // No process may be made: the fork is refused, and the session goes on.
+    let code = "x = 7\ntry:\n    while True:\n        if os.fork() == 0:\n            while True: os.read(os.pipe()[0], 1)\n\
+                except BlockingIOError: pass";
+    // Again, since what has ended makes room when a call does.
+    call(&mut session, code);
+    call(&mut session, code);
+    let refused = session.fork().err().unwrap();
+    assert!(matches!(refused, Error::Spec(_)), "{refused}");
+    assert_eq!(call(&mut session, "x").value.as_deref(), Some("7"));
 }
 
 #[test]

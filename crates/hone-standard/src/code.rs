@@ -7,8 +7,8 @@ use crate::arguments::{WRITES, tool, word};
 use crate::{Card, Kit};
 use hone_env::{EnvError, Environment, Fork, Task};
 use hone_sandbox::{
-    Call, Deterministic, Error, Interpreter, InterpreterSettings, Language, Limits, Outcome, ProcessRuntime, Reply,
-    Session, SessionSettings,
+    Call, Deterministic, Error, InterpreterSettings, Language, Lease, Limits, Outcome, Pool, PoolError, PoolSettings,
+    ProcessRuntime, Reply, SessionSettings,
 };
 use hone_tool::{ToolError, ToolHost, ToolOutput, ToolSpec, object_schema};
 use hone_trace::ToolErrorClass;
@@ -20,8 +20,9 @@ use std::time::Duration;
 
 /// Longest code of a call, in characters.
 const MAX_CODE: usize = 100_000;
-/// Most seconds that a recipe can give a call.
-const MAX_SECONDS: u64 = 600;
+/// Most seconds that a recipe can give a call. With what a sandbox may take for its own work (20 s) this lies within a
+/// recipe's bound of a call (95 s unless `timeout_ms` says otherwise): beyond that the episode would be lost.
+const MAX_SECONDS: u64 = 60;
 /// The time at the start of an episode, for Python: 1 January 2025, in seconds since 1970.
 const NOW: f64 = 1_735_689_600.0;
 
@@ -43,9 +44,18 @@ pub struct Settings {
 /// The kit of one language.
 pub struct Code {
     specs: Arc<Vec<ToolSpec>>,
-    interpreter: Interpreter,
+    sessions: Arc<Pool>,
     settings: SessionSettings,
 }
+
+/// Replaces an interpreter that has ended. How many episodes there are at a time is not its matter.
+const SESSIONS: PoolSettings = PoolSettings {
+    sessions: usize::MAX,
+    per_run: usize::MAX,
+    queue: usize::MAX,
+    ttl: Limits::LONGEST,
+    recycle: 100_000,
+};
 
 fn name(language: Language) -> &'static str {
     match language {
@@ -149,7 +159,7 @@ impl Code {
         };
         Ok(Self {
             specs: Arc::new(vec![spec(language)]),
-            interpreter: Interpreter::start(&runtime, &start).map_err(refused)?,
+            sessions: Pool::start(Arc::new(runtime), start, SESSIONS).map_err(refused)?,
             settings: SessionSettings {
                 limits: limits(&settings),
                 ..SessionSettings::new(language)
@@ -170,7 +180,7 @@ impl Kit for Code {
     fn open(&self, _folder: &Path) -> Result<Box<dyn Environment>, EnvError> {
         Ok(Box::new(Room {
             specs: self.specs.clone(),
-            interpreter: self.interpreter.clone(),
+            sessions: Arc::clone(&self.sessions),
             settings: self.settings,
             session: None,
         }))
@@ -178,16 +188,16 @@ impl Kit for Code {
 
     /// Results may depend on the interpreter.
     fn digest(&self) -> String {
-        format!("Python {}", self.interpreter.version())
+        format!("Python {}", self.sessions.version())
     }
 }
 
 /// An episode's session, which its first call starts.
 struct Room {
     specs: Arc<Vec<ToolSpec>>,
-    interpreter: Interpreter,
+    sessions: Arc<Pool>,
     settings: SessionSettings,
-    session: Option<Session>,
+    session: Option<Lease>,
 }
 
 impl ToolHost for Room {
@@ -201,7 +211,16 @@ impl ToolHost for Room {
         }
         let session = match &mut self.session {
             Some(session) => session,
-            empty => empty.insert(self.interpreter.session(&self.settings).map_err(failed)?),
+            empty => {
+                let session = self.sessions.session("", &self.settings, Duration::ZERO);
+                empty.insert(session.map_err(|error| match error {
+                    PoolError::Sandbox(error) => failed(error),
+                    error => ToolError {
+                        class: ToolErrorClass::Infrastructure,
+                        message: error.to_string(),
+                    },
+                })?)
+            }
         };
         let code = word(arguments, "code");
         let reply = session

@@ -186,6 +186,8 @@ pub(super) fn pidfd(pid: Pid) -> Result<OwnedFd, Errno> {
 
 /// The first process of the sandbox.
 fn init(plan: &Plan, socket: &OwnedFd, streams: Vec<OwnedFd>, is_root: bool) -> Result<(), Failure> {
+    // The root's folders are for the code, whatever the caller wants of files of his own.
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     prctl::set_pdeathsig(Signal::SIGKILL).step("end with the supervisor")?;
     let owner = if is_root {
         (Uid::from_raw(plan.uid), Gid::from_raw(plan.uid))
@@ -245,7 +247,6 @@ fn become_program(
     let marked = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
     Errno::result(marked).step("close what is not the program's")?;
     nix::unistd::chdir(&*spec.cwd).step("enter the working folder")?;
-    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     // Of all processes on the host these are to go first when memory runs out.
     let _ = fs::write("/proc/self/oom_score_adj", "1000");
     limits(spec)?;

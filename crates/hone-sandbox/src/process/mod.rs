@@ -25,6 +25,8 @@ use plan::{Plan, Report};
 /// Host users that sandboxes of root run as, one each, in turn: a range that no system hands out (systemd's unused
 /// part below the containers' range).
 const UIDS: std::ops::Range<u32> = 0x7000_0000..0x7000_ffff;
+/// Folders inside over which something else is mounted, here or in sessions.
+const COVERED: &[&str] = &["/tmp", "/work", "/dev", "/proc", "/.box", "/.old"];
 /// How long setting up may take on a machine that is busy.
 const SET_UP: Duration = Duration::from_secs(30);
 
@@ -138,7 +140,18 @@ fn check(spec: &Spec) -> Result<(), Error> {
                 ));
             }
         }
+        if bind.inside.parent().is_none() {
+            return wrong("a bind cannot take the place of the root folder".to_owned());
+        }
+        if let Some(folder) = COVERED.iter().find(|folder| bind.inside.starts_with(folder)) {
+            return wrong(format!(
+                "'{}' cannot be shown in it, since {folder} is the sandbox's own there; move what is to be shown (for an \
+                 interpreter: its virtual environment) to a folder outside of {folder}",
+                bind.inside.display()
+            ));
+        }
     }
+    spec.limits.check()?;
     if spec.limits.memory < 4 << 20 || spec.limits.disk < 64 << 10 || spec.limits.open_files < 16 {
         return wrong("a program needs at least 4 MiB of memory, 64 KiB of disk and 16 open files".to_owned());
     }
@@ -165,7 +178,7 @@ impl Process {
     /// The next report, or `None` if none came in time.
     fn report(&self, timeout: Duration) -> Result<Option<Report>, Error> {
         let socket = self.socket()?;
-        let deadline = Instant::now() + timeout;
+        let deadline = Instant::now() + timeout.min(crate::Limits::LONGEST);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let mut fds = [PollFd::new(socket, PollFlags::POLLIN)];
@@ -258,7 +271,8 @@ fn guarantees() -> Guarantees {
     use Level::{Enforced, Watched};
     let root = nix::unistd::geteuid().is_root();
     let identity = if root {
-        "a user of its own for each sandbox, which owns nothing on this host".to_owned()
+        "a user of its own for each sandbox (an interpreter's sessions share one), which owns nothing on this host"
+            .to_owned()
     } else {
         format!(
             "user {} of this host, without its groups, files and rights",

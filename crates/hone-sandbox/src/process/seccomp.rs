@@ -38,7 +38,6 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_pipe2,
     libc::SYS_dup,
     libc::SYS_dup3,
-    libc::SYS_fcntl,
     libc::SYS_flock,
     libc::SYS_fsync,
     libc::SYS_fdatasync,
@@ -76,9 +75,6 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_fadvise64,
     libc::SYS_readahead,
     libc::SYS_sync_file_range,
-    libc::SYS_inotify_init1,
-    libc::SYS_inotify_add_watch,
-    libc::SYS_inotify_rm_watch,
     // Memory.
     libc::SYS_mmap,
     libc::SYS_mprotect,
@@ -140,13 +136,10 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_prctl,
     libc::SYS_getrlimit,
     libc::SYS_setrlimit,
-    libc::SYS_prlimit64,
     libc::SYS_getrusage,
     libc::SYS_getpriority,
-    libc::SYS_setpriority,
     libc::SYS_sched_yield,
     libc::SYS_sched_getaffinity,
-    libc::SYS_sched_setaffinity,
     libc::SYS_sched_getparam,
     libc::SYS_sched_getscheduler,
     libc::SYS_sched_get_priority_max,
@@ -166,11 +159,6 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_times,
     libc::SYS_getitimer,
     libc::SYS_setitimer,
-    libc::SYS_timer_create,
-    libc::SYS_timer_settime,
-    libc::SYS_timer_gettime,
-    libc::SYS_timer_getoverrun,
-    libc::SYS_timer_delete,
     libc::SYS_timerfd_create,
     libc::SYS_timerfd_settime,
     libc::SYS_timerfd_gettime,
@@ -183,7 +171,6 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_eventfd2,
     libc::SYS_signalfd4,
     // Sockets, which `socket` bounds.
-    libc::SYS_socketpair,
     libc::SYS_connect,
     libc::SYS_bind,
     libc::SYS_listen,
@@ -239,7 +226,6 @@ const ALLOWED_HERE: &[libc::c_long] = &[
     libc::SYS_epoll_wait,
     libc::SYS_eventfd,
     libc::SYS_signalfd,
-    libc::SYS_inotify_init,
     libc::SYS_alarm,
     libc::SYS_pause,
     libc::SYS_time,
@@ -257,6 +243,9 @@ const NAMESPACES: u64 = (libc::CLONE_NEWNS
     | libc::CLONE_NEWUSER
     | libc::CLONE_NEWPID
     | libc::CLONE_NEWNET) as u64;
+
+/// From `linux/fcntl.h`.
+const F_SETSIG: u64 = 10;
 
 /// The filters to install, in this order. Each call must pass all of them.
 ///
@@ -276,6 +265,15 @@ pub(crate) fn filters(network: Network, unix: bool) -> Result<Vec<BpfProgram>, S
         .map(|&request| differs(1, request))
         .collect::<Result<_, _>>()?;
     rules.insert(libc::SYS_ioctl, vec![rule(ioctl)?]);
+    // A signal of the caller's choice for what happens to a file would wake what is stopped. (So would timers that send
+    // signals, which are not in the list.)
+    rules.insert(libc::SYS_fcntl, vec![rule(vec![differs(1, F_SETSIG)?])?]);
+    // These act upon every process of the same user: so only upon the caller, and not upon who watches it.
+    rules.insert(libc::SYS_prlimit64, vec![rule(vec![is(0, 0)?])?]);
+    rules.insert(libc::SYS_sched_setaffinity, vec![rule(vec![is(0, 0)?])?]);
+    let own = vec![is(0, libc::PRIO_PROCESS as u64)?, is(1, 0)?];
+    rules.insert(libc::SYS_setpriority, vec![rule(own)?]);
+    rules.insert(libc::SYS_socketpair, vec![rule(vec![is(0, libc::AF_UNIX as u64)?])?]);
     rules.insert(libc::SYS_socket, Vec::new());
     let list = compile(rules, SeccompAction::Errno(libc::ENOSYS as u32), SeccompAction::Allow)?;
     if network == Network::Host {
@@ -313,6 +311,10 @@ fn no_bits(argument: u8, bits: u64) -> Result<SeccompCondition, String> {
 }
 
 // The kernel looks at the lower half of these arguments only.
+fn is(argument: u8, value: u64) -> Result<SeccompCondition, String> {
+    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value).map_err(|e| e.to_string())
+}
+
 fn differs(argument: u8, value: u64) -> Result<SeccompCondition, String> {
     SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, value).map_err(|e| e.to_string())
 }

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{Signal, kill};
@@ -97,34 +98,41 @@ fn duration(time: TimeVal) -> Duration {
     Duration::from_micros(u64::try_from(time.num_microseconds()).unwrap_or(0))
 }
 
-/// Bytes that all processes of this PID namespace have for themselves, if that may be more than `limit`; otherwise an
-/// upper bound, which is quicker to have: it counts pages that forks share for each of them.
+/// Bytes that all processes of this PID namespace have for themselves or share among them, if that may be more than
+/// `limit`; otherwise an upper bound, which is quicker to have: it counts pages of programs too, and shared ones for each
+/// process. What cannot be looked at is too much.
 fn memory(limit: u64) -> u64 {
-    let Ok(entries) = fs::read_dir("/proc") else { return 0 };
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return u64::MAX;
+    };
     let processes: Vec<_> = entries
         .flatten()
         .filter(|e| e.file_name().as_encoded_bytes().first().is_some_and(u8::is_ascii_digit))
         .map(|e| e.path())
         .collect();
-    let bound = |path: &std::path::PathBuf| {
-        let line = fs::read_to_string(path.join("statm")).unwrap_or_default();
-        let mut fields = line.split(' ').skip(1).map(|n| n.parse::<u64>().unwrap_or(0));
-        let (resident, shared) = (fields.next().unwrap_or(0), fields.next().unwrap_or(0));
-        resident.saturating_sub(shared) * page()
+    let resident = |path: &std::path::PathBuf| match fs::read_to_string(path.join("statm")) {
+        Ok(line) => line.split(' ').nth(1).and_then(|n| n.parse::<u64>().ok()).unwrap_or(0) * page(),
+        // It has ended.
+        Err(e) if matches!(e.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => 0,
+        Err(_) => u64::MAX,
     };
     let exact = |path: &std::path::PathBuf| {
         let text = fs::read_to_string(path.join("smaps_rollup")).ok()?;
-        let line = text.lines().find_map(|line| line.strip_prefix("Pss_Anon:"))?;
-        Some(line.trim().trim_end_matches(" kB").parse::<u64>().ok()? * 1024)
+        let part = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+            line.trim().trim_end_matches(" kB").parse::<u64>().ok()
+        };
+        Some((part("Pss_Anon:")? + part("Pss_Shmem:")?) * 1024)
     };
-    let total = processes.iter().map(bound).sum();
+    let sum = |total: u64, n: u64| total.saturating_add(n);
+    let total = processes.iter().map(resident).fold(0, sum);
     if total <= limit {
         return total;
     }
     processes
         .iter()
-        .map(|path| exact(path).unwrap_or_else(|| bound(path)))
-        .sum()
+        .map(|path| exact(path).unwrap_or_else(|| resident(path)))
+        .fold(0, sum)
 }
 
 fn page() -> u64 {

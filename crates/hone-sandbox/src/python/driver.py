@@ -56,12 +56,14 @@ MAX_HEADER = 1 << 20
 MAX_BODY = 64 << 20
 MAX_VALUE = 16 << 10
 MAX_TRACEBACK = 8 << 10
+# Of the names of files in one answer.
+MAX_NAMES = 8 << 20
 TICK = 0.02
 # After the interrupt that ends a call's time, before everything is killed.
 GRACE = 0.3
 
 libc = ctypes.CDLL(None, use_errno=True)
-CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x20000, 0x4000000, 0x8000000
+CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC = 0x20000, 0x2000000, 0x4000000, 0x8000000
 CLONE_NEWUSER, CLONE_NEWPID = 0x10000000, 0x20000000
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
 MNT_DETACH = 2
@@ -87,9 +89,12 @@ class Closed(Exception):
     """The other side has gone, or says what makes no sense."""
 
 
-def receive_exactly(sock, n, files):
+def receive_exactly(sock, n, files, deadline):
     parts = []
     while n:
+        if deadline is not None:
+            # A timeout of 0 would mean: without waiting.
+            sock.settimeout(max(0.001, deadline - time.monotonic()))
         data, fds, _, _ = socket.recv_fds(sock, min(n, 1 << 20), 2)
         files.extend(fds)
         if not data:
@@ -99,21 +104,23 @@ def receive_exactly(sock, n, files):
     return b"".join(parts)
 
 
-def receive(sock):
+def receive(sock, deadline=None):
+    """One frame, which must be there at `deadline`."""
     files = []
     try:
-        lengths = struct.unpack(">II", receive_exactly(sock, 8, files))
+        lengths = struct.unpack(">II", receive_exactly(sock, 8, files, deadline))
         if lengths[0] > MAX_HEADER or lengths[1] > MAX_BODY:
             raise Closed
-        header = json.loads(receive_exactly(sock, lengths[0], files))
-        body = receive_exactly(sock, lengths[1], files)
-    except (OSError, ValueError) as e:
+        header = json.loads(receive_exactly(sock, lengths[0], files, deadline))
+        body = receive_exactly(sock, lengths[1], files, deadline)
+    except (OSError, ValueError, RecursionError) as e:
         raise Closed from e
     return header, body, files
 
 
 def frame(header, body=b""):
-    text = json.dumps(header).encode()
+    # Not as ASCII, where a letter may take twelve bytes. Halves of surrogate pairs are the reader's matter.
+    text = json.dumps(header, ensure_ascii=False).encode("utf-8", "surrogatepass")
     return struct.pack(">II", len(text), len(body)) + text + body
 
 
@@ -171,7 +178,7 @@ def answer(sock, header, body=b""):
 def session(config, filters, sock):
     try:
         # The network namespace is the zygote's: it has no interfaces, and the filter refuses sockets.
-        check(libc.unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS), "unshare")
+        check(libc.unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS), "unshare")
         for name, text in (("setgroups", "deny"), ("uid_map", "1000 1000 1"), ("gid_map", "1000 1000 1")):
             with open(f"/proc/self/{name}", "w") as f:
                 f.write(text)
@@ -251,6 +258,8 @@ class Supervisor:
         # Whether several branches share these namespaces. Then signals go to a branch's own group only.
         self.shared = False
         self.branch = False
+        # Whether nothing runs that was told to stop.
+        self.still = True
         self.spawn()
 
     # -- the worker
@@ -308,12 +317,33 @@ class Supervisor:
 
     # -- Hone's requests
 
+    def rest(self):
+        """Waits for a request. What was told to stop and still runs may tell others to go on, so that it is told again
+        until nothing runs."""
+        poll = select.poll()
+        poll.register(self.sock, select.POLLIN)
+        pause = 1
+        while not self.still and not poll.poll(pause):
+            if self.shared or not running():
+                self.still = True
+            else:
+                self.signal_all(signal.SIGSTOP)
+                pause = min(2 * pause, 20)
+
     def serve(self):
         while True:
+            self.rest()
             header, body, files = receive(self.sock)
             op = header.get("op")
             if op == "exec":
-                reply, output = self.execute(header, body)
+                try:
+                    reply, output = self.execute(header, body)
+                except Closed:
+                    raise
+                except Exception:
+                    # What the code did was too much for us. That is its doing and ends its worker, not the session.
+                    self.end_worker()
+                    reply, output = {"outcome": "protocol", "lost": True, "head": 0, "dropped": 0, "wall_us": 0, "cpu_us": 0}, b""
                 if reply["lost"] and not self.branch:
                     self.spawn()
                 answer(self.sock, reply, output)
@@ -334,17 +364,17 @@ class Supervisor:
         start = time.monotonic()
         kept = Bounded(header["output"])
         flood = header["output"] * header["flood"]
-        if not self.shared:
-            self.signal_all(signal.SIGCONT)
+        self.signal_all(signal.SIGCONT)
         before = self.processor_time()
         lost, reason, reply = False, None, None
         try:
             self.control.setblocking(True)
             self.control.settimeout(5)
             if self.config["language"] == "bash":
-                self.control.sendall(code + b"\0")
+                self.control.sendall(code[: header["code"]] + b"\0")
             else:
-                self.control.sendall(frame({"op": "exec", "stdin": header.get("stdin")}, code))
+                # The body is the code and then, if it is given, the input.
+                self.control.sendall(frame({"op": "exec", "code": header["code"], "stdin": header["stdin"]}, code))
             self.control.settimeout(None)
             self.control.setblocking(False)
         except OSError:
@@ -405,9 +435,9 @@ class Supervisor:
                     reply["status"] = os.WEXITSTATUS(self.status)
         else:
             self.reap()
-            if not self.shared:
-                # Nothing runs between calls.
-                self.signal_all(signal.SIGSTOP)
+            # Nothing runs between calls.
+            self.signal_all(signal.SIGSTOP)
+            self.still = self.shared
         about, output = kept.finish()
         reply.update(about, lost=lost, wall_us=int((time.monotonic() - start) * 1e6))
         reply["cpu_us"] = max(0, int((processor - before) * 1e6)) if processor and before is not None else 0
@@ -442,7 +472,7 @@ class Supervisor:
             if not end:
                 return None, "protocol" if len(text) > 16 else None
             self.pending = b""
-            if rest or not text.isdigit() or int(text) > 255:
+            if rest or not text.isdigit() or len(text) > 3 or int(text) > 255:
                 return None, "protocol"
             return {"outcome": "ok", "status": int(text)}, None
         if len(self.pending) < 8:
@@ -473,24 +503,29 @@ class Supervisor:
             return {"refused": "bash sessions cannot be forked"}
         ours, theirs = socket.socketpair()
         read, write = os.pipe()
-        os.kill(self.pid, signal.SIGCONT)
+        pid = child = None
         try:
-            self.control.setblocking(True)
+            os.kill(self.pid, signal.SIGCONT)
             self.control.settimeout(10)
             socket.send_fds(self.control, [frame({"op": "fork"})], [theirs.fileno(), write])
-            pid = receive(self.control)[0]["pid"]
-            if not isinstance(pid, int) or pid < 2:
+            pid = receive(self.control, time.monotonic() + 10)[0]["pid"]
+            # The largest number that Linux gives.
+            if not isinstance(pid, int) or not 2 <= pid <= 1 << 22:
                 raise Closed
+            os.kill(self.pid, signal.SIGSTOP)
+            child = os.fork()
         except (OSError, Closed, KeyError, TypeError):
-            for f in (fd, read, write):
-                os.close(f)
-            return {"refused": "the session's interpreter did not fork"}
-        finally:
-            theirs.close()
-            self.control.setblocking(False)
+            pass
+        theirs.close()
         os.close(write)
+        self.control.setblocking(False)
+        if child is None:
+            ours.close()
+            os.close(read)
+            os.close(fd)
+            return {"refused": "the session's interpreter did not fork"}
         self.shared = True
-        if os.fork() == 0:
+        if child == 0:
             self.sock.close()
             self.control.close()
             os.close(self.output)
@@ -503,53 +538,86 @@ class Supervisor:
                 pass
             finally:
                 self.signal_all(signal.SIGKILL)
-                os._exit(0)
+                try:
+                    shutil.rmtree(branch_folder(self.pid), ignore_errors=True)
+                finally:
+                    os._exit(0)
         ours.close()
         os.close(read)
         os.close(fd)
         return {"forked": True}
 
 
+def branch_folder(pid):
+    return f"/tmp/.branch-{pid}"
+
+
+def short_number(text):
+    if len(text) > 11:
+        raise ValueError(text[:20])
+    return int(text)
+
+
 def plain_reply(text):
     """What a worker says is no more trusted than the code in it."""
     try:
-        given = json.loads(text)
+        given = json.loads(text, parse_int=short_number)
         if given["outcome"] not in ("ok", "error", "exit"):
             return None
         reply = {"outcome": given["outcome"]}
         for key, kind in (("value", str), ("status", int), ("type", str), ("message", str), ("traceback", str)):
             if given.get(key) is not None:
-                if not isinstance(given[key], kind):
+                if type(given[key]) is not kind:
                     return None
                 reply[key] = given[key]
                 if kind is str:
-                    # Halves of surrogate pairs are no text.
-                    reply[key] = given[key][: 2 * MAX_VALUE].encode("utf-8", "replace").decode()
+                    # Halves of surrogate pairs are no text. Four such texts fit into a header, whatever they hold.
+                    reply[key] = given[key][: MAX_VALUE + 1024].encode("utf-8", "replace").decode()
+                elif not -(1 << 31) <= given[key] < 1 << 31:
+                    return None
         return reply
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
+def processes():
+    """All processes but this one."""
+    return [name for name in os.listdir("/proc") if name.isdigit() and name != "1"]
+
+
+def running():
+    """Whether a thread of another process runs, or will after a wait. One in a wait that no signal ends stops after it."""
+    for pid in processes():
+        try:
+            for thread in os.listdir(f"/proc/{pid}/task"):
+                with open(f"/proc/{pid}/task/{thread}/stat", "rb") as f:
+                    if f.read().rpartition(b")")[2].split()[0] in (b"R", b"S"):
+                        return True
+        except (OSError, IndexError):
+            continue
+    return False
+
+
 def memory(limit):
-    """Bytes that all processes but this one have for themselves, if that may be more than `limit`; otherwise an upper
-    bound, which is quicker to have: it counts pages that forks share for each of them."""
-    pids = [name for name in os.listdir("/proc") if name.isdigit() and name != "1"]
+    """Bytes that all processes but this one have for themselves or share among them, if that may be more than `limit`;
+    otherwise an upper bound, which is quicker to have: it counts pages of programs too, and shared ones for each."""
     bounds = {}
-    for pid in pids:
+    for pid in processes():
         try:
             with open(f"/proc/{pid}/statm", "rb") as f:
-                fields = f.read().split()
-        except OSError:
+                bounds[pid] = int(f.read().split()[1]) * resource.getpagesize()
+        except (OSError, IndexError):
             continue
-        bounds[pid] = (int(fields[1]) - int(fields[2])) * resource.getpagesize()
     if sum(bounds.values()) <= limit:
         return sum(bounds.values())
     for pid in bounds:
         try:
             with open(f"/proc/{pid}/smaps_rollup", "rb") as f:
-                bounds[pid] = next(int(line.split()[1]) << 10 for line in f if line.startswith(b"Pss_Anon:"))
-        except (OSError, StopIteration):
-            pass
+                parts = [int(line.split()[1]) << 10 for line in f if line.startswith((b"Pss_Anon:", b"Pss_Shmem:"))]
+        except OSError:
+            continue
+        if len(parts) == 2:
+            bounds[pid] = sum(parts)
     return sum(bounds.values())
 
 
@@ -605,19 +673,28 @@ def get(header, _):
 
 
 def list_files(header, _):
-    found = []
-    for folder, _, names in os.walk("/work"):
-        for name in names:
-            path = os.path.join(folder, name)
-            try:
-                about = os.lstat(path)
-            except OSError:
-                continue
-            if stat.S_ISREG(about.st_mode):
-                found.append([os.fsencode(path[6:]).decode("utf-8", "replace"), about.st_size])
-            if len(found) >= header["max"]:
-                return {"files": found, "complete": False}, b""
-    return {"files": found, "complete": True}, b""
+    """The plain files below /work as JSON in the body, and whether those are all."""
+    found, size, complete = [], 0, True
+    folders = [b"/work"]
+    while folders:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    elif entry.is_file(follow_symlinks=False):
+                        if len(found) >= header["max"] or size >= MAX_NAMES:
+                            return listing(found, False)
+                        size += len(entry.path)
+                        found.append([entry.path[6:].decode("utf-8", "replace"), entry.stat(follow_symlinks=False).st_size])
+        except OSError:
+            # Nested more deeply than a path can say, or closed.
+            complete = False
+    return listing(found, complete)
+
+
+def listing(found, complete):
+    return {"complete": complete}, json.dumps(found, ensure_ascii=False).encode()
 
 
 # ---- the worker
@@ -696,6 +773,9 @@ class Worker:
         sys.path[0:0] = [] if "" in sys.path else [""]
         if self.config["deterministic"] is not None:
             make_deterministic(self.config["deterministic"])
+        elif "numpy" in sys.modules:
+            # Otherwise the same in all sessions. (Python's own is seeded anew after each fork.)
+            sys.modules["numpy"].random.seed()
 
     def interrupt(self, _number, _frame):
         if self.running:
@@ -707,21 +787,20 @@ class Worker:
             if header["op"] == "fork":
                 self.fork(files)
                 continue
-            self.input(header.get("stdin"))
             try:
-                reply = self.execute(body)
+                if header["stdin"]:
+                    self.input(body[header["code"] :])
+                reply = self.execute(body[: header["code"]])
             except BaseException as e:  # noqa: B036  (an interrupt between two lines of ours)
                 self.running = False
-                reply = {"outcome": "error", "type": type(e).__name__, "message": "", "traceback": type(e).__name__}
+                reply = {"outcome": "error", "type": type(e).__name__, "message": "", "traceback": type(e).__name__ + self.hint(e)}
             data = frame(reply)
             while data:
                 data = data[self.write(self.control.fileno(), data) :]
 
     def input(self, text):
-        if text is None:
-            return
         path = "/tmp/.stdin"
-        with open(path, "w", encoding="utf-8") as f:
+        with open(path, "wb") as f:
             f.write(text)
         with open(path, "rb") as f:
             os.unlink(path)
@@ -749,7 +828,9 @@ class Worker:
             finally:
                 self.running = False
         except SystemExit as e:
-            status = e.code if isinstance(e.code, int) else 0 if e.code is None else 1
+            status = int.__int__(e.code) if isinstance(e.code, int) else 0 if e.code is None else 1
+            if not -(1 << 31) <= status < 1 << 31:
+                status = -1
             if not isinstance(e.code, (int, type(None))):
                 print(e.code, file=self.err)
             reply = {"outcome": "exit", "status": status}
@@ -807,12 +888,29 @@ class Worker:
 
     def fork(self, files):
         control, output = files
-        pid = os.fork()
-        if pid:
+        # By way of a child, so that the supervisor inherits the branch and takes note of its end.
+        try:
+            between = os.fork()
+        except OSError:
+            between = -1
+        if between > 0:
             os.close(control)
             os.close(output)
-            data = frame({"pid": pid})
-            self.write(self.control.fileno(), data)
+            try:
+                os.waitpid(between, 0)
+            except ChildProcessError:
+                pass
+            return
+        try:
+            pid = os.fork() if between == 0 else -1
+        except OSError:
+            pid = -1
+        if pid:
+            self.write(self.control.fileno(), frame({"pid": pid}))
+            if between == 0:
+                self.exit(0)
+            os.close(control)
+            os.close(output)
             return
         os.setsid()
         os.dup2(output, 1)
@@ -820,10 +918,14 @@ class Worker:
         os.close(output)
         os.dup2(control, self.control.fileno())
         os.close(control)
-        # Files of its own: a copy, since mounts cannot be made any more.
-        place = f"/tmp/.branch-{os.getpid()}"
-        shutil.copytree(os.getcwd(), place, symlinks=True, ignore_dangling_symlinks=True, dirs_exist_ok=True)
-        os.chdir(place)
+        # Files of its own: a copy, since mounts cannot be made any more. Elsewhere nothing can be written.
+        here = os.getcwd()
+        if f"{here}/".startswith(("/work/", "/tmp/")):
+            place = branch_folder(os.getpid())
+            # Not other branches' copies, should this be /tmp.
+            ignore = shutil.ignore_patterns(".branch-*")
+            shutil.copytree(here, place, symlinks=True, ignore=ignore, ignore_dangling_symlinks=True, dirs_exist_ok=True)
+            os.chdir(place)
 
 
 def cut(text, limit):

@@ -19,11 +19,14 @@ pub(super) fn write(
     timeout: Duration,
 ) -> io::Result<()> {
     let header = serde_json::to_vec(header)?;
+    let most = if header.len() > MAX_HEADER {
+        "its head (1 MiB)"
+    } else {
+        "it (64 MiB)"
+    };
     if header.len() > MAX_HEADER || body.len() > MAX_BODY {
-        return Err(io::Error::new(
-            ErrorKind::InvalidInput,
-            "more than fits into a message (64 MiB)",
-        ));
+        let what = format!("the message has more than fits into {most}");
+        return Err(io::Error::new(ErrorKind::InvalidInput, what));
     }
     let mut bytes = Vec::with_capacity(8 + header.len() + body.len());
     bytes.extend((header.len() as u32).to_be_bytes());

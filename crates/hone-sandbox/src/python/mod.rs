@@ -23,7 +23,7 @@ use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockTy
 use serde_json::{Value, json};
 
 use crate::process::seccomp;
-use crate::{Error, Limits, Network, Running, Runtime, Spec, Streams};
+use crate::{Bounded, Error, Limits, Network, Running, Runtime, Spec, Streams};
 pub use judge::{Case, Verdict, judge};
 pub use session::{Call, Entry, Outcome, Reply, Session};
 
@@ -129,6 +129,8 @@ impl Interpreter {
             channel: Some(theirs),
         };
         let running = runtime.start(&spec, streams)?;
+        // Read while it runs, so that modules that write much while they are imported do not wait for ever.
+        let errors = std::thread::spawn(move || last_words(errors));
         let start = json!({"filters": filters()?, "preload": settings.preload}).to_string();
         let failed = |reason: String| Error::Start {
             program: program.clone(),
@@ -139,8 +141,7 @@ impl Interpreter {
             Some(bytes) if !bytes.is_empty() => serde_json::from_slice(&bytes).unwrap_or_default(),
             Some(_) => {
                 drop(running);
-                let mut text = String::new();
-                let _ = std::fs::File::from(errors).take(4096).read_to_string(&mut text);
+                let text = errors.join().unwrap_or_default();
                 return Err(failed(format!("it ended at once: {}", text.trim())));
             }
             None => return Err(failed(format!("it was not ready within {} s", START.as_secs()))),
@@ -166,9 +167,15 @@ impl Interpreter {
         &self.inner.version
     }
 
+    /// Whether the two are one.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
     /// Starts a session. Dropping it ends everything in it.
     pub fn session(&self, settings: &SessionSettings) -> Result<Session, Error> {
         let limits = &settings.limits;
+        limits.check()?;
         if limits.memory < 32 << 20 || limits.disk < 1 << 20 || limits.open_files < 128 {
             return Err(Error::Spec(
                 "a session needs at least 32 MiB of memory, 1 MiB of disk and 128 open files".to_owned(),
@@ -198,6 +205,19 @@ impl Interpreter {
         .map_err(|errno| Error::Lost(format!("Python has ended ({})", errno.desc())))?;
         drop(theirs);
         Session::open(ours, *settings, self.clone())
+    }
+}
+
+/// What of standard error is kept for a message.
+fn last_words(errors: OwnedFd) -> String {
+    let (mut file, mut kept) = (std::fs::File::from(errors), Bounded::new(4096));
+    let mut buffer = [0; 4096];
+    loop {
+        match file.read(&mut buffer) {
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Ok(0) | Err(_) => return kept.finish().text(),
+            Ok(n) => kept.push(buffer.get(..n).unwrap_or_default()),
+        }
     }
 }
 

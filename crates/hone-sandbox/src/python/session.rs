@@ -108,14 +108,28 @@ impl Session {
         }
         let limits = &self.settings.limits;
         let wall = call.wall.unwrap_or(limits.wall);
+        if wall > Limits::LONGEST {
+            return Err(Error::Spec(
+                "the call's 'wall' is longer than a year; choose less".to_owned(),
+            ));
+        }
+        let stdin = call.stdin.unwrap_or_default();
+        let most = limits.file_size.min(limits.disk);
+        if stdin.len() as u64 > most {
+            return Err(Error::Spec(format!(
+                "the input has {} bytes, and files of this session {most}; raise 'file_size' and 'disk'",
+                stdin.len()
+            )));
+        }
         let header = json!({
             "op": "exec",
             "wall": wall.as_secs_f64(),
             "output": limits.output,
             "flood": Limits::FLOOD,
-            "stdin": call.stdin,
+            "code": call.code.len(),
+            "stdin": call.stdin.is_some(),
         });
-        self.write(&header, call.code.as_bytes())?;
+        self.write(&header, &[call.code.as_bytes(), stdin.as_bytes()].concat())?;
         let (header, output) = self.read(wall + GRACE)?;
         reply(&header, &output).ok_or_else(|| self.lose("it answered with what makes no sense"))
     }
@@ -132,14 +146,14 @@ impl Session {
         self.done(path)
     }
 
-    /// The plain files below `/work`, and whether those are all.
+    /// Up to `max` plain files below `/work`, and whether those are all. Files beyond what fits into an answer, in folders
+    /// that are closed and in folders nested more deeply than a path can say are left out.
     pub fn files(&mut self, max: usize) -> Result<(Vec<Entry>, bool), Error> {
         self.write(&json!({"op": "list", "max": max}), b"")?;
-        let (mut header, _) = self.read(GRACE)?;
-        let files: Option<Vec<Entry>> = serde_json::from_value(header["files"].take()).ok();
-        match files {
-            Some(files) => Ok((files, header["complete"] == json!(true))),
-            None => Err(self.lose("it answered with what makes no sense")),
+        let (header, body) = self.read(GRACE)?;
+        match serde_json::from_slice(&body) {
+            Ok(files) => Ok((files, header["complete"] == json!(true))),
+            Err(_) => Err(self.lose("it answered with what makes no sense")),
         }
     }
 
