@@ -76,21 +76,12 @@ fn timed_out(reply: &Reply) -> bool {
     reply.outcome == Outcome::Timeout
 }
 
-/// `true` if some code ran to its end or was stopped by a bound, without a word of `ALLOWED`.
-fn stopped(reply: &Reply) -> bool {
-    !reply.output.text().contains("ALLOWED")
-        && matches!(
-            reply.outcome,
-            Outcome::Ok { .. } | Outcome::Timeout | Outcome::Memory | Outcome::Died { .. } | Outcome::Error { .. }
-        )
-}
-
 const ATTACKS: &[Attack] = &[
     // Bombs.
     bash(
         "fork bomb",
         "bomb() { bomb | bomb & }; bomb 2>/dev/null; sleep 10",
-        Any(stopped),
+        Any(|r| timed_out(r) && r.lost),
     ),
     python(
         "fork loop",
@@ -156,7 +147,7 @@ const ATTACKS: &[Attack] = &[
     python(
         "collector bomb",
         "class A:\n    def __del__(self): globals().setdefault('x', []).append(A())\nA()\nimport gc\nfor i in range(200): x.clear(); gc.collect()",
-        Any(stopped),
+        Any(|r| r.outcome == Outcome::Ok { status: None }),
     ),
     python(
         "a bomb of braces",
@@ -224,7 +215,7 @@ const ATTACKS: &[Attack] = &[
     bash(
         "daemon",
         "setsid nohup sleep 271828 >/dev/null 2>&1 & disown; echo $?",
-        Any(stopped),
+        Any(|r| r.outcome == Outcome::Ok { status: Some(0) } && r.output.text() == "0\n"),
     ),
     python(
         "double fork",

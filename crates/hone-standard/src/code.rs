@@ -84,11 +84,11 @@ fn spec(language: Language) -> ToolSpec {
 /// What the tool is, for the catalogue.
 pub(crate) fn card(language: Language) -> Card {
     let limits = limits(&Settings::default());
-    let shared = "`seconds`: of a call (default: 10); `memory`: in MiB (default: 512)";
+    let shared = "`seconds`: of a call, up to 60 (default: 10); `memory`: in MiB (default: 512)";
     let (about, settings) = match language {
         Language::Python => (
             "Python in a sandbox; variables are kept, the last expression is shown",
-            "`python`: the interpreter, such as that of a virtual environment (default: `python3`); `preload`: modules to import once; `seconds`: of a call (default: 10); `memory`: in MiB (default: 512)",
+            "`python`: the interpreter, such as that of a virtual environment (default: `python3`); `preload`: modules to import once; `seconds`: of a call, up to 60 (default: 10); `memory`: in MiB (default: 512)",
         ),
         Language::Bash => (
             "bash in a sandbox; the folder, variables and functions are kept",
@@ -319,6 +319,25 @@ impl Environment for Room {
         match self.settings.language {
             Language::Python => Fork::Replay,
             Language::Bash => Fork::None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A call must end before the episode's own bound of it, or the episode is lost.
+    #[test]
+    fn calls_that_would_outlast_the_episodes_bound_are_refused() {
+        for seconds in [0, MAX_SECONDS + 1, u64::MAX] {
+            let settings = Settings {
+                seconds: Some(seconds),
+                ..Settings::default()
+            };
+            let refused = Code::new(Language::Python, settings).err().unwrap();
+            assert_eq!(refused.0, "seconds");
+            assert!(refused.1.contains("1 to 60 s"), "{}", refused.1);
         }
     }
 }
