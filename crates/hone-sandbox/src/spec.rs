@@ -48,7 +48,7 @@ impl Spec {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bind {
     pub host: PathBuf,
-    /// An absolute path, at which there must be nothing yet.
+    /// An absolute path, at which there must be nothing yet, outside of `/tmp`, `/work`, `/dev` and `/proc`.
     pub inside: PathBuf,
 }
 
