@@ -558,6 +558,57 @@ fn a_judge_compares_outside() {
     assert!(matches!(&raised[..], [Verdict::Failed(Outcome::Error { kind, .. })] if kind == "ZeroDivisionError"));
 }
 
+/// Makes a virtual environment with modules of its own.
+fn environment(modules: &[(&str, &str)]) -> tempfile::TempDir {
+    use std::os::unix::fs::PermissionsExt;
+    // What lies in `/tmp` cannot be shown in a sandbox.
+    let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let python = |arguments: &[&str], program: &std::path::Path| {
+        let output = std::process::Command::new(program).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let place = folder.path().to_str().unwrap();
+    python(&["-m", "venv", "--without-pip", place], "python3".as_ref());
+    let packages = python(
+        &["-c", "import sysconfig; print(sysconfig.get_path('purelib'), end='')"],
+        &folder.path().join("bin/python"),
+    );
+    for (name, text) in modules {
+        std::fs::write(std::path::Path::new(&packages).join(name), text).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn modules_that_write_much_or_hold_chance_can_be_preloaded() {
+    let Some(runtime) = runtime() else { return };
+    let numpy = "import sys, types\nrandom = types.SimpleNamespace(state=0)\n\
+                 def seed(n=None): random.state = (n, __import__('os').urandom(8))\nrandom.seed = seed";
+    let folder = environment(&[
+        ("noisy.py", "import sys\nsys.stderr.write('x' * 300000)"),
+        ("numpy.py", numpy),
+    ]);
+    let settings = InterpreterSettings {
+        python: Some(folder.path().join("bin/python")),
+        preload: vec!["noisy".to_owned(), "numpy".to_owned()],
+    };
+    let python = Interpreter::start(runtime, &settings).unwrap();
+    let state = |deterministic| {
+        let settings = SessionSettings {
+            deterministic,
+            ..SessionSettings::new(Language::Python)
+        };
+        let mut session = python.session(&settings).unwrap();
+        call(&mut session, "import numpy; numpy.random.state").value.unwrap()
+    };
+    let (one, other) = (state(None), state(None));
+    assert!(one.starts_with("(None, ") && one != other, "{one} {other}");
+    let fixed = Deterministic { seed: 5, now: 0.0 };
+    assert!(state(Some(fixed)).starts_with("(5, "));
+}
+
 #[test]
 fn what_is_preloaded_must_be_there() {
     let Some(runtime) = runtime() else { return };
