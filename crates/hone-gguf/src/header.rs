@@ -129,6 +129,7 @@ impl Header {
                 .ok_or("general.alignment is not a power of two up to 65536")?,
         };
         let data = r.at.next_multiple_of(alignment);
+        let mut sum = 0u64;
         for (name, info) in &mut places {
             let (per_block, block_bytes) = info.kind.block();
             let bytes = info.elements() / per_block as u64 * block_bytes as u64;
@@ -140,6 +141,13 @@ impl Header {
                 ));
             }
             info.offset += data;
+            // Tensors that share bytes would make memory out of nothing.
+            sum = sum.saturating_add(bytes);
+        }
+        if sum > len.saturating_sub(data) {
+            return Err(format!(
+                "its tensors have {sum} bytes, more than the file of {len} bytes holds: some of them overlap"
+            ));
         }
         Ok(Self {
             metadata,

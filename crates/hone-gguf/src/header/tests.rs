@@ -121,6 +121,10 @@ fn hostile_numbers_are_errors() {
     }
     assert!(with(tensor + 4, &33u64.to_le_bytes()).contains("whole blocks"));
     assert!(with(tensor + 12, &12u32.to_le_bytes()).contains("ggml type 12"));
+    // The second tensor over the first one, and the file ends where the second would end then.
+    let mut shared = whole[..whole.len() - 32].to_vec();
+    shared[tensor + 16..tensor + 24].copy_from_slice(&0u64.to_le_bytes());
+    assert!(parse(&shared).unwrap_err().contains("overlap"));
     for offset in [1u64, 64, u64::MAX - 31, 1 << 63] {
         assert!(with(tensor + 16, &offset.to_le_bytes()).contains("does not lie"));
     }
