@@ -116,6 +116,8 @@ pub struct Conversation {
     pub rendered: usize,
     /// The token sequence so far (empty for models that hide their tokens).
     pub ids: Vec<TokenId>,
+    /// The tools that were offered when `ids` was last extended.
+    pub tools: Option<Arc<Toolset>>,
     /// The model call that `ids` ends with.
     pub last_call: Option<u32>,
     /// What the model keeps of it, the engine's cached sequence for one, released when the last clone is dropped.
@@ -127,6 +129,7 @@ impl Conversation {
     pub fn forget(&mut self) {
         self.rendered = 0;
         self.ids.clear();
+        self.tools = None;
         self.last_call = None;
         self.cache = None;
     }

@@ -5,6 +5,7 @@ use hone_trace::TokenId;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use tokenizers::Tokenizer;
 
@@ -16,6 +17,9 @@ pub const MAX_CALLS: usize = 128;
 
 /// Deepest nesting of arrays and objects in a call's arguments.
 pub const MAX_CALL_DEPTH: usize = 32;
+
+/// Largest file of a model's text that is read, in bytes.
+pub(crate) const MAX_FILE: u64 = 1 << 27;
 
 const TOKENIZER: &str = "tokenizer.json";
 const CONFIG: &str = "tokenizer_config.json";
@@ -213,8 +217,12 @@ impl Codec {
 
     /// Whether a model directory holds a format of ours, and not only a published model's own template.
     pub fn is_in(dir: &Path) -> bool {
-        let config = std::fs::read(dir.join(CONFIG)).unwrap_or_default();
-        serde_json::from_slice(&config).is_ok_and(|config: Value| config.get(FORMAT_KEY).is_some())
+        let Ok(file) = std::fs::File::open(dir.join(CONFIG)) else {
+            return false;
+        };
+        let mut config = Vec::new();
+        let read = file.take(MAX_FILE + 1).read_to_end(&mut config);
+        read.is_ok() && serde_json::from_slice(&config).is_ok_and(|config: Value| config.get(FORMAT_KEY).is_some())
     }
 
     /// Read `tokenizer.json` and the format in `tokenizer_config.json` (key `hone_chat_format`) of a model directory.

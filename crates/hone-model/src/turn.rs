@@ -46,6 +46,8 @@ pub enum Break {
     NoAnswer,
     /// The template writes no end token after the last answer.
     NoEnd,
+    /// Other tools are offered than before.
+    Tools,
 }
 
 /// Messages to tokens and back: what every model with tokens needs.
@@ -66,7 +68,8 @@ pub trait TokenCodec: Send + Sync {
     /// One more than the largest id.
     fn vocab_size(&self) -> usize;
 
-    /// Hash of the template and the format of calls, recorded with every model call.
+    /// Hash of the template and the format of calls, and of a published model's tokenizer and end tokens; recorded with every
+    /// model call.
     fn hash(&self) -> &str;
 }
 
@@ -172,6 +175,7 @@ pub fn finish_turn(
     };
     conversation.messages.push(Message::Agent(turn.clone()));
     conversation.rendered = conversation.messages.len();
+    conversation.tools = Some(request.tools.clone());
     conversation.last_call = Some(call.id);
     Completion { turn, call }
 }

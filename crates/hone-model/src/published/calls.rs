@@ -126,6 +126,20 @@ impl CallFormat {
         token == self.open || token == self.close || token == ARGS
     }
 
+    /// Where the first call of a turn's text begins, if it looks like one.
+    pub(super) fn beginning(&self, text: &str) -> Option<usize> {
+        let begun = text.trim_start();
+        let bare = match self.body {
+            Body::Tagged | Body::Array => false,
+            Body::Objects => begun.starts_with('{') || begun.starts_with("[{"),
+            Body::Python => begins_python(begun),
+        };
+        if bare {
+            return Some(text.len() - begun.len());
+        }
+        (!self.open.is_empty()).then(|| text.find(self.open)).flatten()
+    }
+
     /// A turn's text. What is said beside the calls goes before them, where the format has a place for it.
     pub fn render(&self, content: &str, calls: &[CallRequest]) -> String {
         if calls.is_empty() {
@@ -192,7 +206,8 @@ impl CallFormat {
         Ok((content, calls))
     }
 
-    /// Objects after one another. JSON without a name is an answer like any other.
+    /// Objects after one another. Without an opening they are calls if one of them has a name and arguments: other JSON is an
+    /// answer like any other.
     fn objects(&self, text: &str) -> Result<Vec<CallRequest>, CallError> {
         let (rest, marked) = match text.trim().strip_prefix(self.open) {
             Some(rest) if !self.open.is_empty() => (rest, true),
@@ -221,7 +236,11 @@ impl CallFormat {
                 .unwrap_or_default()
                 .trim_start_matches([';', ',', ' ', '\n']);
         }
-        if !marked && values.iter().any(|value| value.get("name").is_none()) {
+        let is_call = |value: &Value| {
+            let arguments = ["arguments", "parameters"].iter().any(|key| value.get(key).is_some());
+            value.get("name").is_some() && arguments
+        };
+        if !marked && !values.iter().any(is_call) {
             return Ok(Vec::new());
         }
         values.into_iter().map(|value| self.read(value)).collect()
@@ -302,17 +321,20 @@ fn bounded(text: &str) -> Result<(), CallError> {
     Ok(())
 }
 
-/// A list of Python calls, each with its arguments by name. What does not begin like one is an answer.
-fn pythonic(text: &str) -> Result<Vec<CallRequest>, CallError> {
-    let text = text.trim();
-    let begins = text.strip_prefix('[').is_some_and(|rest| {
+fn begins_python(text: &str) -> bool {
+    text.strip_prefix('[').is_some_and(|rest| {
         let name = rest.trim_start();
         let end = name
             .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '.'))
             .unwrap_or(name.len());
         end > 0 && name[end..].starts_with('(')
-    });
-    if !begins {
+    })
+}
+
+/// A list of Python calls, each with its arguments by name. What does not begin like one is an answer.
+fn pythonic(text: &str) -> Result<Vec<CallRequest>, CallError> {
+    let text = text.trim();
+    if !begins_python(text) {
         return Ok(Vec::new());
     }
     bounded(text)?;

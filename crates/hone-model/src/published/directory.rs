@@ -2,12 +2,10 @@
 
 use super::Source;
 use crate::CodecError;
+use crate::codec::MAX_FILE;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use tokenizers::Tokenizer;
-
-/// Largest file that is read, in bytes.
-const MAX_FILE: u64 = 1 << 27;
 
 /// What a published model's directory says of its text.
 pub(super) fn read(dir: &Path) -> Result<Source<'_>, CodecError> {

@@ -103,6 +103,13 @@ pub(super) fn read(file: &Gguf) -> Result<Parts, CodecError> {
     if nfc {
         tokenizer.with_normalizer(Some(NFC)).map_err(failed)?;
     }
+    if kinds.len() != tokens.len() {
+        return Err(wrong(format!(
+            "tokenizer.ggml.token_type tells the kind of {} of {} tokens: without it control tokens are not known; take the model's directory in Hugging Face layout",
+            kinds.len(),
+            tokens.len()
+        )));
+    }
     let of_kind = |kind: u64, special: bool| {
         let all = tokens
             .iter()

@@ -10,18 +10,24 @@ pub use calls::{CallError, CallFormat};
 
 use crate::turn::{Break, Rendered, TokenCodec};
 use crate::{AgentTurn, CodecError, Conversation, Message, ModelError};
+use aho_corasick::{AhoCorasick, MatchKind};
 use hone_gguf::Gguf;
 use hone_tool::Toolset;
 use hone_trace::TokenId;
 use sha2::{Digest, Sha256};
 use shown::{Guard, Shown, Tools};
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 use template::Template;
 use tokenizers::Tokenizer;
 
 /// What a model that reasons writes around it.
 const THINK: &str = "<think>";
 const THOUGHT: &str = "</think>";
+
+/// Most special tokens; Gemma has six thousand.
+const MAX_SPECIAL: usize = 1 << 14;
 
 /// Instructions for models whose template has no place for tools: Hermes' words, which SmolLM2 and Qwen2.5 know too.
 const INSTRUCTIONS: [&str; 2] = [
@@ -33,8 +39,8 @@ const INSTRUCTIONS: [&str; 2] = [
 ///
 /// * A conversation's first prompt is what the template gives, tokenised as `transformers` does.
 /// * After an answer only what the template adds behind it is tokenised; what was sampled stays as it was, reasoning
-///   included. Where the template would change what lies before the answer, the conversation is rendered anew and
-///   [`Rendered::broken`] says so.
+///   included. Where the template would change what lies before the answer, or other tools are offered, the conversation
+///   is rendered anew and [`Rendered::broken`] says so.
 /// * Text of users and tools never becomes a special token.
 /// * Reasoning (`<think>…</think>`) is in the record's text and no part of the turn.
 pub struct PublishedCodec {
@@ -43,8 +49,12 @@ pub struct PublishedCodec {
     calls: CallFormat,
     /// Whether the template has a place for tools, their calls and their answers.
     knows_tools: bool,
+    /// Whether the template writes the beginning of an answer's reasoning.
+    opens_reasoning: bool,
     /// Special tokens, longest first.
     special: Vec<(String, TokenId)>,
+    /// The same, as what is looked for in a text.
+    matcher: AhoCorasick,
     ends: Vec<TokenId>,
     /// The one of `ends` that the template writes after an answer.
     end: TokenId,
@@ -115,6 +125,17 @@ impl PublishedCodec {
             .map(|(id, token)| (token.content.clone(), *id))
             .collect();
         special.sort_by(|a, b| b.0.len().cmp(&a.0.len()).then(a.cmp(b)));
+        if special.len() > MAX_SPECIAL {
+            let what = format!(
+                "it has {} special tokens; at most {MAX_SPECIAL} are read",
+                special.len()
+            );
+            return Err(wrong(what));
+        }
+        let matcher = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostLongest)
+            .build(special.iter().map(|(token, _)| token))
+            .map_err(|error| wrong(format!("its special tokens cannot be looked for: {error}")))?;
         let text = |id: &TokenId| tokenizer.id_to_token(*id).unwrap_or_default();
         let eos = source.ends.first().map(text).unwrap_or_default();
         let calls = match &source.calls {
@@ -127,10 +148,12 @@ impl PublishedCodec {
         let template = Template::new(&source.template, &source.bos, &eos)
             .map_err(|what| wrong(format!("its chat template is not usable: {what}")))?;
         let mut hash = Sha256::new();
-        for part in [&source.template, &source.bos, &eos, calls.name] {
+        let written = tokenizer.to_string(false).map_err(|error| wrong(error.to_string()))?;
+        for part in [&source.template, &source.bos, &eos, calls.name, &written] {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         }
+        source.ends.iter().for_each(|id| hash.update(id.to_le_bytes()));
         let hash = hash
             .finalize()
             .iter()
@@ -142,12 +165,16 @@ impl PublishedCodec {
             template,
             calls,
             knows_tools: false,
+            opens_reasoning: false,
             special,
+            matcher,
             ends: source.ends,
             end: 0,
             hash,
         };
         codec.knows_tools = codec.shows_tools();
+        let asked = codec.template.render(&[Shown::new("user", "x")], None::<&Tools>, true);
+        codec.opens_reasoning = asked.is_ok_and(|text| text.trim_end().ends_with(THINK));
         if !codec.knows_tools {
             codec.calls = source
                 .calls
@@ -215,24 +242,13 @@ impl PublishedCodec {
     /// The ids of text by the template, in which guarded special tokens are text.
     fn ids(&self, text: &str, guard: Guard) -> Result<Vec<TokenId>, ModelError> {
         let mut ids = Vec::new();
-        let mut plain = String::new();
-        let mut rest = text;
-        let flush = |plain: &mut String, ids: &mut Vec<TokenId>| {
-            ids.extend(self.encode(&guard.lift(plain))?);
-            plain.clear();
-            Ok::<_, ModelError>(())
-        };
-        while let Some(c) = rest.chars().next() {
-            if let Some((token, id)) = self.special.iter().find(|(token, _)| rest.starts_with(token.as_str())) {
-                flush(&mut plain, &mut ids)?;
-                ids.push(*id);
-                rest = &rest[token.len()..];
-            } else {
-                plain.push(c);
-                rest = &rest[c.len_utf8()..];
-            }
+        let mut at = 0;
+        for found in self.matcher.find_iter(text) {
+            ids.extend(self.encode(&guard.lift(&text[at..found.start()]))?);
+            ids.push(self.special[found.pattern()].1);
+            at = found.end();
         }
-        flush(&mut plain, &mut ids)?;
+        ids.extend(self.encode(&guard.lift(&text[at..]))?);
         Ok(ids)
     }
 
@@ -310,16 +326,22 @@ fn without_reasoning(text: &str) -> String {
 }
 
 impl TokenCodec for PublishedCodec {
-    fn extend(&self, conversation: &Conversation, tools: &Toolset) -> Result<Rendered, ModelError> {
-        let guard = Guard::new(&conversation.messages, tools);
+    fn extend(&self, conversation: &Conversation, offered: &Toolset) -> Result<Rendered, ModelError> {
+        let guard = Guard::new(&conversation.messages, offered);
         let hide = |text: &str| guard.hide(text, self.special.iter().map(|(token, _)| token.as_str()));
         let messages = guard.messages(&conversation.messages, &hide);
-        let tools = Tools::of(tools, &hide);
+        let tools = Tools::of(offered, &hide);
         let shown = self.shown(&messages, &tools);
         let mut broken = None;
         if !conversation.ids.is_empty() {
             let held = messages.get(..conversation.rendered).unwrap_or_default();
-            match self.suffix(&shown, held, &tools)? {
+            let same = |before: &Arc<Toolset>| before.specs() == offered.specs();
+            let suffix = if conversation.tools.as_ref().is_none_or(same) {
+                self.suffix(&shown, held, &tools)?
+            } else {
+                Err(Break::Tools)
+            };
+            match suffix {
                 Ok(suffix) => {
                     let cut = conversation.ids.last().is_some_and(|last| !self.ends.contains(last));
                     let mut new: Vec<TokenId> = cut.then_some(self.end).into_iter().collect();
@@ -349,18 +371,22 @@ impl TokenCodec for PublishedCodec {
             raw: text.clone(),
             error,
         };
-        let stray = |id: &TokenId| {
-            let token = self.special.iter().find(|(_, special)| special == id);
-            token.is_some_and(|(token, _)| !self.calls.may_hold(token) && token != THINK && token != THOUGHT)
-        };
-        if ids.iter().any(stray) {
+        let allowed = |token: &str| self.calls.may_hold(token) || token == THINK || token == THOUGHT;
+        let special = self.special.iter().filter(|(token, _)| !allowed(token));
+        let stray: BTreeSet<TokenId> = special.map(|(_, id)| *id).collect();
+        if ids.iter().any(|id| stray.contains(id)) {
             let error = "the answer holds a control token; write a call or plain text";
             return (malformed(error.into()), text);
         }
-        // The template may have opened the reasoning; what is not closed says nothing yet.
-        let said = match text.split_once(THOUGHT) {
+        // The template may have opened the reasoning; what is not closed says nothing yet. A call may hold any text.
+        let opened = text.trim_start().starts_with(THINK);
+        let closed = text.split_once(THOUGHT).filter(|(before, _)| {
+            let call = self.calls.beginning(&text);
+            opened || self.opens_reasoning || call.is_none_or(|at| before.len() < at)
+        });
+        let said = match closed {
             Some((_, said)) => said.trim_start(),
-            None if text.trim_start().starts_with(THINK) => "",
+            None if opened => "",
             None => &text,
         };
         let turn = self

@@ -1,8 +1,8 @@
 //! A model's own chat template: Jinja, as Hugging Face's `transformers` runs it.
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Kwargs, Serde, Value};
-use minijinja::{Environment, Error, ErrorKind, context};
+use minijinja::value::{Kwargs, Serde, Value, ValueKind};
+use minijinja::{Environment, Error, ErrorKind, Output, State, context, escape_formatter};
 use serde::Serialize;
 use serde_json::ser::Formatter;
 use std::io::{self, Write};
@@ -11,9 +11,16 @@ use std::io::{self, Write};
 const MAX_SOURCE: usize = 1 << 20;
 /// Longest text that a template may give, in bytes.
 const MAX_OUTPUT: usize = 1 << 24;
-/// Steps of one rendering, and bytes that it makes: a template that loops, or doubles a text again and again, ends here.
-const FUEL: u64 = 10_000_000;
+/// Steps of one rendering; every 64 bytes that it makes are one more. A template that loops, or doubles a text again and
+/// again, ends here, with 64 MB at most. What is published takes some hundred steps a message.
+const FUEL: u64 = 1_000_000;
+/// Depth of calls.
 const RECURSION: usize = 64;
+/// Depth of a value that is written out: more than any JSON that we read, with what stands around it.
+const NESTING: usize = 160;
+/// Stack of a rendering, in bytes, of which the system gives what is used: within [`FUEL`], lists can be put into lists so
+/// often that giving them up recurses through tens of megabytes.
+const STACK: usize = 1 << 28;
 const NAME: &str = "chat_template";
 
 /// The moment that `strftime_now` tells: Friday, 26 July 2024, 00:00, the date that Llama 3's template falls back on. A
@@ -59,6 +66,7 @@ impl Template {
         environment.set_fuel(Some(FUEL));
         environment.set_recursion_limit(RECURSION);
         environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.set_formatter(write_out);
         environment.add_filter("tojson", to_json);
         // Python's None cannot be iterated over, this library's can.
         environment.add_test("iterable", |value: &Value| !value.is_none() && value.try_iter().is_ok());
@@ -81,6 +89,22 @@ impl Template {
     /// # Errors
     /// What the template raises, or the bound that it breaks.
     pub(super) fn render(
+        &self,
+        messages: &(impl Serialize + Sync),
+        tools: Option<&(impl Serialize + Sync)>,
+        generation_prompt: bool,
+    ) -> Result<String, String> {
+        let here = || self.render_here(messages, tools, generation_prompt);
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, here);
+            let thread = thread.map_err(|error| format!("there is no thread to run it on: {error}"))?;
+            thread
+                .join()
+                .unwrap_or_else(|_| Err("it makes the template engine fail".into()))
+        })
+    }
+
+    fn render_here(
         &self,
         messages: &impl Serialize,
         tools: Option<&impl Serialize>,
@@ -115,6 +139,34 @@ fn described(error: &Error) -> String {
             line.map_or(what.clone(), |line| format!("{what} (line {line})"))
         }
     }
+}
+
+/// `{{ value }}`, if it is not nested too deeply: a namespace can even hold itself.
+fn write_out(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+    flat(state, value, NESTING)?;
+    escape_formatter(out, state, value)
+}
+
+/// Refuses a value with more than `depth` levels. Each of its items is a step.
+fn flat(state: &State<'_, '_>, value: &Value, depth: usize) -> Result<(), Error> {
+    // What has no length is not written out item by item.
+    match value.kind() {
+        ValueKind::Seq | ValueKind::Map => {}
+        ValueKind::Iterable if value.len().is_some() => {}
+        _ => return Ok(()),
+    }
+    let depth = depth.checked_sub(1).ok_or_else(|| {
+        let what = format!("a value is nested deeper than {NESTING}");
+        Error::new(ErrorKind::InvalidOperation, what)
+    })?;
+    for item in value.try_iter()? {
+        state.consume_fuel(1)?;
+        match value.kind() {
+            ValueKind::Map => flat(state, &value.get_item(&item)?, depth)?,
+            _ => flat(state, &item, depth)?,
+        }
+    }
+    Ok(())
 }
 
 /// Output up to [`MAX_OUTPUT`].
@@ -190,20 +242,27 @@ fn to_json(value: Value, options: Kwargs) -> Result<Value, Error> {
         depth: 0,
         filled: false,
     };
-    let mut out = Vec::new();
-    let mut serializer = serde_json::Serializer::with_formatter(&mut out, layout);
-    let done = if sort_keys == Some(true) {
-        // This map is sorted by itself.
-        serde_json::to_value(&value).and_then(|value| value.serialize(&mut serializer))
-    } else {
-        value.serialize(&mut serializer)
-    };
-    done.map_err(|error| wrong(&error.to_string()))?;
-    let text = String::from_utf8(out).map_err(|error| wrong(&error.to_string()))?;
+    let done = bounded_json(&value, layout).and_then(|text| {
+        if sort_keys != Some(true) {
+            return Ok(text);
+        }
+        // This map is sorted by itself; what was written is within the bounds.
+        let sorted: serde_json::Value = serde_json::from_slice(&text)?;
+        bounded_json(&sorted, layout)
+    });
+    let text = done.map_err(|error| wrong(&error.to_string()))?;
+    let text = String::from_utf8(text).map_err(|error| wrong(&error.to_string()))?;
     Ok(Value::from_safe_string(text))
 }
 
+fn bounded_json(value: &impl Serialize, layout: Python<'_>) -> serde_json::Result<Vec<u8>> {
+    let mut out = Bounded(Vec::new());
+    value.serialize(&mut serde_json::Serializer::with_formatter(&mut out, layout))?;
+    Ok(out.0)
+}
+
 /// Python's separators and indentation.
+#[derive(Clone, Copy)]
 struct Python<'a> {
     item: &'a str,
     key: &'a str,
@@ -221,6 +280,9 @@ impl Python<'_> {
     }
 
     fn open<W: ?Sized + Write>(&mut self, out: &mut W, bracket: &[u8]) -> io::Result<()> {
+        if self.depth >= NESTING {
+            return Err(io::Error::other(format!("a value is nested deeper than {NESTING}")));
+        }
         self.depth += 1;
         self.filled = false;
         out.write_all(bracket)
@@ -368,5 +430,39 @@ mod tests {
             assert!(error.contains(word), "{source}: {error}");
         }
         assert!(render(&" ".repeat(MAX_SOURCE + 1)).unwrap_err().contains("bytes"));
+    }
+
+    #[test]
+    fn values_within_values_stay_within_bounds() {
+        let own = "{% set ns = namespace() %}{% set ns.a = ns %}";
+        let twice = "{% set ns = namespace(l=[]) %}{% for i in range(60) %}{% set ns.l = [ns.l, ns.l] %}{% endfor %}";
+        for (source, word) in [
+            (format!("{own}{{{{ ns | tojson }}}}"), "nested deeper"),
+            (format!("{own}{{{{ ns | tojson(sort_keys=true) }}}}"), "nested deeper"),
+            (format!("{own}{{{{ ns }}}}"), "nested deeper"),
+            (format!("{own}{{{{ [{{'b': ns}}] }}}}"), "nested deeper"),
+            (format!("{twice}{{{{ ns.l | tojson }}}}"), "too long"),
+            (format!("{twice}{{{{ ns.l | tojson(sort_keys=true) }}}}"), "too long"),
+            (format!("{twice}{{{{ ns.l }}}}"), "steps"),
+            // 16 MB each, and all are kept.
+            (
+                "{% set ns = namespace(l=[], s='x' * 9999999) %}{% for i in range(9999) %}{% set ns.l = ns.l + [ns.s | tojson] %}{% endfor %}".into(),
+                "steps",
+            ),
+            // As deep as the steps allow, and it is given up without a word.
+            (
+                "{% set ns = namespace(l=[]) %}{% for i in range(99999) %}{% for j in range(99999) %}{% set ns.l = [ns.l] %}{% endfor %}{% endfor %}".into(),
+                "steps",
+            ),
+            (
+                "{% set ns = namespace(l=[]) %}{% for i in range(99999) %}{% set ns.l = [ns.l] %}{% endfor %}{{ ns.l ~ '' }}{{ ns.l }}".into(),
+                "nested deeper",
+            ),
+        ] {
+            let error = render(&source).unwrap_err();
+            assert!(error.contains(word), "{source}: {error}");
+        }
+        let fifty = format!("{{{{ {}{} | tojson | length }}}}", "[".repeat(50), "]".repeat(50));
+        assert_eq!(render(&fifty).as_deref(), Ok("100"));
     }
 }

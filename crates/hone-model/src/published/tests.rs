@@ -91,6 +91,7 @@ impl Talk<'_> {
         let answer = self.codec.ids(text, Guard::new(&[], &self.tools)).unwrap();
         c.ids.extend_from_slice(&answer);
         c.messages.push(Message::Agent(self.codec.parse(&answer).0));
+        c.tools = Some(Arc::new(Toolset::compile(self.tools.specs()).unwrap()));
         c.rendered = c.messages.len();
         (rendered, prompt)
     }
@@ -254,6 +255,73 @@ fn a_template_without_tools_is_told_of_them_in_words() {
 }
 
 #[test]
+fn the_end_of_reasoning_within_a_call_is_the_calls() {
+    let codec = codec(TOOLS).unwrap();
+    let parse = |codec: &PublishedCodec, text: &str| codec.parse(&codec.encode(text).unwrap()).0;
+    let call = "<tool_call>\n{\"name\": \"open\", \"arguments\": {\"door\": \"a</think>b\"}}\n</tool_call>";
+    let open = CallRequest::new("open", json!({"door": "a</think>b"}));
+    for before in ["", "<think>Hm.</think>\n\n", "Hm.</think>\n\n"] {
+        assert_eq!(
+            parse(&codec, &format!("{before}{call}")),
+            AgentTurn::from(open.clone()),
+            "{before}"
+        );
+    }
+    // A prompt that opens the reasoning: what it says of calls is no call.
+    let opening = TOOLS.replace(
+        "<|role|>assistant\n{% endif %}",
+        "<|role|>assistant\n<think>\n{% endif %}",
+    );
+    let opening = self::codec(&opening).unwrap();
+    assert!(opening.opens_reasoning && !codec.opens_reasoning);
+    let text = format!("I could write <tool_call>.</think>\n{call}");
+    assert_eq!(parse(&opening, &text), AgentTurn::from(open));
+}
+
+#[test]
+fn tools_that_change_are_shown() {
+    let codec = codec(TOOLS).unwrap();
+    let mut talk = talk(&codec, no_tools());
+    talk.hear(Message::User("Hi".into()));
+    talk.say("Yes?<|end|>");
+    talk.hear(Message::User("Open it".into()));
+    talk.tools = tools();
+    let (rendered, prompt) = talk.say("How?<|end|>");
+    assert_eq!(rendered.broken, Some(Break::Tools));
+    assert!(
+        prompt.contains("Opens <|end|> doors") && prompt.contains("Yes?"),
+        "{prompt}"
+    );
+    talk.hear(Message::User("So".into()));
+    assert_eq!(talk.say("Well.<|end|>").0.broken, None);
+}
+
+#[test]
+fn the_hash_tells_tokenizers_and_end_tokens_apart() {
+    let first = codec(PLAIN).unwrap();
+    let with = |change: &dyn Fn(&mut Source<'_>)| {
+        let tokenizer = tokenizer();
+        let ends = ["<|stop|>", "<|end|>"].map(|token| tokenizer.token_to_id(token).unwrap());
+        let mut source = Source {
+            path: Path::new("model"),
+            ends: ends.to_vec(),
+            tokenizer,
+            template: PLAIN.into(),
+            bos: String::new(),
+            calls: None,
+        };
+        change(&mut source);
+        PublishedCodec::new(source).unwrap().hash
+    };
+    assert_eq!(with(&|_| {}), first.hash);
+    assert_ne!(with(&|source| source.ends.push(0)), first.hash);
+    let other = with(&|source| {
+        source.tokenizer.add_tokens([AddedToken::from("doors", false)]).unwrap();
+    });
+    assert_ne!(other, first.hash);
+}
+
+#[test]
 fn answers_that_cannot_be_read_are_malformed() {
     let codec = codec(TOOLS).unwrap();
     let parse = |text: &str| codec.parse(&codec.ids(text, Guard::new(&[], &no_tools())).unwrap()).0;
@@ -367,6 +435,16 @@ fn tokenizers_of_gguf_files() {
         ("tokenizer.ggml.tokens", json!(["a", "a"]), "twice"),
         ("tokenizer.ggml.tokens", json!(["a", "b"]), "cannot be built"),
         ("tokenizer.ggml.merges", json!(["ab"]), "two tokens"),
+        (
+            "tokenizer.ggml.token_type",
+            json!([1]),
+            "token_type tells the kind of 1 of",
+        ),
+        (
+            "tokenizer.ggml.token_type",
+            Value::Null,
+            "token_type tells the kind of 0 of",
+        ),
         ("tokenizer.ggml.eos_token_id", json!(9999), "none of its end tokens"),
     ] {
         let text = refused("gpt-2", &[(key, value)]);

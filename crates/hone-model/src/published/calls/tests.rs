@@ -60,6 +60,8 @@ fn answers_stay_answers() {
         ("llama3_json", "{not json}"),
         ("json", "[1, 2]"),
         ("json", "[{\"a\": 1}]"),
+        ("json", "{\"name\": \"Alice\", \"age\": 3}"),
+        ("llama3_json", "[{\"name\": \"Alice\"}, {\"name\": \"Bob\"}]"),
         ("pythonic", "[see above]"),
         ("pythonic", "[1](http://x)"),
         ("mistral", "Paris"),
@@ -88,6 +90,10 @@ fn what_cannot_be_read_is_an_error_of_its_kind() {
         CallError::Nameless
     );
     assert_eq!(is("hermes", "<tool_call>[]</tool_call>"), CallError::Nameless);
+    assert_eq!(
+        is("json", "{\"name\": \"a\", \"arguments\": {}} {\"b\": 1}"),
+        CallError::Nameless
+    );
     assert_eq!(is("hermes", &many), CallError::TooMany);
     assert_eq!(
         is("hermes", &format!("<tool_call>{deep}</tool_call>")),
