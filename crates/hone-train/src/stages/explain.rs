@@ -60,8 +60,9 @@ pub fn explain(input: &Value) -> Result<Value, StageError> {
             start += row.ids.len();
         }
     }
+    let have: BTreeMap<&str, usize> = input.rollouts.iter().map(|r| (r.id.as_str(), r.rows.len())).collect();
     for (id, rows) in &input.now {
-        let has = input.rollouts.iter().find(|r| r.id == *id).map(|r| r.rows.len());
+        let has = have.get(id.as_str()).copied();
         if has != Some(rows.len()) {
             let has = has.unwrap_or(0);
             let got = rows.len();

@@ -130,7 +130,15 @@ impl Method {
                 rollout.parts.insert(name.into(), value);
             }
         }
-        self.reward.apply(rollouts, step)
+        let came_with: Vec<f64> = rollouts.iter().map(|rollout| rollout.reward).collect();
+        let report = self.reward.apply(rollouts, step)?;
+        if !self.reward.terms.is_empty() {
+            // Parts that ask for `reward` later mean what the rollout came with, not what was composed.
+            for (rollout, reward) in rollouts.iter_mut().zip(came_with) {
+                rollout.parts.entry("reward".into()).or_insert(reward);
+            }
+        }
+        Ok(report)
     }
 
     /// Everything up to the objective at step 0; see [`prepare_at`](Self::prepare_at).

@@ -199,6 +199,9 @@ pub struct Rollout {
     /// The agent's turns, where more is known of them than their tokens.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<AgentStep>,
+    /// Number of the user's turns that the task's dialogue has, those included that the rollout did not reach.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dialogue_turns: Option<u32>,
 }
 
 impl Default for Rollout {
@@ -219,6 +222,7 @@ impl Default for Rollout {
             calls: Vec::new(),
             answers: None,
             steps: Vec::new(),
+            dialogue_turns: None,
         }
     }
 }
@@ -285,7 +289,8 @@ impl Rollout {
         self.calls.iter().filter(|call| !call.ok).count()
     }
 
-    /// The reward part of that name; `reward` is the total it came with, if no part is called so.
+    /// The reward part of that name; `reward` is the total it came with, if no part is called so. (The reward stage keeps that
+    /// total as a part before it composes another one.)
     ///
     /// # Errors
     /// When there is none.

@@ -13,7 +13,7 @@ use super::{Dropped, Rollout, StageError, StageReport, Validity};
 ///
 /// In this order, each drop recorded:
 /// 1. `infra_failed` rollouts are always left out (stage `select`): they have no reward, so they enter neither a statistic nor the loss.
-/// 2. Groups with fewer than `min_group` members left are dropped (stage `filter`; CM2 does so with 4 or fewer).
+/// 2. Groups with fewer than `min_group` members left are dropped (stage `filter`).
 /// 3. Groups without variance are dropped if `drop_equal` (stage `filter`; DAPO's dynamic sampling without its refill). F0 is `false`.
 /// 4. Rollouts that ended in one of `mask_out` keep their reward in the group's statistics but lose their tokens (stage `rows`;
 ///    DAPO's overlong filter).

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::{Anchor, StepCredit, Tree, TurnCredit};
 use crate::stages::error::check;
 use crate::stages::{Context, Credit, Method, Part, PartType, Rollout, StageError, TokenAdvantages};
 
@@ -36,7 +37,13 @@ impl Part for BatchNorm {
             "advantage.credit",
             "prefix_tree",
             "rollout with parts.batch_norm",
-        )
+        )?;
+        // It takes a rollout's advantage to be one number.
+        for name in [TurnCredit::NAME, StepCredit::NAME, Anchor::NAME, Tree::NAME] {
+            let allowed = format!("parts.{name} = false with parts.batch_norm, which wants one advantage per rollout");
+            check(!method.parts.has(name), &format!("parts.{name}"), "set", &allowed)?;
+        }
+        Ok(())
     }
 
     fn advantage(
@@ -69,6 +76,15 @@ impl Part for BatchNorm {
 mod tests {
     use super::super::testing::{long, near};
     use super::*;
+
+    #[test]
+    fn advantages_by_the_turn_are_refused() {
+        for name in ["turn_credit", "step_credit", "anchor", "tree"] {
+            let settings = json!({"parts": {"batch_norm": {}, name: {}}});
+            let error = Method::resolve("grpo", &settings).unwrap_err().to_string();
+            assert!(error.contains(&format!("parts.{name}")), "{error}");
+        }
+    }
 
     #[test]
     fn golden_values_of_bn_gspo() {

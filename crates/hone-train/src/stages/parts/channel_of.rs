@@ -1,5 +1,7 @@
 //! A reward of its own channel: own statistics, own denominator, own weight in the loss.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -88,10 +90,11 @@ impl Part for ChannelOf {
                 ..stage.objective.clone()
             },
         });
+        let places = stage.rollouts.iter().zip(&advantages);
+        let own: BTreeMap<&str, f64> = places.map(|(it, a)| (it.id.as_str(), *a)).collect();
         let mut added: Vec<TrainRow> = Vec::new();
         for row in stage.rows.iter().filter(|row| row.channel == 0) {
-            let own = stage.rollouts.iter().position(|it| it.id == row.rollout);
-            let advantage = own.map_or(0.0, |i| advantages[i]);
+            let advantage = own.get(row.rollout.as_str()).copied().unwrap_or_default();
             if advantage != 0.0 {
                 added.push(TrainRow {
                     advantage: broadcast(&row.row, advantage),
@@ -148,6 +151,26 @@ mod tests {
         let batch = BatchObjective::of(&prepared.channels, &method.parts, &prepared.rows, &[], 0).unwrap();
         near(batch.weight(0, 1), 1.0 / 8.0, 1e-12);
         near(batch.weight(4, 1), 0.15 / 6.0, 1e-12);
+    }
+
+    /// `reward` is what a rollout came with, also once another reward is composed.
+    #[test]
+    fn the_total_that_it_came_with_is_kept() {
+        let settings = json!({"parts": {"channel": {"part": "reward", "weight": 1}},
+            "reward": {"terms": [{"part": "format", "weight": -1}]}, "select": {"drop_equal": false}});
+        let method = Method::resolve("grpo", &settings).unwrap();
+        let mut rollouts = group(&[(1.0, 0), (1.0, 1), (0.0, 2)]);
+        for (rollout, reward) in rollouts.iter_mut().zip([2.0, 1.0, 0.0]) {
+            rollout.reward = reward;
+        }
+        let rows = method.prepare(rollouts).unwrap().rows;
+        let own: Vec<&str> = rows
+            .iter()
+            .filter(|row| row.channel == 1)
+            .map(|row| &*row.rollout)
+            .collect();
+        assert_eq!(own, ["0", "1"]);
+        assert!(rows.iter().all(|row| row.channel == 1 || row.advantage[1] == 0.0));
     }
 
     #[test]

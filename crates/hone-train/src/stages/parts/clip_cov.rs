@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::stages::error::check;
 use crate::stages::terms;
-use crate::stages::{Batch, Method, Need, Part, PartType, StageError, Term};
+use crate::stages::{Batch, Level, Method, Need, Part, PartType, StageError, Term};
 
 /// C5, Clip-Cov (Cui et al. 2025, arXiv 2505.22617): cov_j = (A_j - mean A)(l_j - mean l) over the sampled tokens of the micro-batch. Of those that
 /// are not clipped anyway and have `low` < cov < `high`, max(1, floor(`share` n)) at random, n all tokens, get no loss.
@@ -49,7 +49,9 @@ pub(super) fn covariances(places: &[(usize, usize)], terms: &[Vec<Term>], logp: 
 }
 
 impl Part for ClipCov {
-    fn validate(&self, _: &Method, at: &str) -> Result<(), StageError> {
+    fn validate(&self, method: &Method, at: &str) -> Result<(), StageError> {
+        let plain = method.objective.ratio == Level::Token;
+        check(plain, "objective.ratio", "sequence", "token with parts.clip_cov")?;
         let ok = self.share > 0.0 && self.share <= 1.0;
         check(ok, &format!("{at}.share"), self.share, "a number in (0, 1]")?;
         check(self.low.is_finite(), &format!("{at}.low"), self.low, "a number")?;
@@ -132,6 +134,24 @@ mod tests {
         seen.sort();
         seen.dedup();
         assert_eq!(seen, [vec![0], vec![3]]);
+    }
+
+    #[test]
+    fn ratios_of_sequences_are_refused() {
+        let error = Method::resolve("gspo", &json!({"parts": {"clip_cov": {}}})).unwrap_err();
+        assert!(error.to_string().contains("objective.ratio"), "{error}");
+    }
+
+    /// Cui et al.'s own settings, and SPEAR's.
+    #[test]
+    fn presets_have_their_sources_settings() {
+        let of = |name: &str| {
+            let method = Method::resolve(name, &json!({})).unwrap();
+            let part = serde_json::to_value(&method.parts).unwrap()["clip_cov"].take();
+            ["share", "low", "high"].map(|key| part[key].as_f64().unwrap())
+        };
+        assert_eq!(of("clip-cov"), [0.0002, 1.0, 5.0]);
+        assert_eq!(of("spear"), [0.02, 1.0, 40.0]);
     }
 
     #[test]

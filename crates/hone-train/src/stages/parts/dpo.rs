@@ -1,6 +1,6 @@
 //! Direct preference between the best and the worst rollout of a group.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -68,12 +68,12 @@ impl Part for Dpo {
     fn rows(&self, stage: &mut RowStage<'_>) -> Result<Option<Value>, StageError> {
         let mut sides: BTreeMap<&str, f64> = BTreeMap::new();
         let mut pairs = 0;
-        let learnt = |id: &str| stage.rows.iter().any(|row| row.rollout == id);
+        let learnt: BTreeSet<&str> = stage.rows.iter().map(|row| row.rollout.as_str()).collect();
         for members in groups(stage.rollouts).into_values() {
             let mut members: Vec<_> = members
                 .iter()
                 .map(|&i| &stage.rollouts[i])
-                .filter(|it| learnt(&it.id))
+                .filter(|it| learnt.contains(it.id.as_str()))
                 .collect();
             members.sort_by(|a, b| b.reward.total_cmp(&a.reward));
             let Some((best, worst)) = members.first().zip(members.last()).filter(|(a, b)| a.reward > b.reward) else {
@@ -101,7 +101,7 @@ impl Part for Dpo {
     fn terms(&self, batch: &Batch<'_>, terms: &mut [Vec<Term>]) -> Result<(), StageError> {
         let now = batch.now(Self::NAME)?;
         let mut pairs: BTreeMap<u64, Pair> = BTreeMap::new();
-        let mut rows = std::collections::BTreeSet::new();
+        let mut rows = BTreeSet::new();
         for (i, j) in batch.sampled().into_values().flatten() {
             let row = &batch.rows[i];
             let Some(reference) = &row.row.logp_ref else {

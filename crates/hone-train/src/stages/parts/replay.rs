@@ -152,7 +152,10 @@ impl Part for Replay {
         check(plain, "advantage.credit", "prefix_tree", "rollout with parts.replay")?;
         let ratio = method.objective.surrogate != Surrogate::LogProb;
         let allowed = "one with a ratio with parts.replay: its rows are an earlier policy's";
-        check(ratio, "objective.surrogate", "log_prob", allowed)
+        check(ratio, "objective.surrogate", "log_prob", allowed)?;
+        let alone = !method.parts.has(super::Dpo::NAME);
+        let allowed = "parts.dpo = false with parts.replay: pairs of earlier steps are no pairs";
+        check(alone, "parts.dpo", "set", allowed)
     }
 
     fn keeps(&self) -> bool {
@@ -273,6 +276,12 @@ mod tests {
             [1024, 2048, 0, 0]
         );
         assert_eq!(median([].into_iter()), None);
+    }
+
+    #[test]
+    fn pairs_are_not_replayed() {
+        let error = Method::resolve("dpo", &json!({"parts": {"replay": {}}})).unwrap_err();
+        assert!(error.to_string().contains("parts.dpo"), "{error}");
     }
 
     #[test]

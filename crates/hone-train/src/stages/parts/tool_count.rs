@@ -7,6 +7,8 @@ use crate::stages::{Method, Part, PartType, Rollout, StageError};
 
 /// R3: min(`max`, `per_call` n), n the number of calls (SPEAR, arXiv 2509.22601, where the term's weight falls over the steps: a schedule).
 ///
+/// SPEAR's code counts the assistant's messages that hold a call: the same where no message holds two. This counts calls.
+///
 /// SPEAR's other form, 1 for a right rollout with any call, is `per_call = 1`, `max = 1` and a term with a gate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -29,23 +29,42 @@ impl PartType for Tree {
 /// Rollout, row, token.
 type Place = (usize, usize, usize);
 
-/// The rollout that first held token `at` of `rollout`.
-fn owner<'a>(by_id: &BTreeMap<&'a str, &'a Rollout>, rollout: &'a Rollout, at: usize) -> Result<&'a str, StageError> {
-    let mut current = rollout;
-    for _ in 0..=by_id.len() {
-        match &current.parent {
-            Some(Fork { rollout: parent, token }) if at < *token => match by_id.get(parent.as_str()) {
-                Some(next) => current = next,
-                // It was dropped; its name still tells whose tokens these are.
-                None => return Ok(parent),
-            },
-            _ => return Ok(&current.id),
+/// By rollout, who first held each of its tokens. Parents stand in the same group, have the tokens that they share, or were
+/// dropped; then their names still tell whose tokens these are.
+fn owners<'a>(by_id: &BTreeMap<&'a str, &'a Rollout>) -> Result<BTreeMap<&'a str, Vec<&'a str>>, StageError> {
+    let mut owners: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for start in by_id.values() {
+        // Parents first.
+        let mut line = vec![*start];
+        let mut seen = BTreeSet::from([start.id.as_str()]);
+        while let Some(rollout) = line.last().copied() {
+            if owners.contains_key(rollout.id.as_str()) {
+                line.pop();
+                continue;
+            }
+            let tokens = rollout.rows.iter().map(|row| row.ids.len()).sum();
+            let mut own = Vec::with_capacity(tokens);
+            if let Some(Fork { rollout: parent, token }) = &rollout.parent {
+                match (by_id.get(parent.as_str()), owners.get(parent.as_str())) {
+                    (None, _) => own.resize(*token, parent.as_str()),
+                    (_, Some(theirs)) => own.extend(theirs.iter().take(*token)),
+                    (Some(next), None) if seen.insert(&next.id) => {
+                        line.push(next);
+                        continue;
+                    }
+                    _ => {
+                        return Err(StageError::Contradiction {
+                            rollout: start.id.clone(),
+                            what: "its line of parents comes back to itself".into(),
+                        });
+                    }
+                }
+            }
+            own.resize(tokens, rollout.id.as_str());
+            owners.insert(&rollout.id, own);
         }
     }
-    Err(StageError::Contradiction {
-        rollout: rollout.id.clone(),
-        what: "its line of parents comes back to itself".into(),
-    })
+    Ok(owners)
 }
 
 impl Part for Tree {
@@ -67,41 +86,43 @@ impl Part for Tree {
         // The copies of each token, by who first held it and where.
         let mut copies: BTreeMap<(&str, usize), Vec<Place>> = BTreeMap::new();
         let by_id: BTreeMap<&str, &Rollout> = rollouts.iter().map(|it| (it.id.as_str(), it)).collect();
-        for (group, members) in groups(rollouts) {
-            for &i in &members {
-                let rollout = &rollouts[i];
-                if let Some(Fork { rollout: parent, token }) = &rollout.parent {
-                    let wrong = |what: &str| StageError::Contradiction {
-                        rollout: rollout.id.clone(),
-                        what: what.into(),
-                    };
-                    let ids = |it: &Rollout| {
-                        it.rows
-                            .iter()
-                            .flat_map(|row| row.ids.clone())
-                            .take(*token)
-                            .collect::<Vec<_>>()
-                    };
-                    let own = ids(rollout);
-                    if own.len() < *token {
-                        return Err(wrong("it has fewer tokens than it shares with its parent"));
+        for rollout in rollouts.iter() {
+            let group = rollout.group;
+            if let Some(Fork { rollout: parent, token }) = &rollout.parent {
+                let wrong = |what: &str| StageError::Contradiction {
+                    rollout: rollout.id.clone(),
+                    what: what.into(),
+                };
+                let ids = |it: &Rollout| {
+                    it.rows
+                        .iter()
+                        .flat_map(|row| row.ids.iter().copied())
+                        .take(*token)
+                        .collect::<Vec<_>>()
+                };
+                let own = ids(rollout);
+                if own.len() < *token {
+                    return Err(wrong("it has fewer tokens than it shares with its parent"));
+                }
+                if let Some(it) = by_id.get(parent.as_str()) {
+                    if it.group != group {
+                        return Err(wrong("its parent is of another group"));
                     }
-                    if let Some(it) = by_id.get(parent.as_str()) {
-                        if it.group != group {
-                            return Err(wrong("its parent is of another group"));
-                        }
-                        if ids(it) != own {
-                            return Err(wrong("the tokens that it shares with its parent are not the parent's"));
-                        }
+                    if ids(it) != own {
+                        return Err(wrong("the tokens that it shares with its parent are not the parent's"));
                     }
                 }
+            }
+        }
+        let owners = owners(&by_id)?;
+        for members in groups(rollouts).into_values() {
+            for i in members {
+                let rollout = &rollouts[i];
                 let places = rollout.rows.iter().enumerate();
                 let places = places.flat_map(|(row, it)| (0..it.ids.len()).map(move |j| (row, j)));
-                for (at, (row, j)) in places.enumerate() {
-                    copies
-                        .entry((owner(&by_id, rollout, at)?, at))
-                        .or_default()
-                        .push((i, row, j));
+                let owners = owners.get(rollout.id.as_str()).into_iter().flatten();
+                for (at, ((row, j), owner)) in places.zip(owners).enumerate() {
+                    copies.entry((*owner, at)).or_default().push((i, row, j));
                 }
             }
         }

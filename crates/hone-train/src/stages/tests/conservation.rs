@@ -59,6 +59,7 @@ fn any_rollout() -> impl Strategy<Value = Rollout> {
                         after: Vec::new(),
                     }],
                 }],
+                dialogue_turns: Some(2),
                 ..rollout("", group, reward, &[])
             }
         },
@@ -105,6 +106,9 @@ proptest! {
     ) {
         let Preset { name, method, .. } = &presets()[preset];
         if method.advantage.credit == Credit::PrefixTree {
+            parts["anchor"] = json!(false);
+        }
+        if method.parts.has("batch_norm") {
             parts["anchor"] = json!(false);
         }
         if method.objective.surrogate != Surrogate::ClippedRatio {

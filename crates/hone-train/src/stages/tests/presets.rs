@@ -33,6 +33,7 @@ fn group() -> Vec<Rollout> {
             ok,
         };
         rollout.calls = (0..n).map(|m| tool(m > 0)).collect();
+        rollout.dialogue_turns = Some(2);
         rollout.steps = (0..2)
             .map(|turn| AgentStep {
                 turn,
