@@ -67,7 +67,8 @@ pub struct Train {
     /// Seed of everything, instead of the recipe's
     #[arg(long)]
     seed: Option<u64>,
-    /// RL method, instead of the recipe's: grpo, rloo, grpo-roc-paper, … as `hone train methods` lists them
+    /// RL method, instead of the recipe's: grpo, rloo, grpo-roc-paper, … as `hone train methods` lists them. The recipe's [rl.override],
+    /// written for its own method, is left out then
     #[arg(long)]
     method: Option<String>,
     /// A budget of the recipe, such as `fast`
@@ -304,7 +305,13 @@ impl Train {
             Recipe::Agent(recipe) => {
                 recipe.seed = self.seed.unwrap_or(recipe.seed);
                 if let Some(method) = &self.method {
-                    if *method != recipe.rl.method {
+                    if *method != recipe.rl.method && !recipe.rl.overrides.is_empty() {
+                        let keys = recipe.rl.overrides.keys().map(|key| format!("rl.override.{key}"));
+                        let keys = keys.collect::<Vec<_>>().join(", ");
+                        say(format!(
+                            "the recipe's {keys} was written for {} and is left out; for {method} write a recipe of its own",
+                            recipe.rl.method
+                        ));
                         recipe.rl.overrides.clear();
                     }
                     recipe.rl.method.clone_from(method);
