@@ -12,7 +12,7 @@ const MAX_SOURCE: usize = 1 << 20;
 /// Longest text that a template may give, in bytes.
 const MAX_OUTPUT: usize = 1 << 24;
 /// Steps of one rendering; every 64 bytes that it makes are one more. A template that loops, or doubles a text again and
-/// again, ends here, with 64 MB at most. What is published takes some hundred steps a message.
+/// again, ends here, with some 64 MB at most.
 const FUEL: u64 = 1_000_000;
 /// Depth of calls.
 const RECURSION: usize = 64;
