@@ -186,13 +186,13 @@ impl ToolHost for World {
         }
         let owner = self.stage.owners.get(tool);
         let owner = owner.and_then(|(owner, own)| Some((self.open.get_mut(*owner)?, own)));
-        let Some((owner, own)) = owner else {
+        let Some((owner, own_name)) = owner else {
             return Err(ToolError {
                 class: ToolErrorClass::Infrastructure,
                 message: format!("the source of {tool} is not open"),
             });
         };
-        let output = owner.call(own, arguments);
+        let output = owner.call(own_name, arguments);
         let spec = self.stage.specs.iter().find(|spec| spec.name == tool);
         if !spec.is_some_and(|spec| spec.annotations.read_only_hint) {
             self.read_state().map_err(|message| ToolError {

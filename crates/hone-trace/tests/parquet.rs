@@ -23,7 +23,7 @@ fn episodes() -> Vec<Episode> {
     (first.group, first.seed) = (u64::MAX, u64::MAX - 1);
     let call = &mut first.model_calls[0];
     call.output = vec![u32::MAX, 0, 1, 2, 3, 4];
-    call.logprobs = vec![-0.0, f32::MIN, f32::MIN_POSITIVE, -1.5, -0.1, f32::MAX];
+    call.logprobs = vec![-0.0, f32::MIN, f32::MIN_POSITIVE, -1.5, -0.1, -1e-30];
     (call.sampled_logprobs, call.entropies) = (Vec::new(), Vec::new());
     let origins = [Origin::Teacher, Origin::Sampled, Origin::Rendered, Origin::Forced];
     let ends = [(0, 2), (2, 3), (3, 4), (4, 6)];
