@@ -1,6 +1,6 @@
 //! The gold answer and the answer that does nothing.
 
-use crate::check::{check, items};
+use crate::check::{Rule, check, items};
 use crate::decode::{Answer, Decoded, decode};
 use crate::{Category, Gold, Language, Names, Record};
 use hone_python::{Dict, DumpOptions, Plain, Value, dumps};
@@ -88,7 +88,11 @@ fn arguments(record: &Record, gold: &Gold) -> Dict {
             .iter()
             .flat_map(|option| forms(option, details, language))
             .collect();
-        let passes = |form: &&Value| check(name, &Plain::from(*form), details, allowed, language).is_ok();
+        let rule = Rule::of(details, language);
+        let passes = |form: &&Value| {
+            rule.as_ref()
+                .is_ok_and(|rule| check(name, &Plain::from(*form), rule, allowed).is_ok())
+        };
         // What may be absent may also be the text "", but a value says more.
         let nonempty = |form: &&Value| form.as_str() != Some("");
         let found = forms

@@ -44,9 +44,60 @@ pub(crate) struct Found<'a> {
 }
 
 impl Found<'_> {
-    fn argument(&self, name: &str) -> Option<&Plain<'_>> {
-        let found = self.arguments.iter().find(|(known, _)| *known == Some(name));
-        found.map(|(_, value)| value)
+    /// Whether an argument is given, looked for first where it is likely.
+    fn gives(&self, name: &str, likely: usize) -> bool {
+        let given = |(known, _): &(Option<&str>, Plain<'_>)| *known == Some(name);
+        self.arguments.get(likely).is_some_and(given) || self.arguments.iter().any(given)
+    }
+}
+
+/// What the checker knows of a parameter.
+#[derive(Clone, Debug)]
+pub(crate) struct Rule {
+    language: Language,
+    /// Its type, in BFCL's words.
+    declared: String,
+    /// Its type in Python.
+    expected: &'static str,
+    /// The type of its items, in BFCL's words, and in Python; none where it has no items.
+    items: Result<Option<(String, &'static str)>, Crash>,
+}
+
+impl Rule {
+    /// From a parameter's schema.
+    ///
+    /// # Errors
+    /// Where the original would not get as far as to look at an argument.
+    pub fn of(details: &Value, language: Language) -> Result<Self, Crash> {
+        let declared = details.get("type").and_then(Value::as_str).ok_or(KEY_ERROR)?;
+        let expected = python_type(declared, language).ok_or(KEY_ERROR)?;
+        let has_items = match language {
+            Language::Python => matches!(declared, "array" | "tuple"),
+            _ => matches!(declared, "Array" | "ArrayList" | "array"),
+        };
+        let items = has_items.then(|| {
+            let of = item_type(details)?;
+            let expected = python_type(of, language).ok_or(KEY_ERROR)?;
+            Ok((of.to_owned(), expected))
+        });
+        Ok(Self {
+            language,
+            declared: declared.to_owned(),
+            expected,
+            items: items.transpose(),
+        })
+    }
+}
+
+impl Function {
+    /// The rule of a parameter, looked for first where it is likely.
+    fn rule(&self, name: &str, likely: usize) -> Option<&Result<Rule, Crash>> {
+        let of = |(known, rule)| (known == name).then_some(rule);
+        let likely = self
+            .rules
+            .get(likely)
+            .and_then(|(known, rule)| of((known.as_str(), rule)));
+        likely.or_else(|| self.rules.iter().find_map(|(known, rule)| of((known.as_str(), rule))))
     }
 }
 
@@ -57,7 +108,6 @@ impl Found<'_> {
 pub(crate) fn calls(record: &Record, calls: &[Found<'_>], names: Names) -> Result<(), Stop> {
     use Category::*;
     let find = |gold: &Gold| record.functions.iter().find(|f| f.name == gold.name).ok_or(TYPE_ERROR);
-    let language = record.category.language();
     match record.category {
         Parallel | ParallelMultiple | LiveParallel | LiveParallelMultiple => {
             if calls.len() != record.gold.len() {
@@ -68,7 +118,7 @@ pub(crate) fn calls(record: &Record, calls: &[Found<'_>], names: Names) -> Resul
                 let function = find(gold)?;
                 let mut matched = None;
                 for (i, output) in free.iter().enumerate() {
-                    match call(function, output, gold, language, names) {
+                    match call(function, output, gold, names) {
                         Ok(()) => matched = Some(i),
                         Err(Stop::Wrong(..)) => continue,
                         Err(crash) => return Err(crash),
@@ -90,7 +140,7 @@ pub(crate) fn calls(record: &Record, calls: &[Found<'_>], names: Names) -> Resul
             if calls.len() != record.gold.len() {
                 return wrong("multiple_function_checker:wrong_count", count(calls, record));
             }
-            call(find(gold)?, output, gold, language, names)
+            call(find(gold)?, output, gold, names)
         }
         _ => {
             let [output] = calls else {
@@ -99,7 +149,7 @@ pub(crate) fn calls(record: &Record, calls: &[Found<'_>], names: Names) -> Resul
             let (Some(function), Some(gold)) = (record.functions.first(), record.gold.first()) else {
                 return Err(Crash("IndexError").into());
             };
-            call(function, output, gold, language, names)
+            call(function, output, gold, names)
         }
     }
 }
@@ -109,7 +159,7 @@ fn count(calls: &[Found<'_>], record: &Record) -> String {
 }
 
 /// One call against one gold call.
-fn call(function: &Function, found: &Found<'_>, gold: &Gold, language: Language, names: Names) -> Result<(), Stop> {
+fn call(function: &Function, found: &Found<'_>, gold: &Gold, names: Names) -> Result<(), Stop> {
     if !names.is(&function.name, found.name) {
         let expected = names.written(&function.name);
         return wrong(
@@ -117,24 +167,25 @@ fn call(function: &Function, found: &Found<'_>, gold: &Gold, language: Language,
             format!("{} is called, not {expected}", found.name),
         );
     }
-    if let Some(missing) = function.required.iter().find(|name| found.argument(name).is_none()) {
+    let mut required = function.required.iter().enumerate();
+    if let Some((_, missing)) = required.find(|(i, name)| !found.gives(name, *i)) {
         return wrong(
             "simple_function_checker:missing_required",
             format!("{missing} is required and missing"),
         );
     }
-    for (name, value) in &found.arguments {
-        let details = name.and_then(|name| Some((name, function.properties.get(name)?, gold.parameters.get(name)?)));
-        let Some((name, details, allowed)) = details else {
+    for (i, (name, value)) in found.arguments.iter().enumerate() {
+        let known = name.and_then(|name| Some((name, function.rule(name, i)?, gold.parameters.get(name)?)));
+        let Some((name, rule, allowed)) = known else {
             return wrong(
                 "simple_function_checker:unexpected_param",
                 format!("{} is not expected", name.unwrap_or("None")),
             );
         };
-        check(name, value, details, allowed, language)?;
+        check(name, value, rule.as_ref().map_err(|crash| *crash)?, allowed)?;
     }
-    for (name, allowed) in gold.parameters.iter() {
-        let given = name.as_str().is_some_and(|name| found.argument(name).is_some());
+    for (i, (name, allowed)) in gold.parameters.iter().enumerate() {
+        let given = name.as_str().is_some_and(|name| found.gives(name, i));
         if !given && !contains(allowed, &EMPTY)? {
             return wrong("simple_function_checker:missing_optional", format!("{name} is missing"));
         }
@@ -149,21 +200,12 @@ const EMPTY: Plain<'static> = Plain::Str(Cow::Borrowed(""));
 ///
 /// # Errors
 /// The first rule that fails.
-pub(crate) fn check(
-    name: &str,
-    value: &Plain<'_>,
-    details: &Value,
-    allowed: &Value,
-    language: Language,
-) -> Result<(), Stop> {
-    let declared = details.get("type").and_then(Value::as_str).ok_or(KEY_ERROR)?;
-    let expected = python_type(declared, language).ok_or(KEY_ERROR)?;
-    if language == Language::Python {
-        let nested = match declared {
-            "array" | "tuple" => Some(python_type(item_type(details)?, language).ok_or(KEY_ERROR)?),
-            _ => None,
-        };
-        return match (declared, value) {
+pub(crate) fn check(name: &str, value: &Plain<'_>, rule: &Rule, allowed: &Value) -> Result<(), Stop> {
+    let items = || rule.items.as_ref().map_err(|crash| *crash);
+    let expected = rule.expected;
+    if rule.language == Language::Python {
+        let nested = items()?.as_ref().map(|(_, nested)| *nested);
+        return match (rule.declared.as_str(), value) {
             ("tuple", Plain::Tuple(items)) => {
                 typed_and_allowed(name, &Plain::List(items.clone()), allowed, expected, nested)
             }
@@ -178,7 +220,7 @@ pub(crate) fn check(
             _ => typed_and_allowed(name, value, allowed, expected, nested),
         };
     }
-    let java = language == Language::Java;
+    let java = rule.language == Language::Java;
     let Some(source) = value.as_str() else {
         let error_type = if java { "type_error:java" } else { "type_error:js" };
         return wrong(
@@ -186,15 +228,10 @@ pub(crate) fn check(
             format!("{name} is a {}, not source text", value.type_name()),
         );
     };
-    let mut nested = None;
-    let mut items = None;
-    if matches!(declared, "Array" | "ArrayList" | "array") {
-        let of = item_type(details)?;
-        nested = Some(python_type(of, language).ok_or(KEY_ERROR)?);
-        items = Some(of);
-    }
+    let items = items()?.as_ref();
     let convert = if java { java_value } else { javascript_value };
-    let converted = convert(source, declared, items)?;
+    let converted = convert(source, &rule.declared, items.map(|(of, _)| of.as_str()))?;
+    let nested = items.map(|(_, nested)| *nested);
     typed_and_allowed(name, &Plain::from(&converted), allowed, expected, nested)
 }
 

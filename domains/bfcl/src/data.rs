@@ -1,6 +1,7 @@
 //! Question and answer files.
 
-use crate::Category;
+use crate::check::{Crash, Rule};
+use crate::{Category, Language};
 use hone_python::{Dict, Value, loads};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -45,10 +46,34 @@ pub struct Function {
     pub description: String,
     /// Parameters by name, in order: schemas with BFCL's own type names (`dict`, `float`, `tuple`, `any`, `HashMap` …).
     pub properties: Dict,
+    /// What is checked of them.
+    pub(crate) rules: Vec<(String, Result<Rule, Crash>)>,
     /// Names of the required parameters.
     pub required: Vec<String>,
     /// The whole entry as it stands in the file.
     pub raw: Value,
+}
+
+impl Function {
+    /// A function, its calls written in a language. `raw` is the whole entry that says the same.
+    pub fn new(
+        name: &str,
+        description: &str,
+        properties: Dict,
+        required: Vec<String>,
+        raw: Value,
+        language: Language,
+    ) -> Self {
+        let rule = |(name, details): (&Value, &Value)| Some((name.as_str()?.to_owned(), Rule::of(details, language)));
+        Self {
+            name: name.to_owned(),
+            description: description.to_owned(),
+            rules: properties.iter().filter_map(rule).collect(),
+            properties,
+            required,
+            raw,
+        }
+    }
 }
 
 /// One gold call: a function's name, and for each parameter the values that it may have.
@@ -314,14 +339,14 @@ fn record(place: &Place, category: Category, value: &Value) -> Result<Record, Da
         let required = required
             .map(|name| name.as_str().map(str::to_owned))
             .collect::<Option<_>>();
-        Ok(Function {
-            name: place.text(function, "function.name")?.to_owned(),
-            description: place.text(function, "function.description")?.to_owned(),
-            properties: place.dict(parameters, "function.parameters.properties")?.clone(),
-            required: required
-                .ok_or_else(|| place.error("function.parameters.required", "must be a list of names", FETCH))?,
-            raw: function.clone(),
-        })
+        Ok(Function::new(
+            place.text(function, "function.name")?,
+            place.text(function, "function.description")?,
+            place.dict(parameters, "function.parameters.properties")?.clone(),
+            required.ok_or_else(|| place.error("function.parameters.required", "must be a list of names", FETCH))?,
+            function.clone(),
+            category.language(),
+        ))
     });
     Ok(Record {
         id: place.text(value, "id")?.to_owned(),

@@ -71,6 +71,27 @@ pub fn plain_calls(source: &str) -> Option<Vec<PlainCall<'_>>> {
     reader.ended().then_some(calls)
 }
 
+/// Which bytes a name consists of.
+static WORD: [bool; 256] = {
+    let (mut table, mut byte) = ([false; 256], 0);
+    while byte < 256 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric() || byte as u8 == b'_';
+        byte += 1;
+    }
+    table
+};
+
+/// Which bytes end a text or mean something else in it than themselves: quotes, backslashes, and what is not printed but tabs.
+static SPECIAL: [bool; 256] = {
+    let (mut table, mut byte) = ([false; 256], 0);
+    while byte < 256 {
+        let b = byte as u8;
+        table[byte] = matches!(b, b'\'' | b'"' | b'\\') || (b < b' ' && b != b'\t');
+        byte += 1;
+    }
+    table
+};
+
 struct Reader<'a> {
     source: &'a str,
     at: usize,
@@ -143,8 +164,7 @@ impl<'a> Reader<'a> {
 
     fn word(&mut self) -> Option<&'a str> {
         let rest = self.source.get(self.at..)?.as_bytes();
-        let simple = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
-        let len = rest.iter().position(|b| !simple(b)).unwrap_or(rest.len());
+        let len = rest.iter().position(|b| !WORD[usize::from(*b)]).unwrap_or(rest.len());
         if len == 0 || rest[0].is_ascii_digit() {
             return None;
         }
@@ -279,10 +299,14 @@ impl<'a> Reader<'a> {
         let mut unescaped: Option<String> = None;
         let end = loop {
             let rest = self.source.as_bytes().get(self.at..)?;
-            let special = |b: &u8| *b == quote || *b == b'\\' || (*b < b' ' && *b != b'\t');
-            let at = self.at + rest.iter().position(special)?;
-            if self.source.as_bytes()[at] == quote {
-                break at;
+            let at = self.at + rest.iter().position(|b| SPECIAL[usize::from(*b)])?;
+            match self.source.as_bytes()[at] {
+                found if found == quote => break at,
+                b'\'' | b'"' => {
+                    self.at = at + 1;
+                    continue;
+                }
+                _ => {}
             }
             let part = self.source.get(from..at)?;
             let escaped = match (self.source.as_bytes()[at], self.source.as_bytes().get(at + 1)?) {
@@ -311,6 +335,14 @@ impl<'a> Reader<'a> {
         })
     }
 
+    fn digits(&mut self) -> usize {
+        let from = self.at;
+        while self.peek().is_ascii_digit() {
+            self.at += 1;
+        }
+        self.at - from
+    }
+
     /// A decimal number, behind its sign.
     fn number(&mut self, negative: bool) -> Option<Plain<'a>> {
         let from = self.at;
@@ -324,16 +356,22 @@ impl<'a> Reader<'a> {
         if digits == 0 || digits > 18 || (digits > 1 && self.source.as_bytes()[from] == b'0') {
             return None;
         }
-        if self.peek() != b'.' {
-            return Some(Plain::Int(if negative { -whole } else { whole }));
-        }
-        self.at += 1;
-        let point = self.at;
-        while self.peek().is_ascii_digit() {
-            self.at += 1;
-        }
-        if self.at == point {
+        let mut float = self.next(b'.');
+        if float && self.digits() == 0 {
             return None;
+        }
+        if matches!(self.peek(), b'e' | b'E') {
+            self.at += 1;
+            if matches!(self.peek(), b'+' | b'-') {
+                self.at += 1;
+            }
+            if self.digits() == 0 {
+                return None;
+            }
+            float = true;
+        }
+        if !float {
+            return Some(Plain::Int(if negative { -whole } else { whole }));
         }
         let value: f64 = self.source.get(from..self.at)?.parse().ok()?;
         Some(Plain::Float(if negative { -value } else { value }))

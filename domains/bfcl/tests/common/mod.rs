@@ -34,28 +34,21 @@ pub fn record(category: &str, functions: &str, gold: &str) -> Record {
             .map(|(k, v)| (k.to_string(), v.clone()))
             .collect::<Vec<_>>()
     };
+    let category = Category::of(category).expect("a category");
+    let language = category.language();
     let functions = entries(&loads(functions).expect("JSON"))
         .into_iter()
         .map(|(name, parts)| {
             let parts = parts.as_list().expect("a pair").to_vec();
-            Function {
-                name,
-                description: String::new(),
-                properties: parts[0].as_dict().expect("properties").clone(),
-                required: parts[1]
-                    .as_list()
-                    .expect("names")
-                    .iter()
-                    .map(ToString::to_string)
-                    .collect(),
-                raw: Value::None,
-            }
+            let required = parts[1].as_list().expect("names").iter().map(ToString::to_string);
+            let properties = parts[0].as_dict().expect("properties").clone();
+            Function::new(&name, "", properties, required.collect(), Value::None, language)
         });
     let calls = loads(gold).expect("JSON");
     let calls = calls.as_list().expect("a list").iter().flat_map(entries);
     Record {
         id: "own".into(),
-        category: Category::of(category).expect("a category"),
+        category,
         messages: vec![],
         functions: functions.collect(),
         gold: calls

@@ -11,45 +11,57 @@ use super::{MAX_NESTING, SyntaxError};
 use crate::Value;
 
 pub(super) fn is_keyword(name: &str) -> bool {
-    matches!(
-        name,
-        "False"
-            | "None"
-            | "True"
-            | "and"
-            | "as"
-            | "assert"
-            | "async"
-            | "await"
-            | "break"
-            | "class"
-            | "continue"
-            | "def"
-            | "del"
-            | "elif"
-            | "else"
-            | "except"
-            | "finally"
-            | "for"
-            | "from"
-            | "global"
-            | "if"
-            | "import"
-            | "in"
-            | "is"
-            | "lambda"
-            | "nonlocal"
-            | "not"
-            | "or"
-            | "pass"
-            | "raise"
-            | "return"
-            | "try"
-            | "while"
-            | "with"
-            | "yield"
-    )
+    // The longest has eight letters: all are compared as numbers, at once.
+    name.len() <= 8 && KEYWORDS.contains(&packed(name))
 }
+
+/// The first eight bytes of a word as a number.
+const fn packed(word: &str) -> u64 {
+    let (bytes, mut packed, mut at) = (word.as_bytes(), 0, 0);
+    while at < bytes.len() && at < 8 {
+        packed |= (bytes[at] as u64) << (8 * at);
+        at += 1;
+    }
+    packed
+}
+
+const KEYWORDS: [u64; 35] = [
+    packed("False"),
+    packed("None"),
+    packed("True"),
+    packed("and"),
+    packed("as"),
+    packed("assert"),
+    packed("async"),
+    packed("await"),
+    packed("break"),
+    packed("class"),
+    packed("continue"),
+    packed("def"),
+    packed("del"),
+    packed("elif"),
+    packed("else"),
+    packed("except"),
+    packed("finally"),
+    packed("for"),
+    packed("from"),
+    packed("global"),
+    packed("if"),
+    packed("import"),
+    packed("in"),
+    packed("is"),
+    packed("lambda"),
+    packed("nonlocal"),
+    packed("not"),
+    packed("or"),
+    packed("pass"),
+    packed("raise"),
+    packed("return"),
+    packed("try"),
+    packed("while"),
+    packed("with"),
+    packed("yield"),
+];
 
 // How tightly operators bind.
 const OR: u8 = 1;
