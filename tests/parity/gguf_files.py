@@ -1,6 +1,6 @@
 """Is a GGUF file the same model here and in `transformers`?
 
-    .venv/bin/python tests/parity/gguf.py FILE.gguf
+    .venv/bin/python tests/parity/gguf_files.py FILE.gguf
 
 Needs the PyPI packages of requirements.txt beside this file, `gguf` and `accelerate`. `transformers` reads the same file into float32.
 Compared:
