@@ -7,7 +7,8 @@
 Sequences of random calls, many with odd arguments, run on both sides, each from the snapshot that the sequence before it
 left or from none. The text of every result, the snapshot in the end and what a model is told of it must agree. Then the
 checker of answers, on texts with and without the answer. Of the vector memory everything is compared but its search, for
-which the original needs a model: its encoder and index are replaced by ones that find nothing. Exit status 0: nothing
+which the original needs a model: its encoder and index are replaced by ones that find nothing (bfcl_vector_memory.py compares
+that). Exit status 0: nothing
 differs.
 """
 

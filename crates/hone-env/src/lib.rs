@@ -96,6 +96,9 @@ pub enum EnvError {
         /// How to mend it.
         remedy: String,
     },
+    /// What the world needs from outside is gone.
+    #[error("{0}")]
+    Lost(String),
 }
 
 /// The stateful world of an episode. Its tools are its [`ToolHost`] side.
@@ -112,9 +115,12 @@ pub trait Environment: ToolHost {
     /// What the user says to the agent's answer, in tasks of several turns. `None` ends the episode.
     ///
     /// Afterwards [`ToolHost::specs`] may be others.
-    fn user(&mut self, answer: &str) -> Option<String> {
+    ///
+    /// # Errors
+    /// When the world cannot go on, which is nobody's mistake.
+    fn user(&mut self, answer: &str) -> Result<Option<String>, EnvError> {
         let _ = answer;
-        None
+        Ok(None)
     }
 
     /// The simulated user's own tools, where both sides act on the world (dual control).

@@ -70,13 +70,13 @@ async fn answer(play: &mut Play, text: String) -> Result<(), End> {
     let time = Duration::from_millis(play.budget().tool_timeout_ms).min(play.left());
     let heard = guarded(environment, time, move |environment| {
         let said = environment.user(&text);
-        let tools = said.as_ref().map(|_| environment.specs().to_vec());
+        let tools = matches!(said, Ok(Some(_))).then(|| environment.specs().to_vec());
         (said, tools)
     });
     let failed = |cause: String| End::infra(EndReason::EnvironmentFailure, format!("environment user: {cause}"));
     let (environment, (word, tools)) = heard.await.map_err(|lost| failed(lost.to_string()))?;
     play.environment = Some(environment);
-    let Some(word) = word else {
+    let Some(word) = word.map_err(|error| failed(error.to_string()))? else {
         return Err(End::policy(EndReason::Answered));
     };
     if let Some(tools) = tools.filter(|tools| tools != play.speaker.toolset.specs()) {

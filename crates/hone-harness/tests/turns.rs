@@ -64,6 +64,14 @@ fn users(episode: &Episode) -> Vec<&str> {
 }
 
 #[test]
+fn a_world_that_is_lost_while_the_user_answers_is_nobodys_fault() {
+    let episode = play(&["go on", "be lost"], Budget::default(), acting(|_| None));
+    assert_eq!(users(&episode).len(), 2);
+    assert_eq!(episode.end, EndReason::EnvironmentFailure);
+    assert!(format!("{:?}", episode.outcome).contains("the counter is gone"));
+}
+
+#[test]
 fn a_turn_of_several_calls_runs_them_in_order() {
     let two = || {
         calls(&[

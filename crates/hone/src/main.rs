@@ -9,6 +9,8 @@ mod approve;
 mod commands;
 mod console;
 mod data;
+#[cfg(feature = "tools")]
+mod embedder;
 mod episode_text;
 mod interrupt;
 mod lock;

@@ -194,7 +194,11 @@ fn published(name: &str) -> anyhow::Result<Option<Arc<dyn Taskset>>> {
     if matches!(name.split(':').next(), Some("bfcl" | "bfcl-prompt")) {
         // Its data may also be a folder of the package's own layout.
         let folder = data::folder_with("BFCL_v4_simple_python.json").map_or_else(|| data_of("bfcl"), Ok)?;
-        return Ok(Some(Arc::new(hone_bfcl::Bfcl::load(name, &folder)?)));
+        #[cfg(feature = "tools")]
+        let embedder = crate::embedder::memories::embedder();
+        #[cfg(not(feature = "tools"))]
+        let embedder = Arc::new(hone_bfcl::multi_turn::Lexical);
+        return Ok(Some(Arc::new(hone_bfcl::Bfcl::load(name, &folder, embedder)?)));
     }
     #[cfg(feature = "tau")]
     if let Some(domain) = name

@@ -5,6 +5,8 @@ mod support;
 
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+#[cfg(feature = "suites")]
+use std::os::unix::fs::PermissionsExt;
 use support::Place;
 use support::server::{Answer, Asked, Server, chat};
 
@@ -206,5 +208,107 @@ fn mistakes_are_told() {
     ] {
         let place = project(retrieve, "Convert", json!({"calls": [], "answer": "done"}));
         place.fails("eval my --model script:gold", 1, &["my/hone.toml:3", says]);
+    }
+}
+
+/// A question of BFCL in an empty vector memory, and what a model does about it.
+#[cfg(feature = "suites")]
+fn vector_memory(embedder: &str, turns: &Value) -> Place {
+    let place = Place::new();
+    let write = |name: &str, line: &Value| {
+        let path = place.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, line.to_string()).unwrap();
+    };
+    let id = "memory_0-customer-0";
+    write(
+        "data/bfcl/BFCL_v4_memory.json",
+        &json!({"id": id, "scenario": "customer", "involved_classes": ["MemoryAPI"],
+                "question": [[{"role": "user", "content": "How much do I have?"}]]}),
+    );
+    write(
+        "data/bfcl/possible_answer/BFCL_v4_memory.json",
+        &json!({"id": id, "ground_truth": ["ten"], "source": ""}),
+    );
+    let tool = |name: &str, text: &str, more: Value| {
+        let mut properties = json!({text: {"type": "string"}});
+        properties
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        json!({"name": name, "description": "It does.",
+               "parameters": {"type": "dict", "properties": properties, "required": [text]}})
+    };
+    let tools = [
+        tool("core_memory_add", "text", json!({})),
+        tool("core_memory_retrieve", "query", json!({"top_k": {"type": "integer"}})),
+    ];
+    let folder = place.path("data/bfcl/multi_turn_func_doc");
+    std::fs::create_dir_all(&folder).unwrap();
+    let text: String = tools.iter().map(|tool| format!("{tool}\n")).collect();
+    std::fs::write(folder.join("memory_vector.json"), text).unwrap();
+    write(
+        "script.jsonl",
+        &json!({"task": "test/memory_vector_0-customer-0", "turns": turns}),
+    );
+    let command = place.path("embed.py");
+    std::fs::write(&command, format!("#!/usr/bin/env python3\n{embedder}")).unwrap();
+    std::fs::set_permissions(&command, std::fs::Permissions::from_mode(0o755)).unwrap();
+    place
+}
+
+#[cfg(feature = "suites")]
+fn memory_add(text: &str) -> Value {
+    json!([{"name": "core_memory_add", "arguments": {"text": text}}])
+}
+
+#[cfg(feature = "suites")]
+const EVAL: &str = "--model scripted:script.jsonl --data data --n 1 --no-baselines --out run --embedder ./embed.py";
+
+#[cfg(feature = "suites")]
+#[test]
+fn a_vector_memory_of_bfcl_finds_with_the_users_embedder() {
+    let find = json!([{"name": "core_memory_retrieve", "arguments": {"query": "currency", "top_k": 1}}]);
+    let turns = json!([
+        memory_add("the cat swims"),
+        memory_add("ten euros of money"),
+        find,
+        "ten"
+    ]);
+    let place = vector_memory(EMBEDDER, &turns);
+    place.ok(&format!("eval bfcl:memory_vector {EVAL}"));
+    place.ok("trace export run --out episodes.jsonl");
+    let episodes = std::fs::read_to_string(place.path("episodes.jsonl")).unwrap();
+    let episode: Value = serde_json::from_str(episodes.lines().next().unwrap()).unwrap();
+    let shown = episode["turns"].to_string().replace('\\', "");
+    let found = shown.split("similarity_score\": ").nth(1).unwrap();
+    let (score, rest) = found.split_once(',').unwrap();
+    assert!((score.parse::<f64>().unwrap() - 1.0).abs() < 1e-6, "{score}");
+    assert!(rest.starts_with(" \"text\": \"ten euros of money\""), "{rest}");
+    assert!(!rest.contains("the cat swims"), "{rest}");
+    // What it finds with is part of the task.
+    place.fails(
+        "eval --resume run --data data --no-baselines",
+        1,
+        &["bfcl:memory_vector"],
+    );
+}
+
+#[cfg(feature = "suites")]
+#[test]
+fn an_embedder_that_dies_is_no_fault_of_the_models() {
+    let dies = EMBEDDER.replace(
+        "    else:\n",
+        "    elif \"money\" in r[\"params\"][\"texts\"][0]:\n        sys.exit(3)\n    else:\n",
+    );
+    let calls = json!([memory_add("the cat swims"), memory_add("ten euros of money"), "ten"]);
+    let texts = json!([
+        "[core_memory_add(text='the cat swims')]",
+        "[core_memory_add(text='money')]",
+        "ten"
+    ]);
+    for (suite, turns) in [("bfcl:memory_vector", &calls), ("bfcl-prompt:memory_vector", &texts)] {
+        let place = vector_memory(&dies, turns);
+        place.fails(&format!("eval {suite} {EVAL}"), 1, &["infra_failed", "embed.py"]);
     }
 }

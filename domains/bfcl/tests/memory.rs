@@ -1,5 +1,6 @@
 //! The memory categories: what a model keeps of earlier conversations is what it is asked in.
 
+use hone_bfcl::multi_turn::Lexical;
 use hone_bfcl::{Bfcl, Names, Recorded};
 use hone_env::{Split, Task, Taskset};
 use hone_harness::React;
@@ -115,7 +116,7 @@ fn play(
 }
 
 fn load(dir: &Path) -> Arc<dyn Taskset> {
-    Arc::new(Bfcl::load("bfcl:memory_kv", dir).unwrap())
+    Arc::new(Bfcl::load("bfcl:memory_kv", dir, Arc::new(Lexical)).unwrap())
 }
 
 /// The taskset after its conversations, and their episodes.

@@ -3,6 +3,7 @@
 mod common;
 
 use common::data_dir;
+use hone_bfcl::multi_turn::Lexical;
 use hone_bfcl::{Bfcl, Category, DEFECTS, Harm};
 use hone_env::{Split, Task, Taskset};
 use hone_harness::React;
@@ -14,7 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 fn load(name: &str) -> Option<Arc<dyn Taskset>> {
-    match Bfcl::load(name, &data_dir()) {
+    match Bfcl::load(name, &data_dir(), Arc::new(Lexical)) {
         Ok(taskset) => Some(Arc::new(taskset)),
         Err(error) if std::env::var_os("CI").is_some() => panic!("{error}"),
         Err(error) => {
@@ -177,7 +178,12 @@ fn names_are_found_or_refused_with_the_list() {
     if load("bfcl:simple_python").is_none() {
         return;
     }
-    let error = |name: &str| Bfcl::load(name, &data_dir()).err().expect("an error").to_string();
+    let error = |name: &str| {
+        Bfcl::load(name, &data_dir(), Arc::new(Lexical))
+            .err()
+            .expect("an error")
+            .to_string()
+    };
     assert!(error("bfcl:simple").contains("simple_python"));
     assert!(error("bfcl:web_search_base").contains("web search"));
     assert_eq!(load("bfcl:simple_python").and_then(|t| t.len(Split::Test)), Some(400));

@@ -172,8 +172,8 @@ impl Environment for World {
         json!({"answer": self.answer, "hash": self.hash(), "tables": tables})
     }
 
-    fn user(&mut self, _: &str) -> Option<String> {
-        Some(NO_CALL.into())
+    fn user(&mut self, _: &str) -> Result<Option<String>, EnvError> {
+        Ok(Some(NO_CALL.into()))
     }
 
     fn fork_kind(&self) -> Fork {

@@ -188,16 +188,11 @@ impl Environment for World {
         json!({"row": self.row, "count": self.count, "cities": self.cities, "asked": self.asked})
     }
 
-    fn user(&mut self, _: &str) -> Option<String> {
-        let question = self
-            .rows
-            .get(self.row)?
-            .list("follow_ups")
-            .get(self.asked)?
-            .as_str()?
-            .to_owned();
-        self.asked += 1;
-        Some(question)
+    fn user(&mut self, _: &str) -> Result<Option<String>, EnvError> {
+        let row = self.rows.get(self.row);
+        let question = row.and_then(|row| row.list("follow_ups").get(self.asked)?.as_str());
+        self.asked += usize::from(question.is_some());
+        Ok(question.map(str::to_owned))
     }
 
     fn fork_kind(&self) -> Fork {

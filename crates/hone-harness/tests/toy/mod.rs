@@ -115,13 +115,18 @@ impl Environment for Counter {
         json!({"value": self.value})
     }
 
-    fn user(&mut self, answer: &str) -> Option<String> {
-        let words = self.words.pop()?;
+    fn user(&mut self, answer: &str) -> Result<Option<String>, EnvError> {
+        let Some(words) = self.words.pop() else {
+            return Ok(None);
+        };
+        if words == "be lost" {
+            return Err(EnvError::Lost("the counter is gone".into()));
+        }
         if words == "take away" {
             let spec = |spec: &ToolSpec| (spec.name != "add").then(|| spec.clone());
             self.specs = Arc::new(self.specs.iter().filter_map(spec).collect());
         }
-        Some(format!("{answer}? {words}"))
+        Ok(Some(format!("{answer}? {words}")))
     }
 }
 

@@ -27,6 +27,8 @@ pub enum Kind {
     Recursion,
     /// `decimal.InvalidOperation`
     InvalidOperation,
+    /// No exception: what finds the texts of a vector memory is lost.
+    Embedder,
     /// The original's own refusal of a call, or something that is not evaluated here.
     Refused,
 }

@@ -86,6 +86,7 @@ struct Instance {
 #[derive(Clone)]
 pub struct World {
     instances: Vec<Instance>,
+    lost: Option<Arc<str>>,
 }
 
 impl std::fmt::Debug for World {
@@ -154,7 +155,7 @@ impl World {
                 backend,
             });
         }
-        Ok(Self { instances })
+        Ok(Self { instances, lost: None })
     }
 
     /// Whether what calls do here also depends on calls in other worlds of the same process.
@@ -175,6 +176,7 @@ impl World {
         };
         Self {
             instances: self.instances.iter().map(rename).collect(),
+            lost: self.lost.clone(),
         }
     }
 
@@ -266,8 +268,18 @@ impl World {
     pub fn execute(&mut self, source: &str) -> String {
         match self.run(source) {
             Ok(text) => text,
-            Err(raised) => format!("Error during execution: {raised}"),
+            Err(raised) => {
+                if raised.kind == Kind::Embedder {
+                    self.lost = Some(raised.message.as_str().into());
+                }
+                format!("Error during execution: {raised}")
+            }
         }
+    }
+
+    /// Why results can no longer be trusted: what the world needs from outside is lost.
+    pub fn lost(&self) -> Option<&str> {
+        self.lost.as_deref()
     }
 
     fn run(&mut self, source: &str) -> Outcome<String> {

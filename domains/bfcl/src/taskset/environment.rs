@@ -5,6 +5,7 @@ use crate::Answer;
 use crate::multi_turn::{STEP_LIMIT, World, WorldError, calls};
 use hone_env::{EnvError, Environment, Fork, Task};
 use hone_tool::{ToolError, ToolHost, ToolOutput, ToolSpec};
+use hone_trace::ToolErrorClass;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -58,6 +59,10 @@ impl Play {
         calls.iter().map(|call| world.execute(call)).collect()
     }
 
+    fn lost(&self) -> Option<&str> {
+        self.world.as_ref().and_then(World::lost)
+    }
+
     fn next_turn(&mut self) -> Option<String> {
         self.turn += 1;
         self.steps = 0;
@@ -92,6 +97,12 @@ impl ToolHost for Play {
             return Err(ToolError::tool("the arguments must be a JSON object"));
         };
         let text = self.execute(&call).concat();
+        if let Some(why) = self.lost() {
+            return Err(ToolError {
+                class: ToolErrorClass::Infrastructure,
+                message: why.to_owned(),
+            });
+        }
         Ok(ToolOutput {
             data: text.clone().into(),
             text,
@@ -108,7 +119,7 @@ impl ToolHost for Play {
     }
 
     fn inline(&self) -> bool {
-        true
+        self.shared.worlds.embedder.quick()
     }
 }
 
@@ -150,20 +161,20 @@ impl Environment for Play {
         Value::Object(state)
     }
 
-    fn user(&mut self, answer: &str) -> Option<String> {
+    fn user(&mut self, answer: &str) -> Result<Option<String>, EnvError> {
         if !self.shared.prompted || self.world.is_none() {
-            return self.next_turn();
+            return Ok(self.next_turn());
         }
         let Some(called) = calls(&Answer::Text(answer.to_owned())) else {
-            return self.next_turn();
+            return Ok(self.next_turn());
         };
         let results = self.execute(&called);
+        if let Some(why) = self.lost() {
+            return Err(EnvError::Lost(why.to_owned()));
+        }
         self.steps += 1;
         // As in the original, which counts after executing.
-        if self.steps > STEP_LIMIT {
-            return None;
-        }
-        Some(prompt::results(&called, &results))
+        Ok((self.steps <= STEP_LIMIT).then(|| prompt::results(&called, &results)))
     }
 
     fn fork_kind(&self) -> Fork {

@@ -8,7 +8,7 @@ mod recorded;
 mod script;
 
 use crate::aggregate::{Accuracy, overall};
-use crate::multi_turn::{Episode as Played, Extension, STEP_LIMIT, Settings as Worlds, Task as Turns, Tasks};
+use crate::multi_turn::{Embedder, Episode as Played, Extension, STEP_LIMIT, Settings as Worlds, Task as Turns, Tasks};
 use crate::{
     Answer, Category, DEFECTS_VERSION, DataError, Memories, Mode, Names, Question, Record, SCORER, SCORER_VERSION,
     Settings, Suite, Verdict, evaluate, judge_answers,
@@ -113,9 +113,11 @@ impl Bfcl {
     ///
     /// Of a group of categories, those whose data is not there are named by [`Taskset::aggregate`].
     ///
+    /// Vector memories find their texts with the embedder.
+    ///
     /// # Errors
     /// When no category has that name, a file is malformed, or there is no data for any of it.
-    pub fn load(name: &str, dir: &Path) -> Result<Self, EnvError> {
+    pub fn load(name: &str, dir: &Path, embedder: Arc<dyn Embedder>) -> Result<Self, EnvError> {
         let data = |error: DataError| EnvError::Data {
             what: format!("{}{}: {}", error.file, error.place, error.what),
             remedy: error.remedy.to_owned(),
@@ -136,7 +138,10 @@ impl Bfcl {
         let mut found: BTreeMap<Category, Vec<Entry>> = BTreeMap::new();
         let mut hash = Sha256::new();
         hash.update(format!("{SCORER}/{SCORER_VERSION}/defects {DEFECTS_VERSION}/{kind}"));
-        let mut worlds = Worlds::default();
+        let mut worlds = Worlds {
+            embedder,
+            ..Worlds::default()
+        };
         let mut memories = Memories::default();
         if any(Category::single_turn) && Suite::is_in(dir) {
             let suite = Suite::load(dir).map_err(data)?;

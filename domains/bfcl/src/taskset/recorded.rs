@@ -2,13 +2,14 @@
 
 use super::{Bfcl, Entry};
 use crate::data::{DataError, Lines};
-use crate::multi_turn::{calls, judge};
+use crate::multi_turn::{Lexical, calls, judge};
 use crate::{Answer, Category, DEFECTS, Names, Verdict, evaluate, judge_answers};
 use hone_env::EnvError;
 use hone_python::{Value, dumps};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Scores recorded answers of any category by the id of their record.
 pub struct Recorded {
@@ -52,6 +53,7 @@ impl Recorded {
                 Names::Underscored => "bfcl:all",
             },
             dir,
+            Arc::new(Lexical),
         )?;
         let by_id = suite.entries.iter().enumerate().map(|(i, entry)| (entry.id(), i));
         Ok(Self {

@@ -4,13 +4,12 @@ mod bfcl;
 
 use super::{Better, Measured, quantile};
 use crate::console::say;
-use crate::data;
 use crate::interrupt::{self, Interrupted};
+use crate::{data, embedder};
 use anyhow::{Context, bail};
 use bfcl::{Pool, Query};
-use hone_external::CommandLine;
 use hone_search::tools::{Offer, ToolIndex, Wanted, tool_text};
-use hone_search::{CommandEmbedder, Embedder, HashedNgrams, Method};
+use hone_search::{Embedder, HashedNgrams, Method};
 use hone_tool::{ToolSpec, estimated_tokens};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, HashSet};
@@ -100,16 +99,7 @@ impl Args {
             let texts: Vec<String> = specs.iter().map(tool_text).collect();
             return Ok(Arc::new(HashedNgrams::fit(texts.iter().map(String::as_str), DIMENSION)));
         };
-        let line = CommandLine {
-            argv: command.split_whitespace().map(str::to_owned).collect(),
-            label: None,
-            folder: std::env::current_dir().context("the working directory cannot be read")?,
-            env: Vec::new(),
-        };
-        Ok(Arc::new(CommandEmbedder::start(
-            &line,
-            Duration::from_secs(self.timeout),
-        )?))
+        Ok(embedder::start(command, Duration::from_secs(self.timeout))?)
     }
 
     /// Times in a pool of the wanted size, query by query.

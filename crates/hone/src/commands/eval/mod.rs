@@ -21,6 +21,8 @@ use super::trace::pending;
 use crate::approve::ApprovalArgs;
 use crate::console::{print_json, say};
 use crate::data;
+#[cfg(all(feature = "bfcl", feature = "tools"))]
+use crate::embedder;
 use crate::interrupt::Interrupted;
 use crate::models::{self, ModelSpec, PLAYERS};
 use crate::tasksets;
@@ -33,8 +35,12 @@ use report::{measures, report, summary};
 use run::{Run, SECONDS};
 use settings::MAX_TASKS;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tools::ToolArgs;
+
+/// Time that an embedder may take for a text; before the first it may load a model.
+#[cfg(all(feature = "bfcl", feature = "tools"))]
+const EMBEDDER_TIMEOUT: Duration = Duration::from_secs(120);
 
 pub use report::page_of;
 pub use settings::make_run;
@@ -99,6 +105,11 @@ pub struct Args {
     /// Where the data of published suites lies (default: HONE_DATA, .hone-data)
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// A command that makes vectors of texts (docs/protocol.md), its words separated by spaces: what BFCL's vector memory
+    /// finds texts with, in place of the built-in lexical one; with --resume say it again
+    #[cfg(all(feature = "bfcl", feature = "tools"))]
+    #[arg(long, value_name = "COMMAND")]
+    embedder: Option<String>,
     /// Start no more episodes once so many US dollars are spent, over all calls for the same run
     #[arg(long, value_name = "USD", allow_negative_numbers = true, value_parser = watch::usd)]
     max_cost: Option<f64>,
@@ -193,6 +204,10 @@ impl Args {
         }
         if let Some(folder) = &self.data {
             data::look_in(folder.clone());
+        }
+        #[cfg(all(feature = "bfcl", feature = "tools"))]
+        if let Some(command) = &self.embedder {
+            embedder::memories::find_with(embedder::start(command, EMBEDDER_TIMEOUT)?);
         }
         let started = Instant::now();
         let concurrency = usize::from(self.concurrency);

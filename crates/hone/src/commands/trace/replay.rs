@@ -55,8 +55,8 @@ impl Environment for Told {
         Value::Null
     }
 
-    fn user(&mut self, _: &str) -> Option<String> {
-        self.words.pop_front()
+    fn user(&mut self, _: &str) -> Result<Option<String>, EnvError> {
+        Ok(self.words.pop_front())
     }
 }
 

@@ -4,11 +4,19 @@ use sha2::{Digest, Sha256};
 
 /// Makes vectors of texts, whose inner product says how alike they are.
 pub trait Embedder: std::fmt::Debug + Send + Sync {
-    /// Its name, for the record of a score.
+    /// Its name and version, for the record of a score.
     fn name(&self) -> &str;
 
+    /// Whether it answers at once and in this process.
+    fn quick(&self) -> bool {
+        true
+    }
+
     /// The vector of a text, of length 1 (or 0 where the text says nothing). All its vectors have one dimension.
-    fn embed(&self, text: &str) -> Vec<f32>;
+    ///
+    /// # Errors
+    /// When it is lost. That is nobody's mistake: the world cannot go on.
+    fn embed(&self, text: &str) -> Result<Vec<f32>, String>;
 }
 
 /// Words and their letters, counted: alike are texts that share words or parts of words, whatever they mean.
@@ -25,7 +33,7 @@ impl Embedder for Lexical {
         "lexical/1"
     }
 
-    fn embed(&self, text: &str) -> Vec<f32> {
+    fn embed(&self, text: &str) -> Result<Vec<f32>, String> {
         let mut vector = vec![0f32; DIMENSION];
         let mut add = |feature: &str, weight: f32| {
             let digest = Sha256::digest(feature.as_bytes());
@@ -49,7 +57,7 @@ impl Embedder for Lexical {
         if norm > 0.0 {
             vector.iter_mut().for_each(|x| *x /= norm);
         }
-        vector
+        Ok(vector)
     }
 }
 
@@ -64,7 +72,7 @@ mod tests {
 
     #[test]
     fn texts_that_share_words_are_more_alike() {
-        let alike = |a: &str, b: &str| product(&Lexical.embed(a), &Lexical.embed(b));
+        let alike = |a: &str, b: &str| product(&Lexical.embed(a).unwrap(), &Lexical.embed(b).unwrap());
         assert!((alike("My cat is ill.", "my CAT is ill") - 1.0).abs() < 1e-5);
         let near = alike("the customer lives in Seattle", "Where does she live? In Seattle");
         assert!(near > alike("the customer lives in Seattle", "a corner dent"));

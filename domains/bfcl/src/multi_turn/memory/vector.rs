@@ -2,7 +2,7 @@
 
 use super::super::backend::{Backend, Default, tools};
 use super::super::operate::{dict, error, len, lt};
-use super::super::raise::{Outcome, Raised};
+use super::super::raise::{Kind, Outcome, Raised};
 use super::embed::{Embedder, product};
 use super::{ARCHIVAL, CORE, indented, part, str_of};
 use hone_python::{Dict, Int, Value, text};
@@ -54,12 +54,17 @@ impl Vectors {
 }
 
 impl Store {
-    fn entry(&self, id: i64, text: &str) -> Entry {
-        Entry {
+    fn vector(&self, text: &str) -> Outcome<Vec<f32>> {
+        let lost = |why| Raised::new(Kind::Embedder, why);
+        self.embedder.embed(text).map_err(lost)
+    }
+
+    fn entry(&self, id: i64, text: &str) -> Outcome<Entry> {
+        Ok(Entry {
             id,
             text: text.into(),
-            vector: self.embedder.embed(text).into(),
-        }
+            vector: self.vector(text)?.into(),
+        })
     }
 
     fn restore(&mut self, saved: &Value) -> Outcome<()> {
@@ -71,7 +76,7 @@ impl Store {
             let (Some(id), Some(saved)) = (id, saved.as_str()) else {
                 return Err(malformed());
             };
-            self.entries.push(self.entry(id, saved));
+            self.entries.push(self.entry(id, saved)?);
         }
         Ok(())
     }
@@ -103,7 +108,7 @@ impl Store {
         }
         let id = self.next_id;
         self.next_id += 1;
-        self.entries.push(self.entry(id, a_text(text)?));
+        self.entries.push(self.entry(id, a_text(text)?)?);
         Ok(dict! { "id" => id })
     }
 
@@ -124,7 +129,7 @@ impl Store {
         if let Some(error) = self.too_long(text)? {
             return Ok(error);
         }
-        self.entries[at] = self.entry(self.entries[at].id, a_text(text)?);
+        self.entries[at] = self.entry(self.entries[at].id, a_text(text)?)?;
         Ok(dict! { "status" => format!("ID {} updated.", str_of(id)?) })
     }
 
@@ -139,7 +144,7 @@ impl Store {
         if self.entries.is_empty() {
             return found(vec![]);
         }
-        let query = self.embedder.embed(a_text(query)?);
+        let query = self.vector(a_text(query)?)?;
         let all = Value::from(self.entries.len() as i64);
         let most = if lt(&all, top_k.clone())? { &all } else { top_k };
         let most = most.integer().and_then(|most| most.to_i64());
