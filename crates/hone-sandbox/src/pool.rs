@@ -1,10 +1,12 @@
 //! Sessions for many runs at once: so many and no more, shared out fairly, and none kept for ever.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::{Call, Error, Interpreter, InterpreterSettings, Limits, Reply, Runtime, Session, SessionSettings};
+use crate::{
+    Call, Error, Interpreter, InterpreterSettings, Language, Limits, Reply, Runtime, Session, SessionSettings,
+};
 
 /// How much a pool gives out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +19,9 @@ pub struct PoolSettings {
     pub queue: usize,
     /// How long a session may live. One that is older is taken away as soon as somebody waits for it.
     pub ttl: Duration,
+    /// How long a holder that has sent a heartbeat may be silent, without one more and without a call. Then its session is as
+    /// one that is too old. Who never sends one is not bound by it.
+    pub heartbeat: Duration,
     /// After so many sessions they are forked from a new interpreter.
     pub recycle: u64,
 }
@@ -28,6 +33,7 @@ impl Default for PoolSettings {
             per_run: 64,
             queue: 1024,
             ttl: Duration::from_secs(3600),
+            heartbeat: Duration::from_secs(180),
             recycle: 100_000,
         }
     }
@@ -57,7 +63,7 @@ pub struct PoolCounts {
     pub started: u64,
     /// Requests that were refused because the queue was full, or gave up waiting.
     pub refused: u64,
-    /// Sessions that were taken away because they were too old.
+    /// Sessions that were taken away because they were too old, or their holders silent.
     pub expired: u64,
     /// Interpreters that were started.
     pub interpreters: u64,
@@ -70,44 +76,93 @@ pub struct Pool {
     version: String,
     settings: PoolSettings,
     state: Mutex<State>,
-    /// Told whenever somebody who waits may go on.
-    changed: Condvar,
 }
 
 #[derive(Default)]
 struct State {
-    /// Of those who wait, in the order of their coming: number and run.
-    queue: Vec<(u64, String)>,
+    /// Those who wait, by run, in the order of their coming.
+    queue: BTreeMap<String, VecDeque<Waiting>>,
     next: u64,
     /// Sessions that are given out or about to be, by number.
     live: BTreeMap<u64, Given>,
+    /// How many each run has of them.
+    of_run: BTreeMap<String, usize>,
     current: Option<Interpreter>,
     /// Sessions of the current interpreter.
     forked: u64,
     counts: PoolCounts,
 }
 
+struct Waiting {
+    number: u64,
+    /// Told when it may be its turn. Each has its own, so that a change wakes one of ten thousand and not all.
+    turn: Arc<Condvar>,
+}
+
 struct Given {
     run: String,
     until: Instant,
+    /// The last sign of life, if there was one that counts.
+    beat: Option<Instant>,
     session: Arc<Mutex<Option<Session>>>,
+}
+
+impl Given {
+    /// When it may be taken away.
+    fn ends(&self, settings: &PoolSettings) -> Instant {
+        let silent = self.beat.map(|beat| beat + settings.heartbeat.min(Limits::LONGEST));
+        silent.map_or(self.until, |silent| silent.min(self.until))
+    }
 }
 
 impl State {
     fn of(&self, run: &str) -> usize {
-        self.live.values().filter(|given| given.run == run).count()
+        self.of_run.get(run).copied().unwrap_or(0)
     }
 
-    /// Who of those who wait is next, if there is room.
-    fn first(&self, settings: &PoolSettings) -> Option<u64> {
-        if self.live.len() >= settings.sessions {
-            return None;
+    /// Who of those who wait comes first, and whether it can go on now.
+    fn head(&self, settings: &PoolSettings) -> Option<(&Waiting, bool)> {
+        let first = self.queue.iter().filter_map(|(run, waiting)| {
+            let (has, first) = (self.of(run), waiting.front()?);
+            Some(((has >= settings.per_run, has, first.number), first))
+        });
+        let ((full, ..), first) = first.min_by_key(|(rank, _)| *rank)?;
+        Some((first, !full && self.live.len() < settings.sessions))
+    }
+
+    fn is_turn(&self, settings: &PoolSettings, number: u64) -> bool {
+        self.head(settings)
+            .is_some_and(|(head, free)| free && head.number == number)
+    }
+
+    /// Wakes who comes first.
+    fn nudge(&self, settings: &PoolSettings) {
+        if let Some((head, _)) = self.head(settings) {
+            head.turn.notify_one();
         }
-        let waiting = self.queue.iter().map(|(number, run)| (self.of(run), *number));
-        waiting
-            .filter(|(has, _)| *has < settings.per_run)
-            .min()
-            .map(|(_, number)| number)
+    }
+
+    fn waiting(&self) -> usize {
+        self.queue.values().map(VecDeque::len).sum()
+    }
+
+    fn leave(&mut self, run: &str, number: u64) {
+        if let Some(waiting) = self.queue.get_mut(run) {
+            waiting.retain(|other| other.number != number);
+            if waiting.is_empty() {
+                self.queue.remove(run);
+            }
+        }
+    }
+
+    fn remove(&mut self, number: u64) {
+        let Some(given) = self.live.remove(&number) else { return };
+        if let Some(has) = self.of_run.get_mut(&given.run) {
+            *has -= 1;
+            if *has == 0 {
+                self.of_run.remove(&given.run);
+            }
+        }
     }
 }
 
@@ -141,7 +196,6 @@ impl Pool {
             version,
             settings,
             state,
-            changed: Condvar::new(),
         }))
     }
 
@@ -168,7 +222,7 @@ impl Pool {
         let state = self.lock();
         PoolCounts {
             live: state.live.len(),
-            waiting: state.queue.len(),
+            waiting: state.waiting(),
             ..state.counts
         }
     }
@@ -216,56 +270,74 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Proves that a session can be had and computes, beside the quotas. Returns how long that took.
+    pub fn probe(&self) -> Result<Duration, Error> {
+        let start = Instant::now();
+        let mut session = self.fork(&SessionSettings::new(Language::Python))?;
+        let call = Call {
+            code: "6 * 7",
+            wall: Some(Duration::from_secs(10)),
+            ..Call::default()
+        };
+        match session.call(&call)?.value.as_deref() {
+            Some("42") => Ok(start.elapsed()),
+            other => Err(Error::Lost(format!("6 * 7 gave {other:?}"))),
+        }
+    }
+
     /// Waits for room.
     fn place(self: &Arc<Self>, run: &str, patience: Duration) -> Result<Lease, PoolError> {
         let deadline = Instant::now() + patience.min(Limits::LONGEST);
+        let settings = &self.settings;
         let mut state = self.lock();
         let number = state.next;
         state.next += 1;
-        state.queue.push((number, run.to_owned()));
-        self.expire(&mut state);
-        let mut late = false;
-        while state.first(&self.settings) != Some(number) {
-            // Counted without this one: who can go at once does not wait.
-            let before = state.queue.iter().filter(|(other, _)| *other < number).count();
-            if before >= self.settings.queue || late {
-                state.queue.retain(|(other, _)| *other != number);
-                state.counts.refused += 1;
-                self.changed.notify_all();
-                return Err(if late {
-                    PoolError::Late(patience)
-                } else {
-                    PoolError::Full(before)
-                });
-            }
-            let expiry = state.live.values().map(|given| given.until).min();
-            let wake = expiry.map_or(deadline, |expiry| expiry.min(deadline));
-            // An old session in the middle of a call cannot be taken: look again soon.
-            let wait = wake
-                .saturating_duration_since(Instant::now())
-                .max(Duration::from_millis(10));
-            state = self
-                .changed
-                .wait_timeout(state, wait)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-            self.expire(&mut state);
-            late = Instant::now() >= deadline;
-        }
-        state.queue.retain(|(other, _)| *other != number);
-        let session = Arc::default();
-        let until = Instant::now() + self.settings.ttl.min(Limits::LONGEST);
-        state.live.insert(
+        let before = state.waiting();
+        let turn = Arc::new(Condvar::new());
+        let waiting = Waiting {
             number,
-            Given {
-                run: run.to_owned(),
-                until,
-                session: Arc::clone(&session),
-            },
-        );
+            turn: Arc::clone(&turn),
+        };
+        state.queue.entry(run.to_owned()).or_default().push_back(waiting);
+        self.expire(&mut state);
+        let refuse = |state: &mut State, error: PoolError| {
+            state.leave(run, number);
+            state.counts.refused += 1;
+            state.nudge(settings);
+            Err(error)
+        };
+        // Who can go at once does not wait.
+        if before >= settings.queue && !state.is_turn(settings, number) {
+            return refuse(&mut state, PoolError::Full(before));
+        }
+        while !state.is_turn(settings, number) {
+            let now = Instant::now();
+            if now >= deadline {
+                return refuse(&mut state, PoolError::Late(patience));
+            }
+            // Who comes first looks when sessions become too old; one in the middle of a call cannot be taken: look again soon.
+            let watches = state.head(settings).is_some_and(|(head, _)| head.number == number);
+            let expiry = state.live.values().map(|given| given.ends(settings)).min();
+            let wake = expiry
+                .filter(|_| watches)
+                .map_or(deadline, |expiry| expiry.min(deadline));
+            let wait = wake.saturating_duration_since(now).max(Duration::from_millis(10));
+            state = turn.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
+            self.expire(&mut state);
+        }
+        state.leave(run, number);
+        let session = Arc::default();
+        let given = Given {
+            run: run.to_owned(),
+            until: Instant::now() + settings.ttl.min(Limits::LONGEST),
+            beat: None,
+            session: Arc::clone(&session),
+        };
+        state.live.insert(number, given);
+        *state.of_run.entry(run.to_owned()).or_default() += 1;
         state.counts.started += 1;
         // There may be room for the next one too.
-        self.changed.notify_all();
+        state.nudge(settings);
         Ok(Lease {
             pool: Arc::clone(self),
             number,
@@ -277,13 +349,13 @@ impl Pool {
     /// until its own bound ends it.
     fn expire(&self, state: &mut State) {
         let now = Instant::now();
-        if state.first(&self.settings).is_some() || state.queue.is_empty() {
+        if state.head(&self.settings).is_none_or(|(_, free)| free) {
             return;
         }
         let old: Vec<u64> = state
             .live
             .iter()
-            .filter(|(_, given)| given.until <= now)
+            .filter(|(_, given)| given.ends(&self.settings) <= now)
             .map(|(n, _)| *n)
             .collect();
         for number in old {
@@ -292,11 +364,11 @@ impl Pool {
                 .get(&number)
                 .and_then(|given| given.session.try_lock().ok()?.take());
             if taken.is_some() {
-                state.live.remove(&number);
+                state.remove(number);
                 state.counts.expired += 1;
             }
         }
-        self.changed.notify_all();
+        state.nudge(&self.settings);
     }
 
     /// A session of the current interpreter, or of a new one if that is worn out or gone.
@@ -342,13 +414,26 @@ impl Lease {
         self.with(|session| session.call(call))
     }
 
+    /// Says that the holder is still there. From the first time on it must do so, or call, again and again
+    /// ([`PoolSettings::heartbeat`]).
+    pub fn heartbeat(&self) {
+        if let Some(given) = self.pool.lock().live.get_mut(&self.number) {
+            given.beat = Some(Instant::now());
+        }
+    }
+
     /// Anything else that can be done with a session.
     pub fn with<T>(&mut self, work: impl FnOnce(&mut Session) -> Result<T, Error>) -> Result<T, Error> {
-        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut *session {
+        let result = match &mut *self.session.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(session) => work(session),
-            None => Err(Error::Lost("it was older than a session may be".to_owned())),
+            None => Err(Error::Lost(
+                "it was older than a session may be, or its holder silent".to_owned(),
+            )),
+        };
+        if let Some(given) = self.pool.lock().live.get_mut(&self.number) {
+            given.beat = given.beat.map(|_| Instant::now());
         }
+        result
     }
 }
 
@@ -356,7 +441,8 @@ impl Drop for Lease {
     fn drop(&mut self) {
         // Ended first, so that no more live than may.
         drop(self.session.lock().unwrap_or_else(PoisonError::into_inner).take());
-        self.pool.lock().live.remove(&self.number);
-        self.pool.changed.notify_all();
+        let mut state = self.pool.lock();
+        state.remove(self.number);
+        state.nudge(&self.pool.settings);
     }
 }

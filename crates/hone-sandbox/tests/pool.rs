@@ -135,6 +135,39 @@ fn an_old_session_makes_room_when_somebody_waits() {
 }
 
 #[test]
+fn a_holder_that_falls_silent_after_a_heartbeat_makes_room() {
+    let settings = PoolSettings {
+        sessions: 2,
+        heartbeat: Duration::from_millis(200),
+        ..PoolSettings::default()
+    };
+    let Some(pool) = pool(settings) else { return };
+    let (mut silent, mut quiet) = (get(&pool, "a", LONG).unwrap(), get(&pool, "b", LONG).unwrap());
+    silent.heartbeat();
+    std::thread::sleep(Duration::from_millis(300));
+    let new = get(&pool, "c", LONG).unwrap();
+    let call = Call {
+        code: "1",
+        ..Call::default()
+    };
+    assert!(matches!(silent.call(&call), Err(Error::Lost(_))));
+    // The other one has never sent any, so that it may be silent.
+    assert!(matches!(get(&pool, "d", SHORT), Err(PoolError::Late(_))));
+    assert_eq!(value(&mut quiet, "2"), "2");
+    assert_eq!((pool.counts().expired, pool.counts().live), (1, 2));
+    drop(new);
+    // Calls are signs of life too.
+    let mut lively = get(&pool, "e", LONG).unwrap();
+    lively.heartbeat();
+    for _ in 0..3 {
+        std::thread::sleep(Duration::from_millis(20));
+        assert_eq!(value(&mut lively, "3"), "3");
+    }
+    assert!(pool.probe().is_ok(), "a probe takes nobody's place");
+    assert_eq!(pool.counts().live, 2);
+}
+
+#[test]
 fn interpreters_are_replaced_when_they_are_worn_out() {
     let Some(pool) = pool(PoolSettings {
         recycle: 2,

@@ -54,6 +54,7 @@ const SESSIONS: PoolSettings = PoolSettings {
     per_run: usize::MAX,
     queue: usize::MAX,
     ttl: Limits::LONGEST,
+    heartbeat: Limits::LONGEST,
     recycle: 100_000,
 };
 
