@@ -26,6 +26,11 @@ pub const TASKSETS: &[(&str, &str)] = &[
         "the same, most training tasks with recipes of their own",
     ),
     ("textcraft:D, textcraft:D-D", "only goals of these depths, 1 to 4"),
+    #[cfg(all(feature = "tools", target_os = "linux"))]
+    (
+        "maths",
+        "generated problems of mathematics that take a program, with Python in a sandbox",
+    ),
     (
         "DIR",
         "your own tasks: a folder with a hone.toml (`hone init DIR` makes one)",
@@ -180,6 +185,8 @@ pub fn taskset(name: &str) -> anyhow::Result<Arc<dyn Taskset>> {
             let folder = data::folder_with("textcraft/recipes.json");
             Arc::new(Textcraft::load(folder.as_deref(), &selection)?)
         }
+        #[cfg(all(feature = "tools", target_os = "linux"))]
+        "maths" => Arc::new(hone_maths::Maths::new()?),
         _ if Path::new(name).is_dir() => suite(name)?.taskset,
         _ => match published(name)? {
             Some(taskset) => taskset,
