@@ -31,6 +31,10 @@ pub const TASKSETS: &[(&str, &str)] = &[
         "maths",
         "generated problems of mathematics that take a program, with Python in a sandbox",
     ),
+    #[cfg(all(feature = "tools", target_os = "linux"))]
+    ("harbor:DIR", "tasks in Harbor's format that need no container image"),
+    #[cfg(all(feature = "tools", target_os = "linux"))]
+    ("harbor-possible:DIR", "the same, without those that do need one"),
     (
         "DIR",
         "your own tasks: a folder with a hone.toml (`hone init DIR` makes one)",
@@ -187,6 +191,15 @@ pub fn taskset(name: &str) -> anyhow::Result<Arc<dyn Taskset>> {
         }
         #[cfg(all(feature = "tools", target_os = "linux"))]
         "maths" => Arc::new(hone_maths::Maths::new()?),
+        #[cfg(all(feature = "tools", target_os = "linux"))]
+        _ if name.starts_with("harbor:") || name.starts_with("harbor-possible:") => {
+            let (kind, folder) = name.split_once(':').unwrap_or_default();
+            Arc::new(hone_harbor::Harbor::load(
+                name,
+                Path::new(folder),
+                kind == "harbor-possible",
+            )?)
+        }
         _ if Path::new(name).is_dir() => suite(name)?.taskset,
         _ => match published(name)? {
             Some(taskset) => taskset,

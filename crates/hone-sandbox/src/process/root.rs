@@ -18,6 +18,13 @@ const SYSTEM: &[&str] = &["usr", "bin", "sbin", "lib", "lib64", "lib32", "libx32
 const CONFIGURATION: &[&str] = &["etc/ld.so.cache", "etc/alternatives", "etc/mime.types"];
 /// What is needed where there is a network.
 const FOR_NETWORK: &[&str] = &["etc/resolv.conf", "etc/ssl/certs", "etc/ca-certificates"];
+/// Names that tasks written for containers use, for places that can be written to.
+const LINKS: [(&str, &str); 4] = [
+    ("/app", "/work"),
+    ("/logs", "/tmp/logs"),
+    ("/tests", "/tmp/tests"),
+    ("/solution", "/tmp/solution"),
+];
 const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom"];
 /// Where the old root hangs while the new one is built.
 const OLD: &str = "/.old";
@@ -67,6 +74,12 @@ pub(super) fn build(spec: &Spec, owner: (Uid, Gid)) -> Result<(), Failure> {
     }
     for folder in ["/proc", "/tmp", "/work", "/dev/shm", BOX] {
         fs::create_dir_all(folder).step("make the folders of the root")?;
+    }
+    for (link, target) in LINKS {
+        // A bind may have the name.
+        if fs::symlink_metadata(link).is_err() {
+            symlink(target, link).step("make a link of the root")?;
+        }
     }
     writable(spec.limits.disk, owner)?;
     proc(spec.nesting)?;
