@@ -33,6 +33,11 @@ fn fenced<'a>(mut text: &'a str, word: &str) -> Vec<&'a str> {
     found
 }
 
+/// The first characters of a text, at most so many.
+pub fn first(text: &str, most: usize) -> &str {
+    text.char_indices().nth(most).map_or(text, |(at, _)| &text[..at])
+}
+
 /// The Python of an action: all blocks of the first form that occurs.
 pub fn python(action: &str) -> Option<String> {
     let forms = [

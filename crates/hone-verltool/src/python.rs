@@ -83,7 +83,7 @@ pub fn python_code(which: Interpreter, pool: &Arc<Pool>) -> Result<Tool, String>
     let usage = "You are able to write and execute Python code in a sandbox.";
     let parse = Box::new(move |item: &Item| parse(which, item));
     let tell = Box::new(move |action: &str, answer: Result<&str, &ToolFailure>| tell(which, action, answer));
-    let tool = Tool::new(name, usage, &specs, hosts, parse, tell, MAX_CHARS)?;
+    let tool = Tool::new(name, usage, &specs, hosts, parse, tell)?;
     Ok(Tool {
         pulse: Some(Arc::new(Beat(Arc::clone(pool)))),
         ..tool
@@ -122,13 +122,16 @@ fn tell(which: Interpreter, action: &str, answer: Result<&str, &ToolFailure>) ->
         Err(failure) => (failure.message.as_str(), true),
     };
     match which {
-        Interpreter::Fresh => Value::String(action::result(action, raw.trim_matches([' ', '\n']))),
+        Interpreter::Fresh => {
+            let raw = action::first(raw.trim_matches([' ', '\n']), MAX_CHARS);
+            Value::String(action::result(action, raw))
+        }
         Interpreter::Kept => {
             let code = action::python(action)
                 .or_else(|| action::python_call(action))
                 .unwrap_or_default();
             json!({
-                "obs": action::output(action, raw.trim_start_matches([' ', '\n'])),
+                "obs": action::output(action, action::first(raw.trim_start_matches([' ', '\n']), MAX_CHARS)),
                 "metrics": {"code_success": !failed, "code_lines": code.matches('\n').count() + 1},
                 "timeout": raw.to_lowercase().contains("execution timed out"),
             })
@@ -161,7 +164,7 @@ impl ToolHost for Room {
                     limits: Limits {
                         wall: Duration::from_secs(SECONDS),
                         memory: MEMORY,
-                        output: 4 * MAX_CHARS as u64,
+                        output: 8 * MAX_CHARS as u64,
                         ..Limits::default()
                     },
                     ..SessionSettings::new(Language::Python)
@@ -200,7 +203,8 @@ fn told(reply: &Reply, which: Interpreter) -> Result<ToolOutput, ToolError> {
     };
     let value = reply.value.as_ref().filter(|_| which == Interpreter::Kept);
     for line in [value, problem.as_ref()].into_iter().flatten() {
-        if !text.is_empty() && !text.ends_with('\n') {
+        // The original puts a line feed between the two outputs, whatever the first ends with.
+        if which == Interpreter::Fresh || (!text.is_empty() && !text.ends_with('\n')) {
             text.push('\n');
         }
         text.push_str(line);

@@ -12,6 +12,8 @@ use tokio::sync::Semaphore;
 
 /// The tool that every server has, which only the flag `finish` chooses.
 const FINISH: &str = "finish";
+/// Most characters that a tool is given to tell; each has a bound of its own below it.
+const MAX_SHOWN: usize = 1_000_000;
 
 /// Bounds.
 #[derive(Clone, Copy, Debug)]
@@ -240,7 +242,7 @@ impl Service {
             toolset: &tool.toolset,
             approval: &approval,
             timeout: self.settings.timeout,
-            max_shown_chars: tool.max_chars,
+            max_shown_chars: MAX_SHOWN,
             truncation: Truncation::Head,
             max_schema_chars: 500,
         };
@@ -259,14 +261,9 @@ impl Service {
         if item.is_last_step {
             self.forget(&item.trajectory);
         }
-        let mut failure = done.record.error;
-        if let Some(failure) = failure.as_mut() {
-            if !failure.class.is_policy() {
-                return (self.broken(tool, &failure.message), waited);
-            }
-            if let Some((at, _)) = failure.message.char_indices().nth(tool.max_chars) {
-                failure.message.truncate(at);
-            }
+        let failure = done.record.error;
+        if let Some(failure) = failure.as_ref().filter(|failure| !failure.class.is_policy()) {
+            return (self.broken(tool, &failure.message), waited);
         }
         let observation = match &failure {
             None => (tool.tell)(&item.action, Ok(&done.record.shown)),

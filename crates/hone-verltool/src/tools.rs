@@ -28,8 +28,6 @@ pub struct Tool {
     pub(crate) hosts: Hosts,
     pub(crate) parse: Parse,
     pub(crate) tell: Tell,
-    /// Longest text that it tells.
-    pub(crate) max_chars: usize,
     /// What its runtime says of itself, where it has one.
     pub(crate) pulse: Option<Arc<dyn Pulse>>,
 }
@@ -52,7 +50,6 @@ impl Tool {
         hosts: Hosts,
         parse: Parse,
         tell: Tell,
-        max_chars: usize,
     ) -> Result<Self, String> {
         Ok(Self {
             name: name.to_owned(),
@@ -61,7 +58,6 @@ impl Tool {
             hosts,
             parse,
             tell,
-            max_chars,
             pulse: None,
         })
     }
@@ -80,19 +76,15 @@ pub fn calls(specs: &[ToolSpec], hosts: Hosts) -> Result<Tool, String> {
     );
     let parse = move |item: &Item| action::call(&item.action).filter(|(name, _)| names.contains(name));
     let tell = |_: &str, answer: Result<&str, &ToolFailure>| {
-        let text = match answer {
+        let mut text = match answer {
             Ok(text) => text.to_owned(),
             Err(failure) => json!({"error": failure.message}).to_string(),
         };
+        let first = action::first(&text, MAX_CALLED);
+        if first.len() < text.len() {
+            text = format!("{first}\n... (truncated)");
+        }
         Value::String(format!("\n<mcp_response>\n```result\n{text}\n```\n</mcp_response>\n"))
     };
-    Tool::new(
-        "mcp_interface",
-        &usage,
-        specs,
-        hosts,
-        Box::new(parse),
-        Box::new(tell),
-        MAX_CALLED,
-    )
+    Tool::new("mcp_interface", &usage, specs, hosts, Box::new(parse), Box::new(tell))
 }
