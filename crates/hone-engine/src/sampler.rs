@@ -174,13 +174,18 @@ impl Sampler {
             .cache
             .clone()
             .and_then(|cache| Arc::downcast::<Place>(cache).ok());
-        if let Some(place) = kept
-            && self
-                .workers
-                .get(place.worker)
-                .is_some_and(|w| Arc::ptr_eq(&w.load, &place.load))
-        {
-            return place;
+        let ours = kept.filter(|place| {
+            let worker = self.workers.get(place.worker);
+            worker.is_some_and(|w| Arc::ptr_eq(&w.load, &place.load))
+        });
+        // The conversation and this clone hold it; whoever else does is a fork of the conversation, and of two forks the
+        // one that asks first gets a sequence of its own, beside the one whose cache it forks.
+        let mut beside = None;
+        if let Some(place) = ours {
+            if Arc::strong_count(&place) <= 2 {
+                return place;
+            }
+            beside = Some(place.worker);
         }
         let mut hash = DefaultHasher::new();
         ids.hash(&mut hash);
@@ -188,9 +193,11 @@ impl Sampler {
         if routes.len() > 4096 {
             routes.clear();
         }
-        let worker = *routes.entry(hash.finish()).or_insert_with(|| {
-            let loads = self.workers.iter().map(|w| w.load.load(Ordering::Relaxed));
-            loads.enumerate().min_by_key(|(_, load)| *load).map_or(0, |(i, _)| i)
+        let worker = beside.unwrap_or_else(|| {
+            *routes.entry(hash.finish()).or_insert_with(|| {
+                let loads = self.workers.iter().map(|w| w.load.load(Ordering::Relaxed));
+                loads.enumerate().min_by_key(|(_, load)| *load).map_or(0, |(i, _)| i)
+            })
         });
         let handle = &self.workers[worker];
         handle.load.fetch_add(1, Ordering::Relaxed);

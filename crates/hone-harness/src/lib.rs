@@ -17,7 +17,7 @@ mod setup;
 
 pub use dialogue::Dialogue;
 pub use react::React;
-pub use run::{DROPPED, End, Play};
+pub use run::{DROPPED, End, Play, Snapshot};
 pub use setup::{EpisodeSetup, Finished, Label, UserSetup};
 
 use async_trait::async_trait;
@@ -30,4 +30,23 @@ pub trait Harness: Send + Sync {
 
     /// Play one episode. Needs a tokio runtime with time enabled.
     async fn run(&self, setup: EpisodeSetup) -> Finished;
+
+    /// The same turn by turn, for loops whose episodes can be forked between turns; `None` for the others.
+    fn turns(&self) -> Option<&'static dyn Turns> {
+        None
+    }
+}
+
+/// An agent loop taken turn by turn: an episode is opened, goes on until a turn ends it, and is then finished by
+/// [`Play::finish`]. Between turns it can be forked ([`Play::snapshot`]).
+#[async_trait]
+pub trait Turns: Send + Sync {
+    /// Everything before the agent's first turn.
+    async fn open(&self, setup: EpisodeSetup) -> (Play, Result<(), End>);
+
+    /// One turn of the agent with what it leads to.
+    ///
+    /// # Errors
+    /// How the episode ended.
+    async fn turn(&self, play: &mut Play) -> Result<(), End>;
 }

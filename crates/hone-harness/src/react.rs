@@ -1,7 +1,7 @@
 //! The plain loop: the model speaks, a call is run, its result is shown, until the model answers.
 
 use crate::run::{End, Play, Ran};
-use crate::{EpisodeSetup, Finished, Harness};
+use crate::{EpisodeSetup, Finished, Harness, Turns};
 use async_trait::async_trait;
 use hone_env::OnMalformed;
 use hone_model::{AgentTurn, Message};
@@ -30,33 +30,47 @@ impl Harness for React {
     }
 
     async fn run(&self, setup: EpisodeSetup) -> Finished {
-        let mut play = Play::start(self.name(), setup);
-        let end = match react(&mut play).await {
-            Ok(never) => match never {},
-            Err(end) => end,
-        };
-        play.finish(end).await
+        let (mut play, mut going) = self.open(setup).await;
+        loop {
+            match going {
+                Ok(()) => going = self.turn(&mut play).await,
+                Err(end) => return play.finish(end).await,
+            }
+        }
+    }
+
+    fn turns(&self) -> Option<&'static dyn Turns> {
+        Some(&Self)
     }
 }
 
-async fn react(play: &mut Play) -> Result<std::convert::Infallible, End> {
-    play.reset().await?;
-    play.brief();
-    let request = play.task().instruction.clone();
-    said(play, request);
-    loop {
+#[async_trait]
+impl Turns for React {
+    async fn open(&self, setup: EpisodeSetup) -> (Play, Result<(), End>) {
+        let mut play = Play::start(self.name(), setup);
+        let opened = play.reset().await;
+        if opened.is_ok() {
+            play.brief();
+            let request = play.task().instruction.clone();
+            said(&mut play, request);
+        }
+        (play, opened)
+    }
+
+    async fn turn(&self, play: &mut Play) -> Result<(), End> {
         match play.ask().await? {
-            AgentTurn::Say(text) => answer(play, text).await?,
+            AgentTurn::Say(text) => answer(play, text).await,
             AgentTurn::Calls { calls, .. } => match play.calls(calls).await? {
-                Ran::On => {}
-                Ran::Over => return Err(End::policy(EndReason::Terminal)),
-                Ran::EndTurn => answer(play, String::new()).await?,
+                Ran::On => Ok(()),
+                Ran::Over => Err(End::policy(EndReason::Terminal)),
+                Ran::EndTurn => answer(play, String::new()).await,
             },
             AgentTurn::Malformed { raw, error } => {
                 play.call(Asked::Malformed { error }, None).await?;
                 if play.budget().on_malformed == OnMalformed::EndTurn {
                     answer(play, raw).await?;
                 }
+                Ok(())
             }
         }
     }

@@ -1,11 +1,13 @@
 //! An episode under way: what all loops share.
 
-use crate::{EpisodeSetup, Finished};
+use crate::{EpisodeSetup, Finished, Label};
 use hone_env::{Budget, Environment, Fork, OnMalformed, OnOverflow, Party, Task};
 use hone_model::{AgentTurn, CallRequest, Completion, Conversation, Message, Model, Request};
 use hone_tool::{ApprovalPolicy, Asked, Recording, Rules, ToolError, ToolHost, ToolOutput, ToolRequest, ToolSpec};
 use hone_tool::{Toolset, caught, dispatch, guarded, settle};
-use hone_trace::{EndReason, Episode, Event, FinishReason, Lineage, Outcome, SamplingSettings, Stream, Timing, Turn};
+use hone_trace::{
+    EndReason, Episode, Event, FinishReason, ForkedFrom, Lineage, Outcome, SamplingSettings, Stream, Timing, Turn,
+};
 use hone_trace::{ToolErrorClass, ToolFailure};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -46,6 +48,7 @@ impl End {
 }
 
 /// Who is asked: a model with its tools and its view of the conversation.
+#[derive(Clone)]
 pub(crate) struct Speaker {
     pub(crate) party: Party,
     pub(crate) model: Arc<dyn Model>,
@@ -154,6 +157,36 @@ pub struct Play {
     pub episode: Episode,
 }
 
+/// An episode as it stood between two turns.
+pub struct Snapshot(Play);
+
+impl Snapshot {
+    /// A new episode that shares its beginning with `parent`, the one that the snapshot is of, and goes on by itself: with
+    /// its own world, and its own randomness from its first own model call on.
+    pub fn branch(self, parent: &Play, label: Label, stream: &Stream) -> Play {
+        let mut play = self.0;
+        play.speaker
+            .conversation
+            .cache
+            .clone_from(&parent.speaker.conversation.cache);
+        let snapshot = play
+            .environment
+            .as_ref()
+            .and_then(|environment| environment.state_hash());
+        play.episode.forked_from = Some(ForkedFrom {
+            episode: std::mem::replace(&mut play.episode.id, label.id),
+            model_call: play.episode.model_calls.len() as u32,
+            snapshot: snapshot.unwrap_or_default(),
+        });
+        play.episode.phase = label.phase;
+        play.episode.group = label.group;
+        play.episode.sample = label.sample;
+        play.episode.seed = stream.seed();
+        play.stream = stream.named("call");
+        play
+    }
+}
+
 impl Play {
     /// An episode of which nothing has happened yet.
     pub fn start(harness: &str, setup: EpisodeSetup) -> Self {
@@ -177,6 +210,38 @@ impl Play {
             stream: setup.stream.named("call"),
             episode,
         }
+    }
+
+    /// The episode as it stands, with a copy of its world, to go on from more than once; `None` where the world cannot be
+    /// copied, or results come from a recording.
+    pub fn snapshot(&self) -> Option<Snapshot> {
+        let environment = self.environment.as_ref()?.fork()?;
+        if self.recording.is_some() {
+            return None;
+        }
+        let mut speaker = self.speaker.clone();
+        // Else what the model keeps would count as shared for as long as the snapshot is held.
+        speaker.conversation.cache = None;
+        Some(Snapshot(Self {
+            task: Arc::clone(&self.task),
+            environment: Some(environment),
+            budget: self.budget,
+            speaker,
+            approval: Arc::clone(&self.approval),
+            recording: None,
+            stream: self.stream.clone(),
+            start: self.start,
+            start_us: self.start_us,
+            episode: self.episode.clone(),
+        }))
+    }
+
+    /// Whether the speaker's bounds leave it another turn.
+    pub fn may_ask(&self) -> bool {
+        let bound = self.budget.max_steps;
+        self.speaker.turns < self.speaker.max_turns
+            && (bound == 0 || self.speaker.steps < bound)
+            && self.budget.max_tokens > self.tokens()
     }
 
     /// The task.

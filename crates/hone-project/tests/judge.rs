@@ -95,6 +95,7 @@ fn played(taskset: &Arc<dyn Taskset>, answer: &str, panel: Option<Panel>) -> Epi
         sampling: greedy(),
         approval: Arc::new(ApprovalPolicy::AllowAll),
         tools: ToolSource::default(),
+        forking: None,
         seed: 3,
         phase: "eval".into(),
         concurrency: 1,

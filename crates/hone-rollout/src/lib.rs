@@ -11,10 +11,13 @@
 //!
 //! Deliberately not here: the agent loop (`hone-harness`), neural models (`hone-engine`), what a score means (`domains/`).
 
+pub mod branching;
+mod leaves;
 mod rollout;
 mod score;
 mod stats;
 
+pub use leaves::Forking;
 pub use rollout::{BoxError, Cast, Hooks, Job, Player, Rollout, RolloutError, Sink, ToolSource, UserPlayer, Waiting};
 pub use score::score;
 pub use stats::Stats;

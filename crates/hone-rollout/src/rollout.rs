@@ -1,7 +1,8 @@
 //! Running many episodes.
 
+use crate::leaves::{self, Forking};
 use crate::score;
-use hone_env::{Budget, EnvError, Split, Task, Taskset};
+use hone_env::{Budget, EnvError, Fork, Split, Task, Taskset};
 use hone_harness::{EpisodeSetup, Finished, Harness, Label, UserSetup};
 use hone_model::{Model, Replayed};
 use hone_score::judge::{Jury, Panel, PanelError};
@@ -135,6 +136,14 @@ pub enum RolloutError {
     /// The sink failed.
     #[error("an episode could not be recorded: {0}; the run stops here and can be resumed")]
     Sink(#[source] BoxError),
+    /// Rollouts cannot fork here.
+    #[error("rollouts of {taskset} cannot fork: {why}; take a method without branching, or another taskset")]
+    NoFork {
+        /// Taskset.
+        taskset: String,
+        /// Why not.
+        why: &'static str,
+    },
     /// The runtime could not be made.
     #[error("no async runtime: {0}; the system is out of threads or file handles")]
     Runtime(#[source] std::io::Error),
@@ -190,6 +199,8 @@ pub struct Rollout {
     pub approval: Arc<ApprovalPolicy>,
     /// Where results of tool calls come from.
     pub tools: ToolSource,
+    /// How the rollouts of a job fork from each other; without, each begins at the root.
+    pub forking: Option<Forking>,
     /// Seed of the run.
     pub seed: u64,
     /// Phase of the run: `eval/before`, `demo`, `rl/12`, …
@@ -200,14 +211,16 @@ pub struct Rollout {
 
 /// An episode to be played.
 #[derive(Clone)]
-struct Planned {
-    label: Label,
+pub(crate) struct Planned {
+    pub(crate) label: Label,
     task: Arc<Task>,
-    stream: Stream,
+    pub(crate) stream: Stream,
+    /// The stream of its group.
+    pub(crate) group: Stream,
 }
 
 /// What the episodes of a run share.
-struct Stage {
+pub(crate) struct Stage {
     rollout: Rollout,
     jury: Jury,
     toolset: Mutex<Arc<Toolset>>,
@@ -240,9 +253,12 @@ impl Rollout {
     /// As [`Rollout::run`].
     pub async fn run_async(&self, jobs: &[Job], mut hooks: Hooks<'_>) -> Result<Vec<Episode>, RolloutError> {
         let mut waiting = self.plan(jobs)?;
-        let Some(first) = waiting.front() else {
+        let Some(first) = waiting.front().and_then(|group| group.first()) else {
             return Ok(Vec::new());
         };
+        if self.forking.is_some() {
+            self.can_fork(&first.task)?;
+        }
         let stage = Arc::new(Stage {
             rollout: self.clone(),
             jury: Jury::of(self.judge.clone(), self.taskset.judges())?,
@@ -260,7 +276,7 @@ impl Rollout {
             {
                 let spare = planned.clone();
                 let stage = stage.clone();
-                let handle = running.spawn(async move { stage.play(planned).await });
+                let handle = running.spawn(async move { stage.play_all(planned).await });
                 in_flight.insert(handle.id(), spare);
             }
             if hooks.cancelled() {
@@ -274,17 +290,20 @@ impl Rollout {
                     Err(_) => continue,
                 },
             };
-            let episode = match next {
+            let done: Vec<Episode> = match next {
                 None => break,
-                Some(Ok((id, episode))) => {
+                Some(Ok((id, done))) => {
                     in_flight.remove(&id);
-                    Some(episode)
+                    done
                 }
-                Some(Err(lost)) => in_flight
-                    .remove(&lost.id())
-                    .map(|planned| planned.failed(lost.to_string())),
+                Some(Err(lost)) => {
+                    let planned = in_flight.remove(&lost.id()).into_iter().flatten();
+                    planned
+                        .map(|planned: Planned| planned.failed(lost.to_string()))
+                        .collect()
+                }
             };
-            if let Some(episode) = episode {
+            for episode in done {
                 hooks.deliver(&episode)?;
                 episodes.push(episode);
             }
@@ -293,10 +312,29 @@ impl Rollout {
         Ok(episodes)
     }
 
-    /// All episodes of the jobs, in launching order, their tasks made.
-    fn plan(&self, jobs: &[Job]) -> Result<VecDeque<Planned>, RolloutError> {
+    /// Whether tasks like this one can be played with forks.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn can_fork(&self, task: &Task) -> Result<(), RolloutError> {
+        let environment = self.contain(|| "an environment".to_owned(), || self.taskset.environment(task))?;
+        let why = if environment.fork_kind() != Fork::Native {
+            "its world cannot be copied"
+        } else if self.harness.turns().is_none() {
+            "its agent loop cannot be forked"
+        } else {
+            return Ok(());
+        };
+        Err(RolloutError::NoFork {
+            taskset: self.taskset.name().to_owned(),
+            why,
+        })
+    }
+
+    /// All episodes of the jobs, in launching order, their tasks made: those that are played together, together.
+    fn plan(&self, jobs: &[Job]) -> Result<VecDeque<Vec<Planned>>, RolloutError> {
         let root = Stream::new(self.seed).named(&self.phase);
-        let mut planned = VecDeque::new();
+        let mut planned: VecDeque<Vec<Planned>> = VecDeque::new();
         let mut seen = std::collections::BTreeSet::new();
         for job in jobs {
             let what = || format!("task {}/{}", job.split.name(), job.index);
@@ -314,11 +352,16 @@ impl Rollout {
                     group: job.group,
                     sample,
                 };
-                planned.push_back(Planned {
+                let one = Planned {
                     label,
                     task: task.clone(),
                     stream: group.at(u64::from(sample)),
-                });
+                    group: group.clone(),
+                };
+                match planned.back_mut() {
+                    Some(together) if self.forking.is_some() && sample > job.samples.start => together.push(one),
+                    _ => planned.push_back(vec![one]),
+                }
             }
         }
         Ok(planned)
@@ -352,66 +395,90 @@ impl Rollout {
 }
 
 impl Planned {
-    fn failed(self, cause: String) -> Episode {
+    pub(crate) fn failed(self, cause: String) -> Episode {
         self.label
             .failed(&self.task, &self.stream, EndReason::EnvironmentFailure, cause)
     }
 }
 
 impl Stage {
+    /// Episodes that are played together.
+    async fn play_all(self: Arc<Self>, planned: Vec<Planned>) -> Vec<Episode> {
+        if let (Some(how), Some(turns)) = (self.rollout.forking, self.rollout.harness.turns()) {
+            return leaves::play(self, planned, turns, how).await;
+        }
+        let mut done = Vec::with_capacity(planned.len());
+        for planned in planned {
+            done.push(self.play(planned).await);
+        }
+        done
+    }
+
     async fn play(&self, planned: Planned) -> Episode {
         let spare = planned.clone();
-        let Planned { label, task, stream } = planned;
         let played = caught(async {
-            let rollout = &self.rollout;
-            let environment = rollout.taskset.environment(&task);
-            let toolset = compiled(&self.toolset, environment.specs())?;
-            let waiting = rollout.tools.waiting.get(&label.id);
-            let resumed = |player: &Player, model, replayed| match waiting {
-                Some(waiting) => waiting.resume(player, model, replayed),
-                None => model,
-            };
-            let model = rollout.player.cast(&task, label.sample, &stream);
-            let model = resumed(&rollout.player, model, Replayed::of);
-            let user = match (rollout.taskset.user(&task), &rollout.user) {
-                (Some(role), Some(UserPlayer { player, sampling })) => Some(UserSetup {
-                    role,
-                    model: resumed(
-                        player,
-                        player.cast(&task, label.sample, &stream.named("user")),
-                        Replayed::user,
-                    ),
-                    toolset: compiled(&self.user_toolset, environment.user_specs())?,
-                    sampling: sampling.clone(),
-                }),
-                _ => None,
-            };
-            let setup = EpisodeSetup {
-                label,
-                task: task.clone(),
-                environment,
-                toolset,
-                model,
-                user,
-                budget: rollout.budget,
-                sampling: rollout.sampling.clone(),
-                approval: rollout.approval.clone(),
-                recording: rollout.recording(waiting, &task),
-                stream,
-            };
-            let judged = setup.stream.named("judge");
-            let mut finished = rollout.harness.run(setup).await;
-            let time = Duration::from_millis(rollout.budget.tool_timeout_ms);
-            if !self.jury.is_empty() && finished.episode.counts() {
-                finished = self.judge(&task, finished, &judged, time).await;
-            }
-            Ok::<_, SchemaError>(score(rollout.taskset.clone(), task, finished, time).await)
+            let setup = self.setup(&planned)?;
+            let finished = self.rollout.harness.run(setup).await;
+            Ok::<_, SchemaError>(self.complete(&planned, finished).await)
         });
         match played.await {
             Ok(Ok(episode)) => episode,
             Ok(Err(schema)) => spare.failed(schema.to_string()),
             Err(panic) => spare.failed(format!("panicked: {panic}")),
         }
+    }
+
+    /// All that an episode starts from.
+    pub(crate) fn setup(&self, planned: &Planned) -> Result<EpisodeSetup, SchemaError> {
+        let Planned {
+            label, task, stream, ..
+        } = planned;
+        let rollout = &self.rollout;
+        let environment = rollout.taskset.environment(task);
+        let toolset = compiled(&self.toolset, environment.specs())?;
+        let waiting = rollout.tools.waiting.get(&label.id);
+        let resumed = |player: &Player, model, replayed| match waiting {
+            Some(waiting) => waiting.resume(player, model, replayed),
+            None => model,
+        };
+        let model = rollout.player.cast(task, label.sample, stream);
+        let model = resumed(&rollout.player, model, Replayed::of);
+        let user = match (rollout.taskset.user(task), &rollout.user) {
+            (Some(role), Some(UserPlayer { player, sampling })) => Some(UserSetup {
+                role,
+                model: resumed(
+                    player,
+                    player.cast(task, label.sample, &stream.named("user")),
+                    Replayed::user,
+                ),
+                toolset: compiled(&self.user_toolset, environment.user_specs())?,
+                sampling: sampling.clone(),
+            }),
+            _ => None,
+        };
+        Ok(EpisodeSetup {
+            label: label.clone(),
+            task: task.clone(),
+            environment,
+            toolset,
+            model,
+            user,
+            budget: rollout.budget,
+            sampling: rollout.sampling.clone(),
+            approval: rollout.approval.clone(),
+            recording: rollout.recording(waiting, task),
+            stream: stream.clone(),
+        })
+    }
+
+    /// The episode, judged and scored.
+    pub(crate) async fn complete(&self, planned: &Planned, mut finished: Finished) -> Episode {
+        let Planned { task, stream, .. } = planned;
+        let time = Duration::from_millis(self.rollout.budget.tool_timeout_ms);
+        if !self.jury.is_empty() && finished.episode.counts() {
+            finished = self.judge(task, finished, &stream.named("judge"), time).await;
+        }
+        score(self.rollout.taskset.clone(), task.clone(), finished, time).await
     }
 }
 

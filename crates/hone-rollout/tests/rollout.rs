@@ -33,6 +33,7 @@ fn rollout(inline: bool, player: Player, concurrency: usize) -> Rollout {
         },
         approval: Arc::new(ApprovalPolicy::AllowAll),
         tools: ToolSource::default(),
+        forking: None,
         seed: 5,
         phase: "rl/1".into(),
         concurrency,

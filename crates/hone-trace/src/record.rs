@@ -619,8 +619,18 @@ impl Episode {
 
     /// Number of tokens that the policy sampled; those of a simulated user or a judge are not its.
     pub fn sampled_tokens(&self) -> u64 {
+        self.sampled_from(0)
+    }
+
+    /// The same without those that it shares with the episode that it was forked from.
+    pub fn own_sampled_tokens(&self) -> u64 {
+        self.sampled_from(self.forked_from.as_ref().map_or(0, |fork| fork.model_call))
+    }
+
+    fn sampled_from(&self, first: u32) -> u64 {
         self.model_calls
             .iter()
+            .filter(|call| call.id >= first)
             .filter(|call| !matches!(call.role.as_str(), "user" | "judge"))
             .flat_map(|c| &c.origins)
             .filter(|s| s.value == Origin::Sampled)

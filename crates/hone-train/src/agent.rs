@@ -23,7 +23,7 @@ use hone_engine::{LearnError, Learner, Sampler, Weights};
 use hone_env::{Split, Taskset};
 use hone_harness::{Dialogue, Harness, React};
 use hone_model::{Codec, Model, Scripted};
-use hone_rollout::{Hooks, Job, Player, Rollout, ToolSource, UserPlayer};
+use hone_rollout::{Forking, Hooks, Job, Player, Rollout, ToolSource, UserPlayer};
 use hone_score::{Measures, Rate};
 use hone_tool::ApprovalPolicy;
 use hone_trace::{EndReason, Episode, Filter, Outcome, SamplingSettings, Store, Stream};
@@ -91,8 +91,14 @@ impl Run<'_> {
         for name in self.recipe.eval.baselines.clone() {
             self.evaluate_script(&name)?;
         }
-        let sft = self.cold_start(&examples)?;
-        self.evaluate_policy("sft", &sft.weights())?;
+        let sft = match self.recipe.sft.steps {
+            0 => Learner::new(Weights::clone(&base), self.threads),
+            _ => {
+                let sft = self.cold_start(&examples)?;
+                self.evaluate_policy("sft", &sft.weights())?;
+                sft
+            }
+        };
         if self.recipe.rl.steps > 0 {
             let weights = self.reinforce(&method, &sft)?;
             self.evaluate_policy("rl", &weights)?;
@@ -178,6 +184,15 @@ impl Run<'_> {
                     .unwrap_or_else(|_| ApprovalPolicy::nothing()),
             ),
             tools: ToolSource::default(),
+            forking: self
+                .recipe
+                .rl
+                .branch
+                .filter(|_| phase.starts_with("rl/"))
+                .map(|branching| Forking {
+                    branching,
+                    vocabulary: self.base.config.vocab_size,
+                }),
             seed: self.recipe.seed,
             phase: phase.to_owned(),
             concurrency: IN_FLIGHT,
@@ -244,6 +259,9 @@ impl Run<'_> {
 
     fn demonstrations(&mut self) -> Result<Vec<Example>, RunError> {
         let (phase, settings) = ("demonstrations", self.recipe.demonstrations.clone());
+        if settings.episodes == 0 {
+            return Ok(Vec::new());
+        }
         if !self.is_done(phase) {
             self.observer.phase(phase);
             let start = Instant::now();

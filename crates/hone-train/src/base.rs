@@ -63,7 +63,7 @@ pub enum BaseError {
 }
 
 /// Whether a name is one folder's, not a path to somewhere else.
-pub(crate) fn is_plain(name: &str) -> bool {
+pub fn is_plain(name: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     (1..=100).contains(&name.len()) && name.bytes().all(allowed) && !name.starts_with('.')
 }

@@ -2,7 +2,6 @@
 mod agent;
 pub mod arithmetic;
 mod base;
-pub mod branching;
 pub mod credit;
 pub mod curator;
 mod observe;
@@ -13,7 +12,8 @@ mod supervised;
 mod update;
 
 pub use agent::{Evaluation, Run, RunError, State, TIMED, update_key};
-pub use base::{BaseError, Corpus, Made, make_base, probe};
+pub use base::{BaseError, Corpus, Made, is_plain, make_base, probe};
+pub use hone_rollout::branching;
 pub use observe::{Observer, Step};
 pub use rows::{demonstration, document, rollout};
 pub use supervised::{Breakdown, Example, Supervised, SupervisedStep, supervised};

@@ -1,9 +1,10 @@
 //! Recipes: TOML files that name everything a run does. Nothing but data, and validated as a whole before anything runs.
 
 use crate::base::is_plain;
-use crate::stages::{Method, Need, Schedule, StageError, Surrogate};
+use crate::stages::{Method, Need, Schedule, Shape, StageError, Surrogate};
 use crate::supervised::Supervised;
 use hone_engine::{AdamW, Config};
+use hone_rollout::branching::Branching;
 use hone_tool::{ApprovalPolicy, Policy, PolicyError};
 use serde::{Deserialize, Serialize};
 
@@ -86,9 +87,11 @@ pub struct AgentRecipe {
     /// Recipe of a base model to make first instead of loading `base` (`--from-scratch`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scratch: Option<String>,
-    /// The demonstrations.
+    /// The demonstrations; without any there is no cold start, and reinforcement begins with the base model.
+    #[serde(default)]
     pub demonstrations: Demonstrations,
-    /// The cold start.
+    /// The cold start; no `steps` is none.
+    #[serde(default = "no_cold_start")]
     pub sft: Supervised,
     /// Reinforcement.
     pub rl: Rl,
@@ -103,8 +106,22 @@ pub struct AgentRecipe {
     pub budget: toml::Table,
 }
 
+fn no_cold_start() -> Supervised {
+    Supervised {
+        steps: 0,
+        batch_tokens: 1,
+        lr: Schedule {
+            peak: 1.0,
+            shape: Shape::Constant,
+            warmup: 0,
+            floor: 0.0,
+        },
+        adamw: AdamW::default(),
+    }
+}
+
 /// Where the cold start's demonstrations come from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Demonstrations {
     /// A scripted agent of the taskset.
@@ -124,12 +141,26 @@ pub struct Rl {
     pub overrides: serde_json::Map<String, serde_json::Value>,
     /// Steps: rollouts, then updates.
     pub steps: u32,
+    /// Sampled tokens after which reinforcement ends, at the end of the step that reaches them; 0 is no bound. `steps` holds
+    /// besides, and schedules go by steps.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub max_tokens: u64,
+    /// Training task to begin with (default: the one after those of the demonstrations).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_task: Option<u64>,
     /// Tasks per step (groups).
     pub tasks: u64,
     /// Rollouts per task (group size).
     pub samples: u32,
     /// Optimiser steps per step: the groups are dealt to that many mini-batches.
     pub updates: u32,
+    /// Play a task's rollouts so many at a time, and no more once the method has what it asks for (`parts.balanced`); without,
+    /// all at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wave: Option<u32>,
+    /// How the rollouts of a group fork from each other; without, each begins at the root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<Branching>,
     /// Learning rate over the steps.
     pub lr: Schedule,
     /// Optimiser.
@@ -144,6 +175,10 @@ pub struct Rl {
     pub validate_every: u32,
     /// Checkpoint every so many steps; a resumed run repeats at most that many.
     pub checkpoint_every: u32,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 fn toml_empty(map: &serde_json::Map<String, serde_json::Value>) -> bool {
@@ -366,15 +401,42 @@ impl AgentRecipe {
             return refuse("policy", got, "rules as docs/tools.md shows them");
         }
         let method = self.method()?;
-        if let Some((part, need)) = method.parts.needs().find(|(_, need)| !SUPPLIED.contains(need)) {
+        let supplied = |need: &Need| SUPPLIED.contains(need) || (*need == Need::Tree && self.rl.branch.is_some());
+        if let Some((part, need)) = method.parts.needs().find(|(_, need)| !supplied(need)) {
+            let why = match need {
+                Need::Tree => format!("nothing without `rl.branch`: it needs {}", need.about()),
+                _ => format!(
+                    "nothing in a recipe: it needs {}, which training does not record yet",
+                    need.about()
+                ),
+            };
             return refuse(
                 &format!("parts.{part}"),
                 "set",
-                &format!(
-                    "nothing in a recipe: it needs {}, which training does not record yet; `hone train explain` takes it",
-                    need.about()
-                ),
+                &format!("{why}; `hone train explain` takes it"),
             );
+        }
+        if let Some(wave) = self.rl.wave {
+            between("rl.wave", wave, 1, self.rl.samples)?;
+            if method.enough(&[]).is_none() {
+                return refuse(
+                    "rl.wave",
+                    wave,
+                    "nothing without parts.balanced, which says when a task has enough rollouts",
+                );
+            }
+            if self.rl.branch.is_some() {
+                return refuse(
+                    "rl.wave",
+                    wave,
+                    "nothing beside `rl.branch`, whose groups are played as a whole",
+                );
+            }
+        }
+        if let Some(branch) = &self.rl.branch
+            && let Err((key, got, allowed)) = branch.validate(self.rl.samples)
+        {
+            return refuse(&format!("rl.branch.{key}"), got, &allowed);
         }
         let objective = method.objective;
         if objective.surrogate == Surrogate::LogProb && self.rl.updates > 1 {
@@ -388,10 +450,28 @@ impl AgentRecipe {
             .adamw
             .validate()
             .or_else(|e| refuse("rl.adamw", e.got, &e.allowed))?;
-        between("demonstrations.episodes", self.demonstrations.episodes, 1, 10_000_000)?;
-        self.sft.validate("sft")?;
+        between("demonstrations.episodes", self.demonstrations.episodes, 0, 10_000_000)?;
+        let cold = self.demonstrations.episodes > 0;
+        if cold || self.sft.steps > 0 {
+            self.sft.validate("sft")?;
+        }
+        if !cold && (self.sft.steps > 0 || self.eval.sft_matched) {
+            return refuse(
+                "demonstrations.episodes",
+                0,
+                "at least 1 with a cold start (`sft.steps`, `eval.sft_matched`): it learns from them",
+            );
+        }
+        if !cold && self.rl.steps == 0 {
+            return refuse(
+                "rl.steps",
+                0,
+                "at least 1 without a cold start: there would be nothing to do",
+            );
+        }
         self.rl.lr.validate("rl.lr")?;
         between("rl.steps", self.rl.steps, 0, 1_000_000)?;
+        between("rl.first_task", self.rl.first_task.unwrap_or(0), 0, 1 << 40)?;
         between("rl.tasks", self.rl.tasks, 1, 100_000)?;
         between("rl.samples", self.rl.samples, 2, 4096)?;
         between("rl.updates", u64::from(self.rl.updates), 1, self.rl.tasks)?;

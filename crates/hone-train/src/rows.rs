@@ -60,7 +60,10 @@ pub fn rollout(episode: &Episode) -> Result<stages::Rollout, Flaw> {
     let joined = Joining::ExactPrefix.join(episode, |call| call.role == "agent")?;
     let mut breaks: Vec<Value> = joined.breaks.iter().map(|it| json!(it)).collect();
     let mut steps = Vec::new();
-    let rows = joined
+    let first = episode.forked_from.as_ref().map(|fork| fork.model_call);
+    let mut before = 0;
+    let mut shared = None;
+    let rows: Vec<stages::Row> = joined
         .segments
         .into_iter()
         .map(|segment| {
@@ -70,6 +73,9 @@ pub fn rollout(episode: &Episode) -> Result<stages::Rollout, Flaw> {
             for span in &segment.calls {
                 let turn = steps.len() as u32;
                 let (start, end) = (span.start as usize, span.end as usize);
+                if first.is_some_and(|first| span.call >= first) {
+                    shared.get_or_insert(before + start);
+                }
                 turns[start..end].fill(turn);
                 steps.push(AgentStep {
                     turn,
@@ -80,6 +86,7 @@ pub fn rollout(episode: &Episode) -> Result<stages::Rollout, Flaw> {
                 });
                 seen = end;
             }
+            before += segment.ids.len();
             if !segment.has_logprobs {
                 mask.fill(false);
                 let first = segment.calls.first().map(|span| span.call);
@@ -95,9 +102,15 @@ pub fn rollout(episode: &Episode) -> Result<stages::Rollout, Flaw> {
             }
         })
         .collect();
+    let parent = episode.forked_from.as_ref().map(|fork| stages::Fork {
+        rollout: fork.episode.clone(),
+        // Of a leaf that took no turn of its own all is shared.
+        token: shared.unwrap_or(before),
+    });
     Ok(stages::Rollout {
         breaks,
         steps,
+        parent,
         ..stages::Rollout::new(episode, rows)
     })
 }

@@ -156,6 +156,7 @@ fn only_the_policys_own_tokens_are_trained_on() {
         sampling,
         approval: Arc::new(ApprovalPolicy::AllowAll),
         tools: ToolSource::default(),
+        forking: None,
         seed: 1,
         phase: "rl/0".into(),
         concurrency: 1,

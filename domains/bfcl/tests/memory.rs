@@ -101,6 +101,7 @@ fn play(
         },
         approval: Arc::new(ApprovalPolicy::AllowAll),
         tools: ToolSource::default(),
+        forking: None,
         seed: 0,
         phase: phase.into(),
         concurrency: 2,

@@ -51,6 +51,7 @@ fn play(taskset: &Arc<dyn Taskset>, name: &'static str, n: u64) -> Vec<Episode> 
         },
         approval: Arc::new(ApprovalPolicy::AllowAll),
         tools: ToolSource::default(),
+        forking: None,
         seed: 0,
         phase: "test".into(),
         concurrency: 8,

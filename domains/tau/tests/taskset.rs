@@ -59,6 +59,7 @@ fn play(taskset: &Arc<Tau2>, script: &'static str) -> Vec<Episode> {
         sampling,
         approval: Arc::new(ApprovalPolicy::AllowAll),
         tools: ToolSource::default(),
+        forking: None,
         seed: 1,
         phase: "t".into(),
         concurrency: 4,

@@ -46,6 +46,9 @@ impl Run<'_> {
         }
         self.observer.phase(phase);
         let from = self.state.rl_step;
+        if let Some(first) = settings.first_task.filter(|_| from == 0) {
+            self.state.cursor = first;
+        }
         for step in from..settings.steps {
             self.store.delete_phase(&format!("rl/{step}"))?;
             self.store.delete_phase(&format!("validate/{step}"))?;
@@ -63,22 +66,29 @@ impl Run<'_> {
         let mut reference = (method.needs_reference() || method.needs_reference_first())
             .then(|| Learner::new(Weights::clone(&sft.weights()), self.threads));
         let mut start = Instant::now();
+        let spent = |tokens: u64| settings.max_tokens > 0 && tokens >= settings.max_tokens;
         for step in from..settings.steps {
+            if spent(self.state.sampled_tokens) {
+                break;
+            }
             let begin = Instant::now();
             let indices = self.choose_tasks(settings.tasks, settings.focus)?;
-            let jobs: Vec<_> = indices
+            let jobs = indices
                 .iter()
                 .zip(0..)
                 .map(|(index, group)| Job {
                     group,
                     ..self.training(*index, settings.samples)
                 })
-                .collect();
+                .collect::<Vec<_>>();
             let rollout = Rollout {
                 concurrency: jobs.len() * settings.samples as usize,
                 ..self.rollout(&format!("rl/{step}"), Player::Shared(sampler.clone()), 1.0)
             };
-            let episodes = self.play(&rollout, &jobs)?;
+            let episodes = match settings.wave {
+                Some(wave) => self.play_waves(method, &rollout, jobs, wave)?,
+                None => self.play(&rollout, &jobs)?,
+            };
             let sampling = begin.elapsed().as_secs_f64();
             let stats = Stats::of(&episodes);
             self.learn_kinds(&episodes);
@@ -107,7 +117,9 @@ impl Run<'_> {
             }
             self.store.set_meta(&update_key(step), &record)?;
             sampler.publish(&learner.weights(), u64::from(step) + 1);
-            self.state.sampled_tokens += stats.sampled_tokens;
+            // What several leaves share was sampled once.
+            let sampled = episodes.iter().map(Episode::own_sampled_tokens).sum::<u64>();
+            self.state.sampled_tokens += sampled;
             self.state.trained_tokens += done.trained as u64;
             let seconds = begin.elapsed().as_secs_f64();
             let measures = Measures::of(&episodes);
@@ -127,10 +139,16 @@ impl Run<'_> {
                 ("infra_failed", stats.infra_failed as f64),
                 ("seconds_sampling", sampling),
                 ("seconds_learning", seconds - sampling),
-                ("tokens_per_second", stats.sampled_tokens as f64 / seconds),
+                ("tokens_per_second", sampled as f64 / seconds),
+                ("total_tokens", self.state.sampled_tokens as f64),
+                ("calls", measures.mean_tool_calls().unwrap_or(0.0)),
             ];
             if reference.is_some() {
                 metrics.push(("kl_ref", done.stats.kl_ref));
+            }
+            if settings.branch.is_some() {
+                let forked = episodes.iter().filter(|it| it.forked_from.is_some()).count();
+                metrics.push(("forked", forked as f64 / episodes.len().max(1) as f64));
             }
             let parts = measures.score_parts();
             let parts: Vec<_> = parts
@@ -138,7 +156,7 @@ impl Run<'_> {
                 .map(|(name, value)| (format!("part/{name}"), *value))
                 .collect();
             metrics.extend(parts.iter().map(|(name, value)| (name.as_str(), *value)));
-            let last = step + 1 == settings.steps;
+            let last = step + 1 == settings.steps || spent(self.state.sampled_tokens);
             let due = settings.validate_every > 0 && (step.is_multiple_of(settings.validate_every) || last);
             if due && let Some(rate) = self.validate(step, &sampler)? {
                 metrics.push(("validation", rate.value));
@@ -160,6 +178,33 @@ impl Run<'_> {
         }
         self.finish(phase, start)?;
         Ok(learner.weights())
+    }
+
+    /// Play jobs a wave of rollouts at a time, each as long as the method asks for more of its task.
+    fn play_waves(
+        &mut self,
+        method: &Method,
+        rollout: &Rollout,
+        mut jobs: Vec<Job>,
+        wave: u32,
+    ) -> Result<Vec<Episode>, RunError> {
+        let mut episodes: Vec<Episode> = Vec::new();
+        let mut from = 0;
+        while !jobs.is_empty() {
+            let now = jobs.iter().map(|job| Job {
+                samples: from..job.samples.end.min(from + wave),
+                ..job.clone()
+            });
+            episodes.extend(self.play(rollout, &now.collect::<Vec<_>>())?);
+            from += wave;
+            jobs.retain(|job| {
+                let counted = episodes.iter().filter(|it| it.group == job.group && it.counts());
+                let rewards: Vec<f64> = counted.filter_map(|it| it.reward).collect();
+                from < job.samples.end && method.enough(&rewards) == Some(false)
+            });
+        }
+        episodes.sort_by_key(|it| (it.group, it.sample));
+        Ok(episodes)
     }
 
     fn checkpoint_rl(&mut self, step: u32, learner: &Learner) -> Result<(), RunError> {

@@ -122,6 +122,13 @@ impl Method {
         self.parts.need(Need::ReferenceFirst)
     }
 
+    /// Whether a task's rollouts so far, by their rewards in order, are all that the method asks for; `None` if it asks for no
+    /// certain ones.
+    pub fn enough(&self, rewards: &[f64]) -> Option<bool> {
+        let said = self.parts.iter().filter_map(|part| part.enough(rewards));
+        said.reduce(|a, b| a && b)
+    }
+
     /// Sets every rollout's computed parts and total reward (stage `reward`).
     pub fn value(&self, rollouts: &mut [Rollout], step: u64) -> Result<StageReport, StageError> {
         for (name, part) in self.parts.named().filter(|(_, part)| part.gives_value()) {

@@ -72,6 +72,13 @@ pub trait Part: fmt::Debug + Send + Sync {
         Ok(None)
     }
 
+    /// Whether a task's rollouts so far, by their rewards in order, are all that this part asks for; `None` if it does not say.
+    /// Training then plays no more of them.
+    fn enough(&self, rewards: &[f64]) -> Option<bool> {
+        let _ = rewards;
+        None
+    }
+
     /// Whether [`later`](Self::later) does something.
     fn keeps(&self) -> bool {
         false

@@ -108,6 +108,7 @@ impl Args {
             sampling: greedy_or(self.temperature),
             approval: Arc::new(approval),
             tools: ToolSource::default(),
+            forking: None,
             seed: self.seed,
             phase: "run".into(),
             concurrency: 1,

@@ -4,7 +4,7 @@ mod combine;
 mod corpus;
 mod explain;
 mod methods;
-mod recipes;
+pub mod recipes;
 mod report;
 mod watch;
 
@@ -19,7 +19,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use corpus::Generated;
 use hone_engine::{Weights, checkpoint};
-use hone_env::{Split, Taskset};
+use hone_env::{Fork, Split, Taskset};
 use hone_model::{Codec, train_tokenizer};
 use hone_primer::{Primer, tokenizer_texts};
 use hone_trace::Store;
@@ -53,7 +53,7 @@ const RECIPE_EXAMPLES: &str = "\
 Examples:
   hone recipe ls                                what there is
   hone recipe show quickstart > mine.toml       all settings, to change some
-  hone recipe check mine.toml                   is it right, and is all there that it names?";
+  hone recipe check mine.toml                   is it right, and are its tasks and scripts there?";
 
 /// Teach a model: demonstrations, cold start, reinforcement, and what each brought on held-out tasks
 #[derive(Debug, Args)]
@@ -133,7 +133,7 @@ impl RecipeCommand {
                     if as_json {
                         print_json(&json!({"name": name, "path": path, "about": about}))?;
                     } else {
-                        print(printable(&format!("{name:16} {about}")))?;
+                        print(printable(&format!("{name:20} {about}")))?;
                     }
                 }
             }
@@ -149,11 +149,10 @@ impl RecipeCommand {
                 let found = recipes::find(&recipe, None)?;
                 if let Recipe::Agent(recipe) = &found.recipe {
                     check(recipe)?;
-                    // Above it was the way from scratch, if there is one.
-                    check(&AgentRecipe {
-                        scratch: None,
-                        ..AgentRecipe::clone(recipe)
-                    })?;
+                    match base_dir(recipe) {
+                        Ok(base) => drop(Loaded::read(&base)?),
+                        Err(_) => say(format!("there is no folder {} yet; training needs it", recipe.base)),
+                    }
                     for budget in recipe.budget.keys() {
                         recipes::find(&found.path.to_string_lossy(), Some(budget))?;
                     }
@@ -186,7 +185,8 @@ fn user(recipe: &AgentRecipe, taskset: &Arc<dyn Taskset>) -> Result<Option<User>
         .transpose()
 }
 
-/// What a recipe names must exist: tasksets, scripts, and the base model or the recipe that makes one. The tasks to train on.
+/// What a recipe names must exist: tasksets, scripts, and the recipe that makes a base model; the model itself only when it is
+/// run. The tasks to train on.
 fn check(recipe: &AgentRecipe) -> Result<Suite> {
     let suite = crate::tasksets::for_training(&recipe.taskset)?;
     let taskset = suite.taskset.clone();
@@ -199,6 +199,21 @@ fn check(recipe: &AgentRecipe) -> Result<Suite> {
             bail!(
                 "`eval.taskset` {name} is of another kind than `taskset` {}; evaluate on one of the same tools",
                 recipe.taskset
+            );
+        }
+    }
+    if recipe.rl.branch.is_some() {
+        let task = taskset.task(Split::Train, 0)?;
+        let native = taskset.environment(&task).fork_kind() == Fork::Native;
+        if !native || !taskset.user_scripts().is_empty() {
+            bail!(
+                "`rl.branch`: rollouts of {} cannot fork, because {}; take it out, or another taskset",
+                recipe.taskset,
+                if native {
+                    "a simulated user takes part"
+                } else {
+                    "its world cannot be copied"
+                }
             );
         }
     }
@@ -221,15 +236,13 @@ fn check(recipe: &AgentRecipe) -> Result<Suite> {
             );
         }
     }
-    match &recipe.scratch {
-        Some(scratch) => {
-            if !matches!(recipes::find(scratch, None)?.recipe, Recipe::Base(_)) {
-                bail!("`scratch` is {scratch}, which is not the recipe of a base model");
-            }
-        }
-        None => drop(Loaded::read(&base_dir(recipe)?)?),
+    if let Some(scratch) = &recipe.scratch
+        && !matches!(recipes::find(scratch, None)?.recipe, Recipe::Base(_))
+    {
+        bail!("`scratch` is {scratch}, which is not the recipe of a base model");
     }
-    for script in recipe.eval.baselines.iter().chain([&recipe.demonstrations.script]) {
+    let demonstrator = Some(&recipe.demonstrations.script).filter(|_| recipe.demonstrations.episodes > 0);
+    for script in recipe.eval.baselines.iter().chain(demonstrator) {
         if !have.contains(&script.as_str()) {
             bail!(
                 "taskset {} has no scripted agent {script}; it has {}",
@@ -336,6 +349,9 @@ impl Train {
                     (false, _) => recipe.scratch = None,
                 }
                 let suite = check(recipe)?;
+                if recipe.scratch.is_none() {
+                    Loaded::read(&base_dir(recipe)?)?;
+                }
                 if recipe.policy.is_empty() {
                     // A project's own rules hold in training too.
                     recipe.policy = suite.rules;

@@ -38,7 +38,8 @@ fn locate(name: &str) -> Result<PathBuf> {
     if inside.is_file() {
         return Ok(inside);
     }
-    if let Some(path) = resolve(&format!("recipes/{name}/recipe.toml")) {
+    let places = [format!("recipes/{name}/recipe.toml"), format!("recipes/{name}.toml")];
+    if let Some(path) = places.iter().find_map(|place| resolve(place)) {
         return Ok(path);
     }
     let known: Vec<_> = list().into_iter().map(|(name, _)| name).collect();
@@ -48,22 +49,31 @@ fn locate(name: &str) -> Result<PathBuf> {
     )
 }
 
-/// Names and paths of the recipes under `recipes/`.
+/// Names and paths of the recipes under `recipes/`: `FOLDER` for its recipe.toml, `FOLDER/FILE` for the others.
 pub fn list() -> Vec<(String, PathBuf)> {
     let Some(dir) = resolve("recipes") else {
         return Vec::new();
     };
-    let Ok(entries) = std::fs::read_dir(dir) else {
-        return Vec::new();
+    let entries = |dir: &Path| {
+        std::fs::read_dir(dir)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
     };
-    let mut out: Vec<_> = entries
-        .filter_map(|entry| {
-            let entry = entry.ok()?;
-            let path = entry.path().join("recipe.toml");
-            path.is_file()
-                .then(|| (entry.file_name().to_string_lossy().into_owned(), path))
-        })
-        .collect();
+    let mut out = Vec::new();
+    for folder in entries(&dir).filter(|path| path.is_dir()) {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        for path in entries(&folder) {
+            let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            match file.strip_suffix(".toml") {
+                // A project's settings, and what is claimed of a method.
+                None | Some("hone" | "claims") => {}
+                Some("recipe") => out.push((name.clone(), path)),
+                Some(stem) => out.push((format!("{name}/{stem}"), path)),
+            }
+        }
+    }
     out.sort();
     out
 }
@@ -81,4 +91,28 @@ pub fn resolve(path: &str) -> Option<PathBuf> {
         .skip(1)
         .map(|dir| dir.join(path))
         .find(|p| p.exists())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_recipe_of_the_project_is_right() {
+        let all = list();
+        assert!(all.len() > 20, "{all:?}");
+        for (name, path) in all {
+            let found = find(&name, None).unwrap_or_else(|error| panic!("{name}: {error:#}"));
+            assert_eq!(found.path, path);
+            if let Recipe::Agent(recipe) = &found.recipe {
+                // Others need data that not every machine has.
+                if recipe.taskset.starts_with("shop") {
+                    super::super::check(recipe).unwrap_or_else(|error| panic!("{name}: {error:#}"));
+                }
+                for budget in recipe.budget.keys() {
+                    find(&name, Some(budget)).unwrap_or_else(|error| panic!("{name}: {error:#}"));
+                }
+            }
+        }
+    }
 }

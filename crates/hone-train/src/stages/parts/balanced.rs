@@ -47,6 +47,10 @@ impl PartType for Balanced {
 }
 
 impl Part for Balanced {
+    fn enough(&self, rewards: &[f64]) -> Option<bool> {
+        Some(rewards.len() >= self.budget as usize || balance(rewards, self).is_some())
+    }
+
     fn validate(&self, _: &Method, at: &str) -> Result<(), StageError> {
         for (key, value) in [("right", self.right), ("wrong", self.wrong)] {
             check(value > 0, &format!("{at}.{key}"), value, "1 or more")?;

@@ -85,6 +85,7 @@ pub(super) fn play(
             },
             approval: Arc::new(ApprovalPolicy::AllowAll),
             tools: ToolSource::default(),
+            forking: None,
             seed: settings.seed,
             phase,
             concurrency,

@@ -296,6 +296,7 @@ impl Run {
             sampling: greedy_or(self.settings.temperature),
             approval: self.approval.clone(),
             tools: self.tools.clone(),
+            forking: None,
             seed: self.settings.seed,
             phase: phase.to_owned(),
             concurrency,

@@ -1,4 +1,4 @@
-//! When to fork a rollout, and how many to begin at the root. Pure decisions: who samples calls them, and draws the random number.
+//! When to fork a rollout, and how many to begin at the root. Pure decisions; `leaves.rs` plays by them.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,8 @@ pub enum Reduce {
 pub struct Probe {
     /// The first so many tokens count.
     pub tokens: u32,
-    /// Of each, the so many likeliest candidates.
+    /// Of each, the so many likeliest candidates; 0: all.
+    #[serde(default)]
     pub top_n: u32,
     /// How they become one number.
     pub reduce: Reduce,
@@ -32,21 +33,37 @@ impl Probe {
         reduce: Reduce::Sum,
     };
 
+    /// H of a segment out of its tokens' entropies over all candidates, in nats, / ln of the vocabulary's size. 0 for a segment without tokens.
+    pub fn of(&self, entropies: &[f32], vocabulary: usize) -> f64 {
+        let first = &entropies[..entropies.len().min(self.tokens as usize)];
+        self.reduced(first.iter().map(|h| f64::from(*h)), vocabulary)
+    }
+
+    fn reduced(&self, each: impl ExactSizeIterator<Item = f64>, vocabulary: usize) -> f64 {
+        let tokens = each.len().max(1) as f64;
+        let sum: f64 = each.sum();
+        let scale = match self.reduce {
+            Reduce::Sum => 1.0,
+            Reduce::Mean => tokens,
+        };
+        sum / scale / (vocabulary.max(2) as f64).ln()
+    }
+
     /// H of a segment: -p ln p over the candidates of its first tokens, / ln of the vocabulary's size. `candidates` holds, per token, natural
     /// log-probabilities in descending order. 0 for a segment without tokens.
     pub fn entropy(&self, candidates: &[Vec<f64>], vocabulary: usize) -> f64 {
         let first = &candidates[..candidates.len().min(self.tokens as usize)];
+        let top_n = if self.top_n == 0 {
+            usize::MAX
+        } else {
+            self.top_n as usize
+        };
         let each = first.iter().map(|all| {
-            let top = all.iter().take(self.top_n as usize);
+            let top = all.iter().take(top_n);
             top.map(|logp| if logp.is_finite() { -logp.exp() * logp } else { 0.0 })
                 .sum::<f64>()
         });
-        let sum: f64 = each.sum();
-        let scale = match self.reduce {
-            Reduce::Sum => 1.0,
-            Reduce::Mean => first.len().max(1) as f64,
-        };
-        sum / scale / (vocabulary.max(2) as f64).ln()
+        self.reduced(each, vocabulary)
     }
 }
 
@@ -124,6 +141,108 @@ impl Branch {
                 ((u + w * dh) * (1.0 - penalty * f64::from(l)).max(0.0)).clamp(0.0, 1.0) >= 0.5
             }
         }
+    }
+}
+
+/// Which of a rollout's turns is probed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Segment {
+    /// The turn that follows a tool's answer, which the fork takes anew (the papers).
+    #[default]
+    AfterResult,
+    /// The turn that made the call; the fork goes on from the answer (the released code of ARPO and AEPO).
+    BeforeResult,
+}
+
+/// Whose forks in a row count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Counter {
+    /// Those on the rollout's own path (AEPO's paper).
+    #[default]
+    Path,
+    /// The rounds of the whole group in which anything forked (AEPO's code).
+    Prompt,
+}
+
+/// How many rollouts of a group begin at the root.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Roots {
+    /// So many.
+    Fixed(u32),
+    /// As [`roots`] says of the group's first rollout, which is the trial and one of them.
+    Trial(Trial),
+}
+
+/// Settings of [`roots`].
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trial {
+    /// beta: .5 in AEPO's code.
+    pub beta: f64,
+}
+
+/// How the rollouts of a group fork from each other: the first ones begin at the root, and fork until the group has as many
+/// as it should; what is missing when all have ended begins at the root again. At most one fork a rollout and turn.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Branching {
+    /// How many begin at the root.
+    pub roots: Roots,
+    /// When one forks.
+    pub when: Branch,
+    /// How a turn's entropy is measured.
+    pub probe: Probe,
+    /// Which turn's.
+    #[serde(default)]
+    pub segment: Segment,
+    /// Which forks in a row count.
+    #[serde(default)]
+    pub counter: Counter,
+}
+
+impl Branching {
+    /// Check the settings for groups of so many rollouts. The error is a key, its value, and what is allowed.
+    ///
+    /// # Errors
+    /// When a value is out of range.
+    pub fn validate(&self, rollouts: u32) -> Result<(), (&'static str, String, String)> {
+        let number = |key, value: f64| match value.is_finite() {
+            true => Ok(()),
+            false => Err((key, value.to_string(), "a number".to_owned())),
+        };
+        match self.roots {
+            Roots::Fixed(n) if n == 0 || n > rollouts => {
+                return Err((
+                    "roots",
+                    n.to_string(),
+                    format!("between 1 and {rollouts}, the group's rollouts"),
+                ));
+            }
+            Roots::Fixed(_) => {}
+            Roots::Trial(Trial { beta }) => number("roots.beta", beta)?,
+        }
+        if self.probe.tokens == 0 {
+            return Err(("probe.tokens", "0".into(), "at least 1".into()));
+        }
+        if self.probe.top_n != 0 {
+            let allowed = "0: at sampling, entropies are over all candidates";
+            return Err(("probe.top_n", self.probe.top_n.to_string(), allowed.into()));
+        }
+        let numbers = match self.when {
+            Branch::Threshold { alpha, beta, tau } => [alpha, beta, tau, 0.0],
+            Branch::Noise { p0, w } => [p0, w, 0.0, 0.0],
+            Branch::PenalisedThreshold {
+                alpha,
+                gamma,
+                tau,
+                penalty,
+            } => [alpha, gamma, tau, penalty],
+            Branch::PenalisedNoise { w, penalty } => [w, penalty, 0.0, 0.0],
+        };
+        numbers.into_iter().try_for_each(|value| number("when", value))
     }
 }
 
