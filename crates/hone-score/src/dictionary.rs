@@ -1,9 +1,9 @@
 //! What every number means: formula, unit, denominator, what happens when nothing supports it, and where it comes from.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Which way is better.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Better {
     /// More is better.

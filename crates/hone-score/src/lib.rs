@@ -14,6 +14,7 @@
 
 mod bootstrap;
 mod calibration;
+mod claim;
 mod conformance;
 mod dictionary;
 mod estimate;
@@ -26,6 +27,7 @@ pub mod trajectory;
 
 pub use bootstrap::bootstrap;
 pub use calibration::{Bin, Calibration, Stated};
+pub use claim::{Answer, Claim, Keeps, SeedMean};
 pub use conformance::Conformance;
 pub use dictionary::{Better, DICTIONARY, Metric, define};
 pub use estimate::{MeanSd, Rate, clustered_error, cost_per_success, pass_at, pass_hat, percentile, sign_test, wilson};

@@ -29,6 +29,8 @@ pub struct Curve {
     pub name: String,
     /// `(x, y)` with x rising. A y that is not finite is a gap.
     pub points: Vec<(f64, f64)>,
+    /// `(x, low, high)` around it, with x rising; empty where nothing is known of its spread.
+    pub band: Vec<(f64, f64, f64)>,
 }
 
 impl Curve {
@@ -37,7 +39,14 @@ impl Curve {
         Self {
             name: name.into(),
             points,
+            band: Vec::new(),
         }
+    }
+
+    /// The curve with a band around it.
+    pub fn within(mut self, band: Vec<(f64, f64, f64)>) -> Self {
+        self.band = band;
+        self
     }
 
     /// The last finite value.
@@ -85,7 +94,10 @@ impl Panel {
     fn finite(&self) -> impl Iterator<Item = (f64, f64)> + '_ {
         self.curves
             .iter()
-            .flat_map(|c| c.points.iter().copied())
+            .flat_map(|c| {
+                let ends = c.band.iter().flat_map(|(x, low, high)| [(*x, *low), (*x, *high)]);
+                c.points.iter().copied().chain(ends)
+            })
             .filter(|(x, y)| x.is_finite() && y.is_finite())
     }
 }

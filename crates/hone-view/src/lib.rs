@@ -1,6 +1,6 @@
 //! What people see of a run: the report page, terminal plots and progress, metric files for other tools.
 //!
-//! * [`RunReport`] (of a training run) and [`EvalReport`] (of an evaluation) become one HTML file that opens without network and without scripts.
+//! * [`RunReport`] (of a training run), [`EvalReport`] (of an evaluation) and [`MethodsReport`] (of methods side by side) become one HTML file that opens without network and without scripts.
 //! * [`chart`] draws a [`Panel`] of curves on a terminal; [`Progress`] shows a run while it goes on.
 //! * [`TokenMap`] draws what an RL method makes of rollouts, token by token.
 //! * [`MetricLog`] writes numbers by step as CSV and as TensorBoard event files.
@@ -12,6 +12,7 @@
 //! * Human output goes to stderr, quiet when that is no terminal; `NO_COLOR` is respected.
 
 mod chart;
+mod comparison;
 mod csv;
 mod curve;
 mod episodes;
@@ -26,6 +27,7 @@ mod tensorboard;
 mod token_map;
 
 pub use chart::{Look, chart};
+pub use comparison::{ClaimRow, MethodRow, MethodsReport};
 pub use curve::{Curve, Panel, Unit};
 pub use evaluation::{EvalReport, JudgedEpisode, MAX_EPISODES, NumberRow, RateRow, ShareRow};
 pub use html::printable;

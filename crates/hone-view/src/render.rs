@@ -1,6 +1,6 @@
 //! The page.
 
-use crate::curve::{duration, percent};
+use crate::curve::{Panel, duration, percent};
 use crate::episodes;
 use crate::html::{Text, label, put};
 use crate::report::{Fact, NextStep, ResultRow, Role, RunReport};
@@ -21,7 +21,7 @@ pub(crate) fn page(report: &RunReport) -> String {
     document(&report.title, &footer, |o| {
         head(o, report);
         results(o, report);
-        curves(o, report);
+        curves(o, &report.panels);
         kinds(o, report);
         episode_pairs(o, report);
         timings(o, report);
@@ -243,9 +243,8 @@ fn interval(rate: Option<&Rate>) -> String {
     )
 }
 
-fn curves(o: &mut String, report: &RunReport) {
-    let drawn: Vec<_> = report
-        .panels
+pub(crate) fn curves(o: &mut String, panels: &[Panel]) {
+    let drawn: Vec<_> = panels
         .iter()
         .take(MAX_ROWS)
         .enumerate()

@@ -105,6 +105,11 @@ pub(crate) fn panel(panel: &Panel, id: usize) -> Option<String> {
         SIZE.1 - 2.0,
         label(&panel.x)
     );
+    for (index, curve) in panel.curves.iter().take(MAX_CURVES).enumerate().rev() {
+        if let Some(area) = area(&curve.band, at) {
+            put!(o, "<path class=\"spread c{index}\" d=\"{area}\"/>");
+        }
+    }
     // The most important curve comes first and lies on top.
     for (index, curve) in panel.curves.iter().take(MAX_CURVES).enumerate().rev() {
         let points = downsample(&curve.points, BUCKETS);
@@ -202,6 +207,21 @@ fn path(points: &[(f64, f64)], at: impl Fn((f64, f64)) -> (f64, f64)) -> String 
         pen = 'L';
     }
     d
+}
+
+/// The outline of a band: along its upper ends and back along the lower ones. `None` for fewer than two places.
+fn area(band: &[(f64, f64, f64)], at: impl Fn((f64, f64)) -> (f64, f64)) -> Option<String> {
+    let known = |(x, low, high): &&(f64, f64, f64)| x.is_finite() && low.is_finite() && high.is_finite();
+    let kept: Vec<_> = band.iter().filter(known).collect();
+    let step = kept.len().div_ceil(BUCKETS).max(1);
+    let kept: Vec<_> = kept.into_iter().step_by(step).collect();
+    if kept.len() < 2 {
+        return None;
+    }
+    let upper = kept.iter().map(|(x, _, high)| (*x, *high));
+    let lower = kept.iter().rev().map(|(x, low, _)| (*x, *low));
+    let all: Vec<_> = upper.chain(lower).collect();
+    Some(path(&all, at) + "Z")
 }
 
 /// A panel in words, for those who hear the page.
@@ -345,6 +365,21 @@ mod tests {
         assert_eq!(panel(&with(vec![]), 0), None);
         assert_eq!(panel(&with(vec![(0.0, f64::NAN)]), 0), None);
         assert!(!panel(&with(vec![(1.0, 1.0)]), 0).unwrap().contains("NaN"));
+    }
+
+    #[test]
+    fn a_band_is_drawn_around_its_curve() {
+        let mut banded = with(vec![(0.0, 1.0), (1.0, 2.0)]);
+        banded.curves[0].band = vec![(0.0, 0.5, 1.5), (0.5, f64::NAN, 2.0), (1.0, 1.0, 4.0)];
+        let drawn = panel(&banded, 0).unwrap();
+        assert_eq!(drawn.matches("class=\"spread c0\"").count(), 1);
+        assert_eq!(
+            area(&banded.curves[0].band, |p| p).unwrap(),
+            "M0.0 1.5L1.0 4.0L1.0 1.0L0.0 0.5Z"
+        );
+        // The axis holds the band, too.
+        assert!(drawn.contains(">4</text>"), "{drawn}");
+        assert_eq!(area(&[(0.0, 1.0, 2.0)], |p| p), None);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod engine;
 mod env;
 #[cfg(any(feature = "bfcl", feature = "tau"))]
 mod eval;
+mod methods;
 mod neighbours;
 #[cfg(any(feature = "bfcl", feature = "tau", feature = "mcp", feature = "tools"))]
 mod peer;
@@ -47,6 +48,7 @@ Examples:
   hone bench sandbox                 running code in isolation, beside a process per call (with --features tools)
   hone bench eval --data DIR         scoring of published suites (in a build with --features suites)
   hone bench eval --peer PYTHON      the same beside the originals, in turns
+  hone bench methods                 RL methods from one start on one budget, and what is claimed of them
   hone bench engine                  training step and sampling speed
   hone bench engine --peer torch     the same beside PyTorch, in turns (needs a Python with torch)
   hone bench engine --json           JSON Lines: name, value, unit, peer, peer_value, ratio, better, n, settings";
@@ -79,6 +81,11 @@ enum Bench {
     #[command(after_help = "Examples:\n  hone bench eval --data DIR\n  hone bench eval --data DIR --peer PYTHON")]
     #[cfg(any(feature = "bfcl", feature = "tau"))]
     Eval(eval::Args),
+    /// RL methods side by side: same start, same tokens, paired seeds.
+    #[command(
+        after_help = "Examples:\n  hone bench methods --methods grpo,hdpo --seeds 4\n  hone bench methods --world textcraft --budget 200000 --jobs 16 --out runs/methods-textcraft"
+    )]
+    Methods(methods::Args),
     /// Training step and sampling of the in-process engine.
     #[command(after_help = "Examples:\n  hone bench engine --model nano\n  hone bench engine --peer torch")]
     Engine(engine::Args),
@@ -105,6 +112,7 @@ impl Args {
             #[cfg(any(feature = "bfcl", feature = "tau"))]
             Bench::Eval(args) => args.run()?,
             Bench::Engine(args) => args.run()?,
+            Bench::Methods(args) => return args.run(json),
         };
         let others = neighbours.cores();
         for figure in &mut figures {
