@@ -247,8 +247,9 @@ async fn all<T: 'static>(
         match done {
             Ok((_, value)) => out.push(Ok(value)),
             Err(lost) => {
-                let spare = spares.remove(&lost.id());
-                out.extend(spare.map(|planned| Err(planned.failed(format!("panicked: {lost}")))));
+                if let Some(planned) = spares.remove(&lost.id()) {
+                    out.push(Err(planned.failed(format!("panicked: {lost}"))));
+                }
             }
         }
     }
