@@ -6,7 +6,7 @@ use super::{Better, Measured, quantile};
 use crate::console::say;
 use crate::interrupt::{self, Interrupted};
 use crate::{data, embedder};
-use anyhow::{Context, bail};
+use anyhow::bail;
 use bfcl::{Pool, Query};
 use hone_search::tools::{Offer, ToolIndex, Wanted, tool_text};
 use hone_search::{Embedder, HashedNgrams, Method};
