@@ -35,12 +35,12 @@ use report::{measures, report, summary};
 use run::{Run, SECONDS};
 use settings::MAX_TASKS;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tools::ToolArgs;
 
 /// Time that an embedder may take for a text; before the first it may load a model.
 #[cfg(all(feature = "bfcl", feature = "tools"))]
-const EMBEDDER_TIMEOUT: Duration = Duration::from_secs(120);
+const EMBEDDER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(120);
 
 pub use report::page_of;
 pub use settings::make_run;
