@@ -46,6 +46,7 @@ Examples:
   hone bench dispatch --peer PYTHON  the same beside the Python MCP SDK, in turns (needs a Python with `mcp`)
   hone bench tool-retrieval          finding tools among thousands (in a build with --features tools,suites)
   hone bench sandbox                 running code in isolation, beside a process per call (with --features tools)
+  hone bench sandbox --soak 600      the same under random kills: what is left afterwards
   hone bench eval --data DIR         scoring of published suites (in a build with --features suites)
   hone bench eval --peer PYTHON      the same beside the originals, in turns
   hone bench methods                 RL methods from one start on one budget, and what is claimed of them
@@ -74,7 +75,9 @@ enum Bench {
     #[cfg(all(feature = "tools", feature = "bfcl"))]
     ToolRetrieval(tool_retrieval::Args),
     /// Running code in isolation.
-    #[command(after_help = "Examples:\n  hone bench sandbox\n  hone bench sandbox --crowd 1000 --sessions 100 --json")]
+    #[command(
+        after_help = "Examples:\n  hone bench sandbox\n  hone bench sandbox --crowd 1000 --sessions 100 --json\n  hone bench sandbox --soak 600\n  hone bench sandbox --verltool CHECKOUT --python PYTHON"
+    )]
     #[cfg(all(feature = "tools", target_os = "linux"))]
     Sandbox(sandbox::Args),
     /// Scoring of published suites, beside the originals.

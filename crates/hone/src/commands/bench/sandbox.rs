@@ -1,16 +1,21 @@
 //! What isolation costs, and how far code gets beyond its bounds.
 
+mod soak;
+mod verltool;
+
 use super::peer::Peer;
 use super::{Better, Measured, quantile};
 use crate::interrupt::{self, Interrupted};
-use anyhow::{bail, ensure};
+use anyhow::{anyhow, bail, ensure};
 use hone_sandbox::{
     Call, Cause, Interpreter, InterpreterSettings, Language, Limits, Outcome, ProcessRuntime, Session, SessionSettings,
     Spec, run,
 };
+use hone_verltool::{Interpreter as Interpreting, Item, Request, Service, ServiceSettings, python_code, python_pool};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -32,6 +37,13 @@ pub struct Args {
     /// Sessions that live at the same time
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=20_000))]
     sessions: u32,
+    /// Only this: run calls for so many seconds while processes of the sandboxes are killed at random, and list what is left
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    soak: Option<u64>,
+    /// Only this: our tool server beside VerlTool's, from a checkout of TIGER-AI-Lab/verl-tool; --python names the one that runs it,
+    /// with fastapi, fire, uvicorn, httptools, regex, tqdm and ray
+    #[arg(long, value_name = "CHECKOUT", conflicts_with = "soak")]
+    verltool: Option<PathBuf>,
     /// The Python of the sessions and of the peer
     #[arg(long, value_name = "PYTHON", default_value = "python3")]
     python: PathBuf,
@@ -50,6 +62,12 @@ struct Done {
 impl Args {
     /// The figures.
     pub fn run(self) -> anyhow::Result<Vec<Measured>> {
+        if let Some(checkout) = &self.verltool {
+            return verltool::run(checkout, &self.python, self.calls, self.rounds);
+        }
+        if let Some(seconds) = self.soak {
+            return soak::run(Duration::from_secs(seconds), &self.python);
+        }
         let runtime = ProcessRuntime::new()?;
         let python = Some(self.python.clone());
         let start = Instant::now();
@@ -63,7 +81,7 @@ impl Args {
         let started = start.elapsed().as_secs_f64() * 1e3;
         let mut figures = self.calls(&interpreter)?;
         figures.extend(self.processes(&runtime)?);
-        figures.push(self.crowd(&interpreter)?);
+        figures.push(self.crowd()?);
         figures.push(self.many(&interpreter)?);
         figures.extend(overruns(&runtime, self.rounds)?);
         let settings = json!({"python": interpreter.version()});
@@ -96,7 +114,7 @@ impl Args {
             let new = timed(self.calls.div_ceil(4), || short(&mut interpreter.session(&settings)?))?;
             let start = Instant::now();
             let wanted = self.calls * THREADS;
-            crowd(interpreter, wanted, true)?;
+            together(interpreter, wanted)?;
             let (many, many_theirs) = (
                 start.elapsed().as_secs_f64(),
                 peer.ask::<Done>(&format!("together {}", few * THREADS))?,
@@ -148,20 +166,52 @@ impl Args {
         Ok(figures)
     }
 
-    /// Many calls that are all wanted at once, each in a session of its own.
-    fn crowd(&self, interpreter: &Interpreter) -> anyhow::Result<Measured> {
+    /// Many calls that are all wanted at once, each in a session of its own, of the tool server without its network.
+    fn crowd(&self) -> anyhow::Result<Measured> {
+        let pool = python_pool(Arc::new(ProcessRuntime::new()?), Some(self.python.clone()))?;
+        let tool = python_code(Interpreting::Fresh, &pool).map_err(|why| anyhow!(why))?;
+        let settings = ServiceSettings {
+            trajectories: self.crowd as usize,
+            ..ServiceSettings::default()
+        };
+        let service = Service::new(vec![tool], settings);
+        let threads = tokio::runtime::Builder::new_current_thread()
+            .max_blocking_threads(settings.concurrent + 8)
+            .enable_time()
+            .build()?;
+        let before = mib("/proc/self/status", "VmRSS:");
         let start = Instant::now();
-        let refused = crowd(interpreter, self.crowd, false)?;
-        let rate = f64::from(self.crowd) / start.elapsed().as_secs_f64();
+        let calls = (0..self.crowd).map(|n| {
+            let item = Item {
+                trajectory: n.to_string(),
+                action: format!("<python>print({n} * 3)</python>"),
+                finish: false,
+                is_last_step: true,
+                extra: serde_json::Map::new(),
+            };
+            let service = &service;
+            async move {
+                let answer = service.observe(Request(vec![item])).await;
+                match (&answer.observations[0], answer.valids[0]) {
+                    (Value::String(text), true) if *text == format!("\n<result>\n{}\n</result>\n", n * 3) => Ok(true),
+                    // The server says that it could not, and why.
+                    (Value::Object(refused), false) if refused.contains_key("error") => Ok(false),
+                    (other, _) => Err(anyhow!("call {n} was answered with {other}; report this as a bug")),
+                }
+            }
+        });
+        let answers = threads.block_on(futures_util::future::try_join_all(calls))?;
+        let seconds = start.elapsed().as_secs_f64();
+        let right = answers.iter().filter(|right| **right).count();
         let settings = json!({
-            "calls": self.crowd, "threads": THREADS, "refused": refused, "right": self.crowd - refused,
-            "resident_mib": resident_mib(),
+            "calls": self.crowd, "at_a_time": settings.concurrent, "right": right, "refused": answers.len() - right,
+            "resident_before_mib": before, "resident_most_mib": resident_mib(), "left": service.counts().trajectories,
         });
         Ok(Measured::new(
             "sandbox/python/crowd".into(),
-            "sessions/s",
+            "calls/s",
             Better::Higher,
-            &[rate],
+            &[f64::from(self.crowd) / seconds],
             &settings,
         ))
     }
@@ -216,40 +266,22 @@ fn timed(n: u32, mut work: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result
     (0..n).map(once).collect()
 }
 
-/// `n` calls on several threads, in a session for each thread (`keep`) or for each call. Returns how many were refused;
-/// a wrong answer is an error.
-fn crowd(interpreter: &Interpreter, n: u32, keep: bool) -> anyhow::Result<u32> {
-    let (next, refused) = (AtomicU32::new(0), AtomicU32::new(0));
-    let settings = SessionSettings::new(Language::Python);
+/// `n` calls on several threads, in a session for each thread.
+fn together(interpreter: &Interpreter, n: u32) -> anyhow::Result<()> {
+    let next = AtomicU32::new(0);
     let work = || -> anyhow::Result<()> {
-        let mut kept = if keep {
-            Some(interpreter.session(&settings)?)
-        } else {
-            None
-        };
+        let mut session = interpreter.session(&SessionSettings::new(Language::Python))?;
         while next.fetch_add(1, Ordering::Relaxed) < n {
-            if let Some(session) = &mut kept {
-                short(session)?;
-                continue;
-            }
-            match interpreter.session(&settings) {
-                Ok(mut session) => short(&mut session)?,
-                Err(hone_sandbox::Error::Unavailable { .. }) => drop(refused.fetch_add(1, Ordering::Relaxed)),
-                Err(error) => return Err(error.into()),
-            }
-            stopped()?;
+            short(&mut session)?;
         }
         Ok(())
     };
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(work)).collect();
-        for thread in threads {
-            match thread.join() {
-                Ok(result) => result?,
-                Err(_) => bail!("a thread of the bench ended in a panic; report this as a bug"),
-            }
-        }
-        Ok(refused.load(Ordering::Relaxed))
+        threads.into_iter().try_for_each(|thread| match thread.join() {
+            Ok(result) => result,
+            Err(_) => bail!("a thread of the bench ended in a panic; report this as a bug"),
+        })
     })
 }
 
