@@ -1,7 +1,7 @@
 //! Prints what a model says of token sequences, to compare with other implementations of it:
-//! `cargo run --release -p hone-engine --example logprobs -- MODEL`
+//! `cargo run --release -p hone-engine --example logprobs -- MODEL [ADAPTER]`
 //!
-//! MODEL is a directory in Hugging Face layout or a GGUF file.
+//! MODEL is a directory in Hugging Face layout or a GGUF file, ADAPTER one in PEFT's.
 //!
 //! Each line of stdin is a JSON array of ids; each line of stdout `{"logprobs", "logits"}`: the log-probability (nats) of
 //! each id but the first, as the learner computes it, and the logits after the last id, as the sampler computes them.
@@ -13,7 +13,10 @@ use std::io::{BufRead, Write};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = std::env::args().nth(1).ok_or("say which model: logprobs MODEL_DIR")?;
-    let weights = checkpoint::open(dir.as_ref())?;
+    let mut weights = checkpoint::open(dir.as_ref())?;
+    if let Some(adapter) = std::env::args().nth(2) {
+        weights = checkpoint::load_on(adapter.as_ref(), &weights)?;
+    }
     let (context, vocab) = (weights.config.max_position_embeddings, weights.config.vocab_size);
     let mut learner = Learner::new(weights.clone(), 1);
     let mut scratch = Scratch::default();

@@ -1,6 +1,7 @@
 //! Checkpoints in Hugging Face layout: `config.json`, and the weights in `model.safetensors` or in shards that
-//! `model.safetensors.index.json` names; `transformers` reads what is written here. And GGUF files, to be read.
+//! `model.safetensors.index.json` names; `transformers` reads what is written here. Adapters in PEFT's layout. And GGUF files, to be read.
 
+mod adapter;
 mod config_json;
 mod gguf;
 mod tensors;
@@ -97,7 +98,19 @@ pub fn open(path: &Path) -> Result<Weights, CheckpointError> {
     load(path)
 }
 
-/// Write a model's weights to a directory, which is made if it is missing. Each file is replaced as a whole.
+/// Read what [`save`] wrote of a model that was made of `base`: its own weights, or an adapter of `base`.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_on(dir: &Path, base: &Weights) -> Result<Weights, CheckpointError> {
+    match adapter::is_in(dir) {
+        true => adapter::load(dir, base),
+        false => load(dir),
+    }
+}
+
+/// Write a model's weights to a directory, which is made if it is missing; of a model with an adapter the adapter alone.
+/// Each file is replaced as a whole.
 ///
 /// # Errors
 /// When the disk says no.
@@ -108,6 +121,9 @@ pub fn save(dir: &Path, weights: &Weights) -> Result<(), CheckpointError> {
         source,
         remedy: DISK,
     })?;
+    if let Some(adapter) = weights.adapter() {
+        return adapter::save(dir, adapter);
+    }
     let config = config_json::write(&weights.config);
     let text = format!("{config:#}\n");
     write(&dir.join("config.json"), text.as_bytes())?;
@@ -120,8 +136,9 @@ pub fn save(dir: &Path, weights: &Weights) -> Result<(), CheckpointError> {
 /// # Errors
 /// When the disk says no.
 pub fn save_optimizer(dir: &Path, weights: &Weights, state: &OptimizerState) -> Result<(), CheckpointError> {
-    let mut views = pack("first.", &weights.layout.tensors, &state.first);
-    views.extend(pack("second.", &weights.layout.tensors, &state.second));
+    let tensors = weights.trained_tensors();
+    let mut views = pack("first.", tensors, &state.first);
+    views.extend(pack("second.", tensors, &state.second));
     views.push((
         "steps".to_owned(),
         vec![1],
@@ -138,7 +155,7 @@ pub fn save_optimizer(dir: &Path, weights: &Weights, state: &OptimizerState) -> 
 pub fn load_optimizer(dir: &Path, weights: &Weights) -> Result<OptimizerState, CheckpointError> {
     let path = dir.join("optimizer.safetensors");
     let bytes = read(&path, MAX_WEIGHT_BYTES)?;
-    let layout = &weights.layout;
+    let (tensors, len) = (weights.trained_tensors(), weights.trained().len());
     let steps = SafeTensors::deserialize(&bytes)
         .and_then(|f| f.tensor("steps").map(|t| t.data().to_vec()))
         .map_err(|e| content(&path, e.to_string()))?;
@@ -148,7 +165,7 @@ pub fn load_optimizer(dir: &Path, weights: &Weights) -> Result<OptimizerState, C
         .map_err(|_| content(&path, "tensor steps is not one number"))?;
     // Both moments and the number of steps lie in one file.
     let moments = |prefix: &str| {
-        let mut target = Target::new(std::slice::from_ref(&path), prefix, &layout.tensors, layout.len)?;
+        let mut target = Target::new(std::slice::from_ref(&path), prefix, tensors, len)?;
         target.fill(&path, &bytes, |_| true)?;
         target.finish(&path)
     };

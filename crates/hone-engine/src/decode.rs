@@ -2,10 +2,11 @@
 //!
 //! Every row of a batch gives the bits that it would give alone, and the bits that training computes for it.
 
+use crate::config::Config;
 use crate::gemm::{Left, PANEL, Panels, gemm};
 use crate::head_norm::HeadNorms;
 use crate::kernels;
-use crate::weights::{Buffers, Weights, sized};
+use crate::weights::{Buffers, Part, Weights, sized};
 use hone_trace::TokenId;
 
 /// The cached keys and values of one token sequence.
@@ -133,15 +134,7 @@ pub struct Scratch {
 /// When a sequence grows beyond the model's context or an id is outside its vocabulary; callers check both.
 pub fn feed<'a>(weights: &Weights, feeds: &mut [Feed<'_>], s: &'a mut Scratch) -> &'a mut [f32] {
     let c = &weights.config;
-    let (d, w, q, kv, hd, group) = (
-        c.hidden_size,
-        c.qkv_width(),
-        c.query_width(),
-        c.kv_width(),
-        c.head_dim,
-        c.group(),
-    );
-    let scale = (hd as f32).sqrt().recip();
+    let (d, w, q, kv, hd) = (c.hidden_size, c.qkv_width(), c.query_width(), c.kv_width(), c.head_dim);
     let m: usize = feeds.iter().map(|f| f.ids.len()).sum();
     for f in feeds.iter_mut() {
         let len = f.cache.ids.len() + f.ids.len();
@@ -153,7 +146,7 @@ pub fn feed<'a>(weights: &Weights, feeds: &mut [Feed<'_>], s: &'a mut Scratch) -
     }
     weights.embed(feeds.iter().flat_map(|f| f.ids.iter().copied()), &mut s.x);
     for index in 0..c.num_hidden_layers {
-        let (block, packed) = (weights.block(index), &weights.forward.blocks[index]);
+        let block = weights.block(index);
         let x = &mut s.x[..m * d];
         let h = sized(&mut s.h, m * d);
         kernels::rms_norm(
@@ -164,44 +157,26 @@ pub fn feed<'a>(weights: &Weights, feeds: &mut [Feed<'_>], s: &'a mut Scratch) -
             sized(&mut s.inverse, m),
         );
         let qkv = sized(&mut s.qkv, m * w);
-        packed.qkv.times(m, Left::rows(h, d), qkv, w, false);
+        weights.product((index, Part::Qkv), m, h, qkv, false, &mut s.buffers.low);
         weights.finish_qkv(index, m, qkv, &mut s.norms);
         let ctx = sized(&mut s.ctx, m * q);
-        let mut rows = qkv.chunks_exact_mut(w).zip(ctx.chunks_exact_mut(q));
+        let mut at = 0;
         for f in feeds.iter_mut() {
-            let start = f.cache.ids.len();
-            for (position, (row, ctx)) in (start..start + f.ids.len()).zip(&mut rows) {
+            let (start, n) = (f.cache.ids.len(), f.ids.len());
+            let rows = &mut qkv[at * w..(at + n) * w];
+            for (position, row) in (start..).zip(rows.chunks_exact_mut(w)) {
                 weights.rotary.apply(&mut row[..q + kv], position, 1.0);
-                let len = position + 1;
                 for g in 0..c.num_key_value_heads {
                     let head = index * c.num_key_value_heads + g;
                     let (key, value) = (&row[q + g * hd..][..hd], &row[q + kv + g * hd..][..hd]);
                     f.cache.write(hd, head, position, key, value);
-                    let scores = sized(&mut s.scores, group * len);
-                    gemm(
-                        group,
-                        Left::rows(&row[g * group * hd..], hd),
-                        f.cache.keys(hd, head, len),
-                        scores,
-                        len,
-                        false,
-                    );
-                    for row in scores.chunks_exact_mut(len) {
-                        kernels::causal_softmax(row, len, position, scale);
-                    }
-                    let out = &mut ctx[g * group * hd..(g + 1) * group * hd];
-                    gemm(
-                        group,
-                        Left::rows(scores, len),
-                        f.cache.values(hd, head, len),
-                        out,
-                        hd,
-                        false,
-                    );
                 }
             }
+            let ctx = &mut ctx[at * q..(at + n) * q];
+            attend(c, index, f.cache, start, rows, ctx, &mut s.scores);
+            at += n;
         }
-        packed.out.times(m, Left::rows(ctx, q), x, d, true);
+        weights.product((index, Part::Out), m, ctx, x, true, &mut s.buffers.low);
         weights.feed_forward(index, m, x, sized(&mut s.inverse, m), &mut s.buffers);
     }
     s.picked.clear();
@@ -216,4 +191,33 @@ pub fn feed<'a>(weights: &Weights, feeds: &mut [Feed<'_>], s: &'a mut Scratch) -
     }
     weights.head(wanted, &s.picked, &mut s.h, &mut s.inverse, &mut s.logits);
     &mut s.logits[..wanted * c.vocab_size]
+}
+
+/// Causal attention of new tokens from position `start` on, whose keys and values are written: `rows[n, w]` to `ctx[n, q]`.
+fn attend(c: &Config, index: usize, cache: &Cache, start: usize, rows: &[f32], ctx: &mut [f32], scores: &mut Vec<f32>) {
+    let (w, q, hd, group) = (c.qkv_width(), c.query_width(), c.head_dim, c.group());
+    let n = rows.len() / w;
+    if n == 0 {
+        return;
+    }
+    let len = start + n;
+    let scale = (hd as f32).sqrt().recip();
+    // The rows of a product are a head's tokens; of a single token, the heads that share keys.
+    let (m, stride, out) = if n == 1 { (group, hd, hd) } else { (n, w, q) };
+    let scores = sized(scores, m * len);
+    for g in 0..c.num_key_value_heads {
+        let head = index * c.num_key_value_heads + g;
+        let (keys, values) = (cache.keys(hd, head, len), cache.values(hd, head, len));
+        for first in (g * group..(g + 1) * group).step_by(if n == 1 { group } else { 1 }) {
+            gemm(m, Left::rows(&rows[first * hd..], stride), keys, scores, len, false);
+            if n == 1 {
+                for row in scores.chunks_exact_mut(len) {
+                    kernels::causal_softmax(row, len, start, scale);
+                }
+            } else {
+                kernels::causal_softmax(scores, len, start, scale);
+            }
+            gemm(m, Left::rows(scores, len), values, &mut ctx[first * hd..], out, false);
+        }
+    }
 }

@@ -190,9 +190,60 @@ impl Matrix {
             Self::Blocks(blocks) => blocks.times(m, a, c, c_stride, accumulate),
         }
     }
+
+    /// `c[m, k] = a[m, n] · thisᵀ`, with `a_stride` floats between rows of `a`. Nothing is kept packed for it: some
+    /// panels at a time are turned.
+    pub(crate) fn times_transposed(
+        &self,
+        m: usize,
+        a: &[f32],
+        a_stride: usize,
+        c: &mut [f32],
+        c_stride: usize,
+        scratch: &mut Transposed,
+    ) {
+        const AT_ONCE: usize = 8;
+        let (k, n) = match self {
+            Self::Dense(packed) => (packed.k, packed.n),
+            Self::Blocks(blocks) => blocks.shape(),
+        };
+        for j0 in (0..n.div_ceil(PANEL)).step_by(AT_ONCE) {
+            let first = j0 * PANEL;
+            let rows = (n - first).min(AT_ONCE * PANEL);
+            scratch.right.resize(rows, k);
+            for j in j0..j0 + rows.div_ceil(PANEL) {
+                let panel = match self {
+                    Self::Dense(packed) => &packed.data[j * k * PANEL..][..k * PANEL],
+                    Self::Blocks(blocks) => {
+                        scratch.left.resize(scratch.left.len().max(k * PANEL), 0.0);
+                        blocks.floats(j, &mut scratch.left[..k * PANEL]);
+                        &scratch.left[..k * PANEL]
+                    }
+                };
+                let at = (j - j0) * PANEL;
+                turn(panel, k, at, PANEL.min(rows - at), rows, &mut scratch.right.data);
+            }
+            let a = Left::rows(&a[first..], a_stride);
+            gemm(m, a, scratch.right.view(), c, c_stride, j0 > 0);
+        }
+    }
 }
 
-/// Scratch space of [`gemm_at_b`].
+/// A panel of `width` columns and `k` rows becomes rows `at..at + width` of `out`, a packed `[rows, k]`.
+fn turn(panel: &[f32], k: usize, at: usize, width: usize, rows: usize, out: &mut [f32]) {
+    for (block, from) in panel.chunks(PANEL * PANEL).enumerate() {
+        let to = &mut out[(block * rows + at) * PANEL..][..width * PANEL];
+        let columns = from.len() / PANEL;
+        for (c, to) in to.chunks_exact_mut(PANEL).enumerate() {
+            for (p, to) in to.iter_mut().enumerate() {
+                *to = if p < columns { from[p * PANEL + c] } else { 0.0 };
+            }
+        }
+    }
+    debug_assert!(panel.len() == k * PANEL);
+}
+
+/// Scratch space of [`gemm_at_b`] and of products with a transpose.
 #[derive(Default)]
 pub struct Transposed {
     left: Vec<f32>,
@@ -224,7 +275,7 @@ pub fn gemm_at_b(scratch: &mut Transposed, t: usize, a: Block<'_>, b: Block<'_>,
         scratch.right.rows(&b.data[t0 * b.stride..], b.stride, depth, n);
         for i0 in (0..m).step_by(TILE) {
             let width = TILE.min(m - i0);
-            scratch.left.resize(DEPTH * TILE, 0.0);
+            scratch.left.resize(scratch.left.len().max(DEPTH * TILE), 0.0);
             for p in 0..depth {
                 let from = (t0 + p) * a.stride + i0;
                 scratch.left[p * width..(p + 1) * width].copy_from_slice(&a.data[from..from + width]);

@@ -2,6 +2,7 @@
 
 use crate::config::{Block, Config};
 use crate::kernels;
+use crate::learn::Gradient;
 use crate::weights::{Weights, sized};
 use std::ops::Range;
 
@@ -66,7 +67,7 @@ impl HeadNorms {
         index: usize,
         m: usize,
         dqkv: &mut [f32],
-        gradient: &mut [f32],
+        gradient: &mut Gradient<'_>,
     ) {
         let c = &weights.config;
         let w = c.qkv_width();
@@ -82,7 +83,7 @@ impl HeadNorms {
                 &kept.inverse[..n / c.head_dim],
                 dy,
                 dx,
-                &mut gradient[gain.clone()],
+                gradient.of(gain),
             );
             scatter(dx, w, columns, &mut dqkv[..m * w]);
         }

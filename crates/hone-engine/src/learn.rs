@@ -3,14 +3,18 @@
 //! A batch is cut into shards of whole sequences by a rule that does not look at the number of threads. Each shard runs
 //! forward and backward on one thread with its own gradient, and the gradients are added in shard order: the result is
 //! the same bits for any number of threads, and no thread waits inside a step.
+//!
+//! Where the gradient is large or the batch long, shards go through in waves (gradient accumulation): memory is bounded by
+//! those of one wave, whatever the batch. Sequences of a shard lie packed one after the other, and attend only to themselves.
 
 mod shard;
 
 use crate::kernels;
 use crate::weights::{PackedModel, Weights};
-use hone_trace::TokenId;
+use hone_trace::{Stream, TokenId};
 use serde::{Deserialize, Serialize};
-use shard::{Scratch, shard_pass};
+pub(crate) use shard::Gradient;
+use shard::{Scratch, Setting, shard_pass};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -147,7 +151,11 @@ pub struct Pass {
 /// A model under training: weights, gradient, optimiser state.
 pub struct Learner {
     weights: Arc<Weights>,
-    backward: PackedModel,
+    /// The transposed matrices; none where they are frozen.
+    backward: Option<PackedModel>,
+    checkpointing: bool,
+    dropout: Option<Stream>,
+    passes: u64,
     gradient: Vec<f32>,
     first: Vec<f32>,
     second: Vec<f32>,
@@ -198,14 +206,20 @@ pub enum LearnError {
 
 const SHARD_TOKENS: usize = 512;
 const MAX_SHARDS: usize = 8;
+/// Parameters from which there is one gradient for each thread and not for each shard.
+const LARGE_GRADIENT: usize = 1 << 25;
 
 impl Learner {
-    /// Start training `weights` with a fresh optimiser on `threads` threads.
+    /// Start training `weights` with a fresh optimiser on `threads` threads: its adapter, or all of them if it has none.
     pub fn new(weights: Weights, threads: usize) -> Self {
-        let n = weights.params().len();
+        let n = weights.trained().len();
+        let weights_are_trained = weights.adapter().is_none();
         let mut learner = Self {
             weights: Arc::new(weights),
-            backward: PackedModel::default(),
+            backward: weights_are_trained.then(PackedModel::default),
+            checkpointing: false,
+            dropout: None,
+            passes: 0,
             gradient: vec![0.0; n],
             first: vec![0.0; n],
             second: vec![0.0; n],
@@ -214,9 +228,27 @@ impl Learner {
             scratch: Vec::new(),
             shards: Vec::new(),
         };
-        learner.weights.pack_backward(&mut learner.backward);
+        learner.pack();
         learner.scratch.resize_with(learner.threads, Mutex::default);
         learner
+    }
+
+    fn pack(&mut self) {
+        if let Some(backward) = &mut self.backward {
+            self.weights.pack_backward(backward);
+        }
+    }
+
+    /// Whether to keep only each block's input between forward and backward, and compute the rest again (activation
+    /// checkpointing, Chen et al. 2016): the same bits, with less memory and one more forward pass.
+    pub fn checkpoint_activations(&mut self, on: bool) {
+        self.checkpointing = on;
+    }
+
+    /// Drop inputs of the adapter in gradient passes, by [`Lora::dropout`](crate::Lora::dropout) and draws of this stream; `None` drops
+    /// nothing. Scores are never computed with drops.
+    pub fn drop_from(&mut self, stream: Option<Stream>) {
+        self.dropout = stream;
     }
 
     /// The weights as they are now; later steps make new ones.
@@ -278,42 +310,69 @@ impl Learner {
     }
 
     fn run(&mut self, rows: &[Row<'_>], temperature: f32, loss: Option<&dyn Loss>) -> Pass {
-        let shards = cut(rows);
-        while self.shards.len() < shards.len() {
-            self.shards.push(Mutex::default());
-        }
-        let results: Vec<Mutex<Pass>> = shards.iter().map(|_| Mutex::default()).collect();
-        let next = AtomicUsize::new(0);
-        let (weights, backward, buffers) = (&*self.weights, &self.backward, &self.shards);
-        let work = |scratch: &Mutex<Scratch>| {
-            let mut scratch = scratch.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            loop {
-                let at = next.fetch_add(1, Ordering::Relaxed);
-                let Some(shard) = shards.get(at) else { return };
-                let mut gradient = buffers[at].lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                if loss.is_some() {
-                    gradient.clear();
-                    gradient.resize(weights.params().len(), 0.0);
-                }
-                let pass = shard_pass(
-                    weights,
-                    backward,
-                    rows,
-                    shard,
-                    temperature,
-                    loss,
-                    &mut scratch,
-                    &mut gradient,
-                );
-                *results[at].lock().unwrap_or_else(std::sync::PoisonError::into_inner) = pass;
-            }
+        let trained = self.weights.trained().len();
+        // The gradient of all weights comes in few parts, that of an adapter in as many as the batch asks for.
+        let (most, wave) = match (&self.backward, trained > LARGE_GRADIENT) {
+            (Some(_), false) => (MAX_SHARDS, MAX_SHARDS),
+            (Some(_), true) => (MAX_SHARDS, self.threads),
+            (None, _) => (usize::MAX, self.threads),
         };
-        std::thread::scope(|scope| {
-            for scratch in &self.scratch[1..] {
-                scope.spawn(|| work(scratch));
+        let shards = cut(rows, most);
+        self.shards
+            .resize_with(self.shards.len().max(wave.min(shards.len())), Mutex::default);
+        if loss.is_some() {
+            self.gradient.fill(0.0);
+            self.passes += 1;
+        }
+        let rate = self.weights.adapter().map_or(0.0, |adapter| adapter.settings.dropout);
+        let seed = self
+            .dropout
+            .as_ref()
+            .filter(|_| loss.is_some())
+            .map(|s| s.at(self.passes).seed());
+        let setting = Setting {
+            temperature,
+            loss,
+            checkpointing: self.checkpointing && loss.is_some(),
+            dropout: seed.map(|seed| (rate, seed)),
+        };
+        let results: Vec<Mutex<Pass>> = shards.iter().map(|_| Mutex::default()).collect();
+        let (weights, backward, buffers) = (&*self.weights, self.backward.as_ref(), &self.shards);
+        for first in (0..shards.len()).step_by(wave) {
+            let end = shards.len().min(first + wave);
+            let next = AtomicUsize::new(first);
+            let work = |scratch: &Mutex<Scratch>| {
+                let mut scratch = scratch.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    if at >= end {
+                        return;
+                    }
+                    let shard = &shards[at];
+                    let mut gradient = buffers[at - first]
+                        .lock()
+                        .unwrap_or_else(std::sync::PoisonError::into_inner);
+                    if loss.is_some() {
+                        gradient.clear();
+                        gradient.resize(trained, 0.0);
+                    }
+                    let pass = shard_pass(weights, backward, rows, shard, &setting, &mut scratch, &mut gradient);
+                    *results[at].lock().unwrap_or_else(std::sync::PoisonError::into_inner) = pass;
+                }
+            };
+            std::thread::scope(|scope| {
+                for scratch in &self.scratch[1..] {
+                    scope.spawn(|| work(scratch));
+                }
+                work(&self.scratch[0]);
+            });
+            if loss.is_some() {
+                for shard in &self.shards[..end - first] {
+                    let shard = shard.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                    kernels::add(&mut self.gradient, &shard);
+                }
             }
-            work(&self.scratch[0]);
-        });
+        }
         let mut total = Pass {
             scores: vec![RowScore::default(); rows.len()],
             ..Pass::default()
@@ -324,13 +383,6 @@ impl Learner {
             total.tokens += pass.tokens;
             for (&row, score) in shard.iter().zip(pass.scores) {
                 total.scores[row] = score;
-            }
-        }
-        if loss.is_some() {
-            self.gradient.fill(0.0);
-            for shard in &self.shards[..shards.len()] {
-                let shard = shard.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                kernels::add(&mut self.gradient, &shard);
             }
         }
         total
@@ -356,8 +408,8 @@ impl Learner {
         let (c1, c2) = (correction(adamw.beta1), correction(adamw.beta2));
         let (gradient, first, second) = (&self.gradient, &mut self.first, &mut self.second);
         let weights = Arc::make_mut(&mut self.weights);
-        let tensors = weights.layout.tensors.clone();
-        weights.update(|params| {
+        let tensors = weights.trained_tensors().to_vec();
+        weights.update_trained(|params| {
             for tensor in &tensors {
                 let at = tensor.range.clone();
                 let decay = if tensor.shape.len() > 1 {
@@ -381,7 +433,7 @@ impl Learner {
                 );
             }
         });
-        self.weights.pack_backward(&mut self.backward);
+        self.pack();
         Ok(norm)
     }
 }
@@ -391,10 +443,10 @@ fn fed(row: &Row<'_>) -> usize {
     row.targets.last().map_or(0, |t| *t as usize)
 }
 
-/// Cut a batch into shards of about equal size: longest rows first, each to the lightest shard.
-fn cut(rows: &[Row<'_>]) -> Vec<Vec<usize>> {
+/// Cut a batch into at most `most` shards of about equal size: longest rows first, each to the lightest shard.
+fn cut(rows: &[Row<'_>], most: usize) -> Vec<Vec<usize>> {
     let total: usize = rows.iter().map(fed).sum();
-    let n = total.div_ceil(SHARD_TOKENS).next_multiple_of(2).clamp(2, MAX_SHARDS);
+    let n = total.div_ceil(SHARD_TOKENS).next_multiple_of(2).clamp(2, most);
     let mut order: Vec<usize> = (0..rows.len()).filter(|i| fed(&rows[*i]) > 0).collect();
     order.sort_by_key(|i| (std::cmp::Reverse(fed(&rows[*i])), *i));
     let mut shards = vec![(0usize, Vec::new()); n];

@@ -8,6 +8,7 @@
 //! * Same bits: a token's log-probability does not depend on the batch, the number of threads, the instruction set, or
 //!   on whether the sampler or the learner computed it. Matrix products and row operations fix their order of summation.
 //! * Parallelism is over sequences; inside a product there is one thread.
+//! * Of a model with an adapter ([`Lora`]) only the adapter is trained; its base is shared and never copied.
 //! * A gradient that is not finite changes nothing.
 //!
 //! Deliberately not here: text (`hone-model`), what a loss means (`hone-train`), when to sample (`hone-rollout`).
@@ -21,6 +22,7 @@ mod head_norm;
 mod induction;
 mod kernels;
 mod learn;
+mod lora;
 mod sampler;
 mod simd;
 mod weights;
@@ -29,6 +31,7 @@ pub use choose::{Choice, choose};
 pub use config::{Architecture, Config, ConfigError, Layout, RopeScaling, Tensor};
 pub use induction::induction;
 pub use learn::{AdamW, CrossEntropy, LearnError, Learner, Loss, OptimizerState, Pass, Row, RowGradient, RowScore};
+pub use lora::{Adapter, Lora, LoraTarget};
 pub use sampler::{Sampler, SamplerStats};
 pub use simd::{Level, level};
 pub use weights::{Weights, WeightsError};

@@ -94,6 +94,87 @@ fn gradients_agree_with_finite_differences() {
     }
 }
 
+/// Adapters of some matrices and of all, with `B` off its initial zeros.
+fn adapted(weights: &Weights, targets: &[LoraTarget], dropout: f32) -> Weights {
+    let settings = Lora {
+        rank: 3,
+        alpha: 5.0,
+        targets: targets.to_vec(),
+        dropout,
+    };
+    let mut weights = weights.adapted(&settings, &Stream::new(8)).unwrap();
+    let noise = Stream::new(9);
+    weights.update_trained(|params| {
+        for (i, x) in params.iter_mut().enumerate() {
+            *x += 0.1 * (noise.uniform(i as u64) as f32 - 0.5);
+        }
+    });
+    weights
+}
+
+#[test]
+fn gradients_of_adapters_agree_with_finite_differences() {
+    use LoraTarget::{DownProj, KProj, OProj, QProj, VProj};
+    for config in architectures() {
+        let base = model(&config, 1);
+        agrees_with_finite_differences(&adapted(&base, &LoraTarget::ALL, 0.0));
+        agrees_with_finite_differences(&adapted(&base, &[KProj, DownProj], 0.0));
+        agrees_with_finite_differences(&adapted(&base, &[QProj, VProj, OProj], 0.3));
+    }
+}
+
+#[test]
+fn a_new_adapter_changes_nothing_and_a_merged_one_computes_the_same() {
+    for config in architectures() {
+        let base = model(&config, 1);
+        let data = [ids(1, 40, 50)];
+        let plain = decode_logits(&base, &data, 8);
+        let settings = Lora::default();
+        let fresh = base.adapted(&settings, &Stream::new(1)).unwrap();
+        assert_eq!(decode_logits(&fresh, &data, 8), plain);
+        let learnt = adapted(&base, &LoraTarget::ALL, 0.5);
+        let (with, merged) = (
+            decode_logits(&learnt, &data, 8),
+            decode_logits(&learnt.merged().unwrap(), &data, 8),
+        );
+        let gap = |a: &Vec<Vec<Vec<f32>>>, b: &Vec<Vec<Vec<f32>>>| {
+            let pairs = a[0].iter().flatten().zip(b[0].iter().flatten());
+            pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+        };
+        assert!(gap(&with, &merged) < 1e-4, "{}", gap(&with, &merged));
+        assert!(gap(&with, &plain) > 1e-2);
+    }
+}
+
+#[test]
+fn an_adapter_learns_the_same_bits_on_any_number_of_threads_and_with_checkpointed_activations() {
+    let data: Vec<_> = (0..40).map(|i| ids(i, 90 + (i as usize * 13) % 80, 50)).collect();
+    let targets: Vec<Vec<u32>> = data.iter().map(|d| (1..d.len() as u32).collect()).collect();
+    let rows: Vec<_> = data
+        .iter()
+        .zip(&targets)
+        .map(|(ids, targets)| Row { ids, targets })
+        .collect();
+    let base = model(&config(), 2);
+    let run = |threads, checkpointing, dropout| {
+        let mut learner = Learner::new(adapted(&base, &LoraTarget::ALL, dropout), threads);
+        learner.checkpoint_activations(checkpointing);
+        learner.drop_from(Some(Stream::new(3).named("dropout")));
+        let mut losses = Vec::new();
+        for _ in 0..2 {
+            losses.push(learner.pass(&rows, 1.0, &Weighted).loss);
+            learner.step(1e-3, &AdamW::default()).unwrap();
+        }
+        assert_eq!(learner.weights().params(), base.params());
+        (learner.weights().trained().to_vec(), losses, learner.score(&rows, 1.0))
+    };
+    let one = run(1, false, 0.2);
+    assert_eq!(one, run(2, false, 0.2));
+    assert_eq!(one, run(3, true, 0.2));
+    let none = run(2, true, 0.0);
+    assert_ne!(one.1[0], none.1[0]);
+}
+
 fn agrees_with_finite_differences(weights: &Weights) {
     let data: Vec<_> = [90, 13, 40]
         .iter()
@@ -106,10 +187,13 @@ fn agrees_with_finite_differences(weights: &Weights) {
         .zip(&targets)
         .map(|(ids, targets)| Row { ids, targets })
         .collect();
+    let drops = || Some(Stream::new(4));
     let mut learner = Learner::new(weights.clone(), 2);
+    learner.drop_from(drops());
     learner.pass(&rows, 0.8, &Weighted);
     let gradient = learner.gradient().to_vec();
-    for tensor in &weights.layout.tensors {
+    assert_eq!(gradient.len(), weights.trained().len());
+    for tensor in weights.trained_tensors() {
         let g = &gradient[tensor.range.clone()];
         assert!(g.iter().any(|x| *x != 0.0), "{} has no gradient", tensor.name);
         // Along the gradient's own direction a central difference is well above rounding.
@@ -117,12 +201,14 @@ fn agrees_with_finite_differences(weights: &Weights) {
         let h = 2e-2 / norm.max(1.0);
         let loss = |sign: f64| {
             let mut moved = weights.clone();
-            moved.update(|params| {
+            moved.update_trained(|params| {
                 for (x, g) in params[tensor.range.clone()].iter_mut().zip(g) {
                     *x += (sign * h * f64::from(*g) / norm) as f32;
                 }
             });
-            Learner::new(moved, 1).pass(&rows, 0.8, &Weighted).loss
+            let mut moved = Learner::new(moved, 1);
+            moved.drop_from(drops());
+            moved.pass(&rows, 0.8, &Weighted).loss
         };
         let numeric = (loss(1.0) - loss(-1.0)) / (2.0 * h);
         assert!(
@@ -189,8 +275,13 @@ fn sampling_gives_the_same_bits_at_any_batch_size_and_as_training() {
         head_dim: 40,
         ..config()
     };
-    for config in architectures().into_iter().chain([wide]) {
-        let weights = model(&config, 3);
+    let all = architectures().into_iter().chain([wide]);
+    let adapter = |weights: &Weights| adapted(weights, &LoraTarget::ALL, 0.5);
+    for (config, with_adapter) in all.flat_map(|config| [(config.clone(), false), (config, true)]) {
+        let mut weights = model(&config, 3);
+        if with_adapter {
+            weights = adapter(&weights);
+        }
         let data: Vec<_> = (0..32).map(|i| ids(i, 20 + (i as usize * 29) % 120, 50)).collect();
         let all = decode_logits(&weights, &data, 1);
         for batch in [1, 7] {

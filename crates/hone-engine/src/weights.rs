@@ -1,11 +1,62 @@
 //! A version of a model's weights, ready for products.
 
-use crate::config::{Architecture, Block, Config, ConfigError, Layout};
+use crate::config::{Architecture, Block, Config, ConfigError, Layout, Tensor};
 use crate::gemm::{Left, Matrix};
 use crate::head_norm::HeadNorms;
 use crate::kernels;
+use crate::lora::{self, Adapter, Lora, LoraTarget};
 use hone_trace::Stream;
 use std::ops::Range;
+use std::sync::Arc;
+
+/// A product with weights within a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Queries, keys and values of the stream.
+    Qkv,
+    /// Attention's output.
+    Out,
+    /// Gate and up of the feed-forward layer.
+    GateUp,
+    /// Its output.
+    Down,
+}
+
+impl Part {
+    pub(crate) const ALL: [Self; 4] = [Self::Qkv, Self::Out, Self::GateUp, Self::Down];
+
+    /// Widths of its input and output.
+    pub(crate) fn shape(self, c: &Config) -> (usize, usize) {
+        let (d, f) = (c.hidden_size, c.intermediate_size);
+        match self {
+            Self::Qkv => (d, c.qkv_width()),
+            Self::Out => (c.query_width(), d),
+            Self::GateUp => (d, 2 * f),
+            Self::Down => (f, d),
+        }
+    }
+
+    /// Its place among the parameters.
+    pub(crate) fn place(self, block: &Block) -> &Range<usize> {
+        match self {
+            Self::Qkv => &block.qkv,
+            Self::Out => &block.out,
+            Self::GateUp => &block.gate_up,
+            Self::Down => &block.down,
+        }
+    }
+
+    /// The matrices that it consists of, with the widths of their outputs.
+    pub(crate) fn targets(self, c: &Config) -> Vec<(LoraTarget, usize)> {
+        let (d, q, kv, f) = (c.hidden_size, c.query_width(), c.kv_width(), c.intermediate_size);
+        match self {
+            Self::Qkv => vec![(LoraTarget::QProj, q), (LoraTarget::KProj, kv), (LoraTarget::VProj, kv)],
+            Self::Out => vec![(LoraTarget::OProj, d)],
+            Self::GateUp => vec![(LoraTarget::GateProj, f), (LoraTarget::UpProj, f)],
+            Self::Down => vec![(LoraTarget::DownProj, d)],
+        }
+    }
+}
 
 /// One block's matrices packed as right-hand sides.
 #[derive(Clone, Default)]
@@ -14,6 +65,17 @@ pub(crate) struct PackedBlock {
     pub(crate) out: Matrix,
     pub(crate) gate_up: Matrix,
     pub(crate) down: Matrix,
+}
+
+impl PackedBlock {
+    pub(crate) fn part(&self, part: Part) -> &Matrix {
+        match part {
+            Part::Qkv => &self.qkv,
+            Part::Out => &self.out,
+            Part::GateUp => &self.gate_up,
+            Part::Down => &self.down,
+        }
+    }
 }
 
 /// The matrices as one direction of the computation needs them.
@@ -54,16 +116,17 @@ impl Rotary {
     }
 }
 
-/// A model: its shape, its parameters, and their packed form.
+/// A model: its shape, its parameters and their packed form, and perhaps an adapter. A copy shares what does not change.
 #[derive(Clone)]
 pub struct Weights {
     /// Shape.
     pub config: Config,
     /// Places in `params`.
-    pub layout: Layout,
-    params: Vec<f32>,
-    pub(crate) forward: PackedModel,
-    pub(crate) rotary: Rotary,
+    pub layout: Arc<Layout>,
+    params: Arc<Vec<f32>>,
+    pub(crate) forward: Arc<PackedModel>,
+    pub(crate) rotary: Arc<Rotary>,
+    adapter: Option<Arc<Adapter>>,
 }
 
 impl std::fmt::Debug for Weights {
@@ -95,14 +158,75 @@ impl Weights {
                 want: layout.len,
             });
         }
-        let rotary = Rotary::new(&config);
+        let rotary = Arc::new(Rotary::new(&config));
         Ok(Self {
             config,
-            layout,
-            params,
-            forward,
+            layout: Arc::new(layout),
+            params: Arc::new(params),
+            forward: Arc::new(forward),
             rotary,
+            adapter: None,
         })
+    }
+
+    /// The same model with a new adapter, which changes nothing at first. Of such a model only the adapter is trained.
+    ///
+    /// # Errors
+    /// As [`Lora::validate`].
+    pub fn adapted(&self, settings: &Lora, stream: &Stream) -> Result<Self, WeightsError> {
+        settings
+            .validate()
+            .map_err(|(key, got, allowed)| WeightsError::Lora { key, got, allowed })?;
+        Ok(self.with_adapter(Adapter::new(&self.config, settings, stream)))
+    }
+
+    pub(crate) fn with_adapter(&self, adapter: Adapter) -> Self {
+        Self {
+            adapter: Some(Arc::new(adapter)),
+            ..self.clone()
+        }
+    }
+
+    /// Its adapter.
+    pub fn adapter(&self) -> Option<&Adapter> {
+        self.adapter.as_deref()
+    }
+
+    /// The model without an adapter that computes the same up to rounding: the adapter added to its matrices.
+    ///
+    /// # Errors
+    /// Never for a model that was made.
+    pub fn merged(&self) -> Result<Self, WeightsError> {
+        let Some(adapter) = self.adapter() else {
+            return Ok(self.clone());
+        };
+        let mut params = self.params.to_vec();
+        adapter.merge(&self.layout, &mut params);
+        Self::new(self.config.clone(), params)
+    }
+
+    /// What training changes: the adapter's tensors, or all where there is none. Their places are in [`Weights::trained`].
+    pub fn trained_tensors(&self) -> &[Tensor] {
+        match self.adapter() {
+            Some(adapter) => &adapter.tensors,
+            None => &self.layout.tensors,
+        }
+    }
+
+    /// The parameters that training changes, flat.
+    pub fn trained(&self) -> &[f32] {
+        match self.adapter() {
+            Some(adapter) => adapter.params(),
+            None => self.params(),
+        }
+    }
+
+    /// Change the parameters that training changes.
+    pub fn update_trained(&mut self, change: impl FnOnce(&mut [f32])) {
+        match &mut self.adapter {
+            Some(adapter) => Arc::make_mut(adapter).update(change),
+            None => self.update(change),
+        }
     }
 
     /// Random weights: embedding and matrices normal with standard deviation `1/sqrt(fan_in)`, residual outputs scaled
@@ -138,17 +262,16 @@ impl Weights {
 
     /// Change the parameters; packs them again afterwards, as floats.
     pub fn update(&mut self, change: impl FnOnce(&mut [f32])) {
-        change(&mut self.params);
+        change(Arc::make_mut(&mut self.params).as_mut_slice());
         self.repack();
     }
 
     fn repack(&mut self) {
         let c = &self.config;
         let (d, q, f) = (c.hidden_size, c.query_width(), c.intermediate_size);
-        self.forward
-            .blocks
-            .resize_with(c.num_hidden_layers, PackedBlock::default);
-        for (block, packed) in self.layout.blocks.iter().zip(&mut self.forward.blocks) {
+        let forward = Arc::make_mut(&mut self.forward);
+        forward.blocks.resize_with(c.num_hidden_layers, PackedBlock::default);
+        for (block, packed) in self.layout.blocks.iter().zip(&mut forward.blocks) {
             packed
                 .qkv
                 .dense()
@@ -160,7 +283,7 @@ impl Weights {
                 .columns(&self.params[block.gate_up.clone()], d, d, 2 * f);
             packed.down.dense().columns(&self.params[block.down.clone()], f, f, d);
         }
-        self.forward
+        forward
             .head
             .dense()
             .columns(&self.params[self.layout.head.clone()], d, d, c.vocab_size);
@@ -215,6 +338,24 @@ impl Weights {
         }
     }
 
+    /// `y[m, n] = x[m, k] · Wᵀ`, or `+=`, for one product of block `index`, with what the adapter adds.
+    pub(crate) fn product(
+        &self,
+        (index, part): (usize, Part),
+        m: usize,
+        x: &[f32],
+        y: &mut [f32],
+        accumulate: bool,
+        scratch: &mut lora::Scratch,
+    ) {
+        let (k, n) = part.shape(&self.config);
+        let matrix = self.forward.blocks[index].part(part);
+        matrix.times(m, Left::rows(x, k), y, n, accumulate);
+        if let Some(adapter) = self.adapter() {
+            adapter.add(index, part, m, x, y, n, scratch);
+        }
+    }
+
     /// The feed-forward half of a block for `m` rows: `x += down(silu(gate(h)) * up(h))`, `h = norm(x)`.
     pub(crate) fn feed_forward(
         &self,
@@ -226,14 +367,14 @@ impl Weights {
     ) {
         let c = &self.config;
         let (d, f) = (c.hidden_size, c.intermediate_size);
-        let (block, packed) = (self.block(index), &self.forward.blocks[index]);
+        let block = self.block(index);
         let h = sized(&mut buffers.h, m * d);
         kernels::rms_norm(x, self.param(&block.norm2), c.rms_norm_eps, h, inverse);
         let gate_up = sized(&mut buffers.gate_up, m * 2 * f);
-        packed.gate_up.times(m, Left::rows(h, d), gate_up, 2 * f, false);
+        self.product((index, Part::GateUp), m, h, gate_up, false, &mut buffers.low);
         let act = sized(&mut buffers.act, m * f);
         kernels::swiglu(gate_up, act, f);
-        packed.down.times(m, Left::rows(act, f), x, d, true);
+        self.product((index, Part::Down), m, act, x, true, &mut buffers.low);
     }
 
     pub(crate) fn block(&self, index: usize) -> &Block {
@@ -263,6 +404,7 @@ pub(crate) struct Buffers {
     pub(crate) h: Vec<f32>,
     pub(crate) gate_up: Vec<f32>,
     pub(crate) act: Vec<f32>,
+    pub(crate) low: lora::Scratch,
 }
 
 /// The first `n` floats of a buffer that grows as needed; their content is arbitrary.
@@ -300,5 +442,15 @@ pub enum WeightsError {
         have: usize,
         /// Expected.
         want: usize,
+    },
+    /// A setting of an adapter is out of range.
+    #[error("the adapter's {key} is {got}. Allowed: {allowed}")]
+    Lora {
+        /// Which.
+        key: &'static str,
+        /// Given.
+        got: String,
+        /// What is allowed.
+        allowed: &'static str,
     },
 }

@@ -44,6 +44,54 @@ fn a_checkpoint_comes_back_as_it_was() {
 }
 
 #[test]
+fn an_adapter_comes_back_as_it_was_and_strange_ones_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let base = weights();
+    let lora = crate::Lora {
+        rank: 2,
+        dropout: 0.25,
+        targets: vec![crate::LoraTarget::QProj, crate::LoraTarget::DownProj],
+        ..crate::Lora::default()
+    };
+    let adapted = base.adapted(&lora, &Stream::new(1)).unwrap();
+    save(dir.path(), &adapted).unwrap();
+    let n = adapted.trained().len();
+    let state = OptimizerState {
+        first: vec![1.5; n],
+        second: vec![2.5; n],
+        steps: 7,
+    };
+    save_optimizer(dir.path(), &adapted, &state).unwrap();
+    let back = load_on(dir.path(), &base).unwrap();
+    assert_eq!(back.trained(), adapted.trained());
+    assert_eq!(back.adapter().unwrap().settings, lora);
+    assert_eq!(load_optimizer(dir.path(), &back).unwrap(), state);
+    assert!(!dir.path().join("model.safetensors").exists());
+
+    let path = dir.path().join("adapter_config.json");
+    let good: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    for (key, value, word) in [
+        ("peft_type", "IA3".into(), "LORA"),
+        ("use_dora", true.into(), "use_dora"),
+        ("bias", "all".into(), "bias"),
+        ("modules_to_save", serde_json::json!(["lm_head"]), "modules_to_save"),
+        ("target_modules", serde_json::json!(["fc1"]), "fc1"),
+        ("target_modules", ".*".into(), "list of names"),
+        ("r", 0.into(), "between 1"),
+        ("r", 3.into(), "has shape"),
+        ("r", (-1).into(), "whole number"),
+        ("lora_dropout", 1.into(), "below 1"),
+        ("target_modules", serde_json::json!(["q_proj"]), "no place"),
+    ] {
+        let mut raw = good.clone();
+        raw[key] = value;
+        std::fs::write(&path, raw.to_string()).unwrap();
+        let refused = load_on(dir.path(), &base).unwrap_err().to_string();
+        assert!(refused.contains(word), "{key}: {refused}");
+    }
+}
+
+#[test]
 fn broken_files_are_named_with_a_remedy() {
     let dir = tempfile::tempdir().unwrap();
     let message = || load(dir.path()).unwrap_err().to_string();

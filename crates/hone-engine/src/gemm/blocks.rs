@@ -6,11 +6,14 @@
 //! as its bytes take to read: a fifth of f32's for 4 bits.
 
 use super::tile::{Columns, Right, Task, Vector};
-use super::{Left, PANEL, check};
+use super::{Left, PANEL, Panels, check, gemm};
+use crate::simd::per_level;
 use hone_gguf::Kind;
 
 /// Weights of a block.
 const BLOCK: usize = 32;
+/// Rows of the left-hand side from which a panel is made floats once, instead of anew for each tile of rows.
+const MANY: usize = 32;
 
 /// Bits of a weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +90,23 @@ impl Blocks {
         }
     }
 
+    /// Rows and columns.
+    pub(super) fn shape(&self) -> (usize, usize) {
+        (self.k, self.n)
+    }
+
+    /// The floats of panel `j`, row by row.
+    pub(super) fn floats(&self, j: usize, out: &mut [f32]) {
+        let row = self.width.row();
+        let weights = &self.weights[j * self.k * row..][..self.k * row];
+        let per_block = 2 * PANEL;
+        let scales = &self.scales[j * self.k / BLOCK * per_block..][..self.k / BLOCK * per_block];
+        match self.width {
+            Width::Four => four_floats(weights, scales, out),
+            Width::Eight => eight_floats(weights, scales, out),
+        }
+    }
+
     /// [`gemm`](super::gemm) with this on the right.
     pub(super) fn times(&self, m: usize, a: Left<'_>, c: &mut [f32], c_stride: usize, accumulate: bool) {
         let (k, n) = (self.k, self.n);
@@ -94,6 +114,20 @@ impl Blocks {
             return;
         }
         check(m, k, n, a, c, c_stride);
+        if m >= MANY {
+            let mut floats = vec![0.0; k * PANEL];
+            for j in 0..n.div_ceil(PANEL) {
+                self.floats(j, &mut floats);
+                let panel = Panels {
+                    k,
+                    n: PANEL.min(n - j * PANEL),
+                    stride: k * PANEL,
+                    data: &floats,
+                };
+                gemm(m, a, panel, &mut c[j * PANEL..], c_stride, accumulate);
+            }
+            return;
+        }
         let c = c.as_mut_ptr();
         // SAFETY: the left-hand side and the result were checked; `new` made room for all panels.
         unsafe {
@@ -120,6 +154,34 @@ impl Blocks {
                     accumulate,
                 }
                 .run(),
+            }
+        }
+    }
+}
+
+per_level! {
+    /// A panel of 4-bit weights as floats.
+    fn four_floats(weights: &[u8], scales: &[f32], out: &mut [f32]) {
+        let rows = weights.chunks_exact(PANEL / 2).zip(out.chunks_exact_mut(PANEL));
+        for (p, (weights, out)) in rows.enumerate() {
+            let (d, m) = scales[p / BLOCK * 2 * PANEL..][..2 * PANEL].split_at(PANEL);
+            let (low, high) = out.split_at_mut(PANEL / 2);
+            for c in 0..PANEL / 2 {
+                low[c] = f32::from(weights[c] & 15).mul_add(d[c], m[c]);
+                high[c] = f32::from(weights[c] >> 4).mul_add(d[c + PANEL / 2], m[c + PANEL / 2]);
+            }
+        }
+    }
+}
+
+per_level! {
+    /// A panel of 8-bit weights as floats.
+    fn eight_floats(weights: &[u8], scales: &[f32], out: &mut [f32]) {
+        let rows = weights.chunks_exact(PANEL).zip(out.chunks_exact_mut(PANEL));
+        for (p, (weights, out)) in rows.enumerate() {
+            let (d, m) = scales[p / BLOCK * 2 * PANEL..][..2 * PANEL].split_at(PANEL);
+            for c in 0..PANEL {
+                out[c] = f32::from(weights[c].cast_signed()).mul_add(d[c], m[c]);
             }
         }
     }
@@ -251,7 +313,14 @@ mod tests {
     #[test]
     fn quantised_products_give_the_bits_of_the_dense_ones() {
         for kind in [Kind::Q4_0, Kind::Q4_1, Kind::Q8_0] {
-            for (m, k, n) in [(1, 32, 1), (1, 64, 33), (3, 96, 64), (13, 64, 31), (5, 576, 100)] {
+            for (m, k, n) in [
+                (1, 32, 1),
+                (1, 64, 33),
+                (3, 96, 64),
+                (13, 64, 31),
+                (5, 576, 100),
+                (40, 64, 70),
+            ] {
                 let stream = Stream::new(9).named(&format!("{kind:?} {m} {k} {n}"));
                 let (numbers, size) = kind.block();
                 let mut bytes: Vec<u8> = (0..n * k / numbers * size)
@@ -283,6 +352,14 @@ mod tests {
                     blocks.times(m, Left::rows(&a, k), &mut have, n, accumulate);
                     assert_eq!(have, want, "{kind:?} {m}x{k}x{n}");
                 }
+                // The transpose: the bits of the product with the floats packed the other way.
+                packed.rows(&dense, k, n, k);
+                let left: Vec<f32> = (0..m * n).map(|i| a[i % a.len()]).collect();
+                let (mut want, mut have) = (vec![0.0; m * k], vec![7.0; m * k]);
+                gemm(m, Left::rows(&left, n), packed.view(), &mut want, k, false);
+                let blocks = crate::gemm::Matrix::Blocks(blocks);
+                blocks.times_transposed(m, &left, n, &mut have, k, &mut crate::gemm::Transposed::default());
+                assert_eq!(have, want, "{kind:?} transposed {m}x{k}x{n}");
             }
         }
     }

@@ -5,7 +5,8 @@ use crate::config::Architecture;
 use crate::gemm::{Block, Left, PANEL, Packed, Panels, Transposed, gemm, gemm_at_b};
 use crate::head_norm::HeadNorms;
 use crate::kernels;
-use crate::weights::{Buffers, PackedModel, Weights, sized};
+use crate::weights::{Buffers, PackedModel, Part, Weights, sized};
+use std::ops::Range;
 
 /// Queries of one sequence that attend at a time.
 const QUERY_BLOCK: usize = 64;
@@ -23,9 +24,38 @@ struct Saved {
     gate_up: Vec<f32>,
 }
 
+/// How a pass is made.
+pub(super) struct Setting<'a> {
+    pub(super) temperature: f32,
+    pub(super) loss: Option<&'a dyn Loss>,
+    pub(super) checkpointing: bool,
+    /// Share of the adapter's inputs to drop, and the seed of this pass.
+    pub(super) dropout: Option<(f32, u64)>,
+}
+
+/// Where gradients are added: all of them, or those of an adapter.
+pub(crate) struct Gradient<'a> {
+    flat: &'a mut [f32],
+    frozen: bool,
+    nowhere: &'a mut Vec<f32>,
+}
+
+impl Gradient<'_> {
+    /// The place of a gain's or a bias's gradient; one that nobody reads where it is frozen.
+    pub(crate) fn of(&mut self, range: &Range<usize>) -> &mut [f32] {
+        match self.frozen {
+            true => sized(self.nowhere, range.len()),
+            false => &mut self.flat[range.clone()],
+        }
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Scratch {
+    /// By block; only the first one with checkpointing, which keeps the blocks' inputs instead.
     saved: Vec<Saved>,
+    inputs: Vec<Vec<f32>>,
+    nowhere: Vec<f32>,
     buffers: Buffers,
     attention: Attention,
     x: Vec<f32>,
@@ -54,20 +84,19 @@ struct Attention {
 }
 
 /// Forward over the rows of a shard and, with a loss, backward into `gradient`.
-#[allow(clippy::too_many_arguments)]
 pub(super) fn shard_pass(
     weights: &Weights,
-    backward: &PackedModel,
+    backward: Option<&PackedModel>,
     rows: &[Row<'_>],
     shard: &[usize],
-    temperature: f32,
-    loss: Option<&dyn Loss>,
+    setting: &Setting<'_>,
     s: &mut Scratch,
-    gradient: &mut [f32],
+    flat: &mut [f32],
 ) -> Pass {
     let c = &weights.config;
     let (d, v) = (c.hidden_size, c.vocab_size);
-    let inverse_temperature = 1.0 / temperature;
+    let loss = setting.loss;
+    let inverse_temperature = 1.0 / setting.temperature;
     // Sequences laid one after the other; `spans` are their places.
     let mut spans = Vec::with_capacity(shard.len());
     let mut t = 0;
@@ -82,9 +111,26 @@ pub(super) fn shard_pass(
             .flat_map(|row| rows[*row].ids[..fed(&rows[*row])].iter().copied()),
         &mut s.x,
     );
-    s.saved.resize_with(c.num_hidden_layers, Saved::default);
+    let dropout = &mut s.buffers.low.dropout;
+    (dropout.rate, dropout.seed) = setting.dropout.unwrap_or_default();
+    dropout.tokens.clear();
+    for &row in shard {
+        dropout
+            .tokens
+            .extend((0..fed(&rows[row]) as u64).map(|at| (row as u64) << 20 ^ at));
+    }
+    // Without a backward pass nothing is kept.
+    let all = loss.is_some() && !setting.checkpointing;
+    let slots = if all { c.num_hidden_layers } else { 1 };
+    s.saved.resize_with(s.saved.len().max(slots), Saved::default);
+    if setting.checkpointing {
+        s.inputs.resize_with(c.num_hidden_layers, Vec::new);
+    }
     for index in 0..c.num_hidden_layers {
-        block_forward(weights, index, t, &spans, s);
+        if setting.checkpointing {
+            sized(&mut s.inputs[index], t * d).copy_from_slice(&s.x[..t * d]);
+        }
+        block_forward(weights, index, if all { index } else { 0 }, t, &spans, s);
     }
 
     // The head, at the positions that predict a target.
@@ -137,16 +183,30 @@ pub(super) fn shard_pass(
     }
 
     // Backward.
+    let mut nowhere = std::mem::take(&mut s.nowhere);
+    let mut gradient = Gradient {
+        flat,
+        frozen: backward.is_none(),
+        nowhere: &mut nowhere,
+    };
     let dlogits = &s.logits[..m * v];
-    gemm_at_b(
-        &mut s.transposed,
-        m,
-        Block::new(dlogits, v, v),
-        Block::new(&s.normed[..m * d], d, d),
-        &mut gradient[weights.layout.head.clone()],
-    );
     let dnormed = sized(&mut s.dh, m * d);
-    backward.head.times(m, Left::rows(dlogits, v), dnormed, d, false);
+    match backward {
+        Some(backward) => {
+            gemm_at_b(
+                &mut s.transposed,
+                m,
+                Block::new(dlogits, v, v),
+                Block::new(&s.normed[..m * d], d, d),
+                &mut gradient.flat[weights.layout.head.clone()],
+            );
+            backward.head.times(m, Left::rows(dlogits, v), dnormed, d, false);
+        }
+        None => {
+            let head = &weights.forward.head;
+            head.times_transposed(m, dlogits, v, dnormed, d, &mut s.transposed);
+        }
+    }
     let dpicked = sized(&mut s.dctx, m * d);
     dpicked.fill(0.0);
     kernels::rms_norm_backward(
@@ -155,7 +215,7 @@ pub(super) fn shard_pass(
         &s.inverse[..m],
         dnormed,
         dpicked,
-        &mut gradient[weights.layout.norm.clone()],
+        gradient.of(&weights.layout.norm),
     );
     let dx = sized(&mut s.dx, t * d);
     dx.fill(0.0);
@@ -163,21 +223,65 @@ pub(super) fn shard_pass(
         kernels::add(&mut dx[at * d..(at + 1) * d], row);
     }
     for index in (0..c.num_hidden_layers).rev() {
-        block_backward(weights, backward, index, t, &spans, s, gradient);
+        if setting.checkpointing {
+            s.x.copy_from_slice(&s.inputs[index][..t * d]);
+            block_forward(weights, index, 0, t, &spans, s);
+        }
+        let slot = if all { index } else { 0 };
+        block_backward(weights, backward, index, slot, t, &spans, s, &mut gradient);
     }
-    let embed = &mut gradient[weights.layout.embed.clone()];
-    let ids = shard.iter().flat_map(|row| rows[*row].ids[..fed(&rows[*row])].iter());
-    for (row, &id) in s.dx[..t * d].chunks_exact(d).zip(ids) {
-        kernels::add(&mut embed[id as usize * d..][..d], row);
+    if let Some(adapter) = weights.adapter() {
+        adapter.finish(gradient.flat);
+    } else {
+        let embed = &mut gradient.flat[weights.layout.embed.clone()];
+        let ids = shard.iter().flat_map(|row| rows[*row].ids[..fed(&rows[*row])].iter());
+        for (row, &id) in s.dx[..t * d].chunks_exact(d).zip(ids) {
+            kernels::add(&mut embed[id as usize * d..][..d], row);
+        }
     }
+    s.nowhere = nowhere;
     pass
 }
 
-fn block_forward(weights: &Weights, index: usize, t: usize, spans: &[std::ops::Range<usize>], s: &mut Scratch) {
+/// Backward of a product of a block, `y[m, n] += W x[m, k]`: writes `dx[m, k]`, and adds the gradient of `W` or of its
+/// adapter.
+#[allow(clippy::too_many_arguments)]
+fn product_backward(
+    weights: &Weights,
+    backward: Option<&PackedModel>,
+    (index, part): (usize, Part),
+    m: usize,
+    x: &[f32],
+    dy: &[f32],
+    dx: &mut [f32],
+    gradient: &mut Gradient<'_>,
+    low: &mut crate::lora::Scratch,
+    transposed: &mut Transposed,
+) {
+    let (k, n) = part.shape(&weights.config);
+    match backward {
+        Some(backward) => {
+            let place = part.place(weights.block(index)).clone();
+            let (left, right) = (Block::new(dy, n, n), Block::new(x, k, k));
+            gemm_at_b(transposed, m, left, right, &mut gradient.flat[place]);
+            let matrix = backward.blocks[index].part(part);
+            matrix.times(m, Left::rows(dy, n), dx, k, false);
+        }
+        None => {
+            let matrix = weights.forward.blocks[index].part(part);
+            matrix.times_transposed(m, dy, n, dx, k, transposed);
+            if let Some(adapter) = weights.adapter() {
+                adapter.backward(index, part, m, x, dy, n, dx, gradient.flat, low, transposed);
+            }
+        }
+    }
+}
+
+fn block_forward(weights: &Weights, index: usize, slot: usize, t: usize, spans: &[Range<usize>], s: &mut Scratch) {
     let c = &weights.config;
     let (d, w, q) = (c.hidden_size, c.qkv_width(), c.query_width());
-    let (block, packed) = (weights.block(index), &weights.forward.blocks[index]);
-    let saved = &mut s.saved[index];
+    let block = weights.block(index);
+    let saved = &mut s.saved[slot];
     let x = &mut s.x[..t * d];
     sized(&mut saved.x, t * d).copy_from_slice(x);
     let h = sized(&mut s.buffers.h, t * d);
@@ -189,7 +293,7 @@ fn block_forward(weights: &Weights, index: usize, t: usize, spans: &[std::ops::R
         sized(&mut saved.inverse1, t),
     );
     let qkv = sized(&mut saved.qkv, t * w);
-    packed.qkv.times(t, Left::rows(h, d), qkv, w, false);
+    weights.product((index, Part::Qkv), t, h, qkv, false, &mut s.buffers.low);
     weights.finish_qkv(index, t, qkv, &mut saved.norms);
     for span in spans {
         for (position, row) in qkv[span.start * w..span.end * w].chunks_exact_mut(w).enumerate() {
@@ -201,7 +305,7 @@ fn block_forward(weights: &Weights, index: usize, t: usize, spans: &[std::ops::R
         let rows = span.start * w..span.end * w;
         attend(c, &qkv[rows], &mut ctx[span.start * q..span.end * q], &mut s.attention);
     }
-    packed.out.times(t, Left::rows(ctx, q), x, d, true);
+    weights.product((index, Part::Out), t, ctx, x, true, &mut s.buffers.low);
     sized(&mut saved.mid, t * d).copy_from_slice(x);
     weights.feed_forward(index, t, x, sized(&mut saved.inverse2, t), &mut s.buffers);
     // The activations are kept by exchanging buffers with the previous pass's.
@@ -318,68 +422,82 @@ fn attend_backward(
     }
 }
 
+#[allow(clippy::too_many_arguments)]
 fn block_backward(
     weights: &Weights,
-    backward: &PackedModel,
+    backward: Option<&PackedModel>,
     index: usize,
+    slot: usize,
     t: usize,
-    spans: &[std::ops::Range<usize>],
+    spans: &[Range<usize>],
     s: &mut Scratch,
-    gradient: &mut [f32],
+    gradient: &mut Gradient<'_>,
 ) {
     let c = &weights.config;
     let (d, w, q, f) = (c.hidden_size, c.qkv_width(), c.query_width(), c.intermediate_size);
-    let (block, packed) = (weights.block(index), &backward.blocks[index]);
-    let saved = &mut s.saved[index];
+    let block = weights.block(index);
+    let saved = &mut s.saved[slot];
     let dx = &mut s.dx[..t * d];
 
     // Feed-forward.
     let gate_up = &mut saved.gate_up[..t * 2 * f];
     let act = sized(&mut s.buffers.act, t * f);
     kernels::swiglu(gate_up, act, f);
-    gemm_at_b(
-        &mut s.transposed,
-        t,
-        Block::new(dx, d, d),
-        Block::new(act, f, f),
-        &mut gradient[block.down.clone()],
-    );
     let dact = sized(&mut s.dact, t * f);
-    packed.down.times(t, Left::rows(dx, d), dact, f, false);
+    product_backward(
+        weights,
+        backward,
+        (index, Part::Down),
+        t,
+        act,
+        dx,
+        dact,
+        gradient,
+        &mut s.buffers.low,
+        &mut s.transposed,
+    );
     kernels::swiglu_backward(gate_up, dact, f);
     let h = sized(&mut s.buffers.h, t * d);
     let mid = &saved.mid[..t * d];
     let inverse2 = &mut saved.inverse2[..t];
     kernels::rms_norm(mid, weights.param(&block.norm2), c.rms_norm_eps, h, inverse2);
-    gemm_at_b(
-        &mut s.transposed,
-        t,
-        Block::new(gate_up, 2 * f, 2 * f),
-        Block::new(h, d, d),
-        &mut gradient[block.gate_up.clone()],
-    );
     let dh = sized(&mut s.dh, t * d);
-    packed.gate_up.times(t, Left::rows(gate_up, 2 * f), dh, d, false);
+    product_backward(
+        weights,
+        backward,
+        (index, Part::GateUp),
+        t,
+        h,
+        gate_up,
+        dh,
+        gradient,
+        &mut s.buffers.low,
+        &mut s.transposed,
+    );
     kernels::rms_norm_backward(
         mid,
         weights.param(&block.norm2),
         inverse2,
         dh,
         dx,
-        &mut gradient[block.norm2.clone()],
+        gradient.of(&block.norm2),
     );
 
     // Attention.
     let ctx = &saved.ctx[..t * q];
-    gemm_at_b(
-        &mut s.transposed,
-        t,
-        Block::new(dx, d, d),
-        Block::new(ctx, q, q),
-        &mut gradient[block.out.clone()],
-    );
     let dctx = sized(&mut s.dctx, t * q);
-    packed.out.times(t, Left::rows(dx, d), dctx, q, false);
+    product_backward(
+        weights,
+        backward,
+        (index, Part::Out),
+        t,
+        ctx,
+        dx,
+        dctx,
+        gradient,
+        &mut s.buffers.low,
+        &mut s.transposed,
+    );
     let dqkv = sized(&mut s.dqkv, t * w);
     let qkv = &saved.qkv[..t * w];
     for span in spans {
@@ -399,28 +517,32 @@ fn block_backward(
     }
     match c.model_type {
         Architecture::Llama => {}
-        Architecture::Qwen2 => kernels::add_bias_backward(dqkv, &mut gradient[block.qkv_bias.clone()]),
+        Architecture::Qwen2 => kernels::add_bias_backward(dqkv, gradient.of(&block.qkv_bias)),
         Architecture::Qwen3 => saved.norms.backward(weights, index, t, dqkv, gradient),
     }
     let x = &saved.x[..t * d];
     let inverse1 = &mut saved.inverse1[..t];
     let h = sized(&mut s.buffers.h, t * d);
     kernels::rms_norm(x, weights.param(&block.norm1), c.rms_norm_eps, h, inverse1);
-    gemm_at_b(
-        &mut s.transposed,
-        t,
-        Block::new(dqkv, w, w),
-        Block::new(h, d, d),
-        &mut gradient[block.qkv.clone()],
-    );
     let dh = sized(&mut s.dh, t * d);
-    packed.qkv.times(t, Left::rows(dqkv, w), dh, d, false);
+    product_backward(
+        weights,
+        backward,
+        (index, Part::Qkv),
+        t,
+        h,
+        dqkv,
+        dh,
+        gradient,
+        &mut s.buffers.low,
+        &mut s.transposed,
+    );
     kernels::rms_norm_backward(
         x,
         weights.param(&block.norm1),
         inverse1,
         dh,
         dx,
-        &mut gradient[block.norm1.clone()],
+        gradient.of(&block.norm1),
     );
 }
