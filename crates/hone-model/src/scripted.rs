@@ -1,8 +1,7 @@
 //! A script in a model's place.
 
 use crate::{
-    AgentTurn, Codec, Completion, Conversation, Message, Model, ModelError, Output, Request, Script, TokenCodec,
-    finish_turn,
+    AgentTurn, Completion, Conversation, Message, Model, ModelError, Output, Request, Script, TokenCodec, finish_turn,
 };
 use async_trait::async_trait;
 use hone_trace::{FinishReason, Origin, Timing};
@@ -17,13 +16,13 @@ type Next = dyn FnMut(&[Message]) -> Result<AgentTurn, ModelError> + Send;
 /// One instance plays one episode, as its script does.
 pub struct Scripted {
     name: String,
-    codec: Arc<Codec>,
+    codec: Arc<dyn TokenCodec>,
     next: Mutex<Box<Next>>,
 }
 
 impl Scripted {
     /// A model that says what the script says.
-    pub fn new(name: impl Into<String>, mut script: Box<dyn Script>, codec: Arc<Codec>) -> Self {
+    pub fn new(name: impl Into<String>, mut script: Box<dyn Script>, codec: Arc<dyn TokenCodec>) -> Self {
         Self {
             name: name.into(),
             codec,
@@ -32,7 +31,12 @@ impl Scripted {
     }
 
     /// A model that says these turns, whatever it is told. After the last one it stops answering, and says why.
-    pub fn turns(name: impl Into<String>, turns: Vec<AgentTurn>, end: impl Into<String>, codec: Arc<Codec>) -> Self {
+    pub fn turns(
+        name: impl Into<String>,
+        turns: Vec<AgentTurn>,
+        end: impl Into<String>,
+        codec: Arc<dyn TokenCodec>,
+    ) -> Self {
         let (mut turns, end) = (turns.into_iter(), end.into());
         Self {
             name: name.into(),
@@ -61,7 +65,7 @@ impl Model for Scripted {
             next(&conversation.messages)?
         };
         let output = Output {
-            ids: self.codec.render_agent(&turn),
+            ids: self.codec.answer(conversation, &request.tools, &turn)?,
             origin: Origin::Teacher,
             logprobs: Vec::new(),
             sampled_logprobs: Vec::new(),

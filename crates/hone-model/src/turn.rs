@@ -1,8 +1,9 @@
 //! From an answer's tokens to its record: the one way in which a conversation grows by an agent turn.
 
-use crate::{AgentTurn, Codec, Completion, Conversation, Message, ModelError, Request};
+use crate::{AgentTurn, Codec, CodecError, Completion, Conversation, Message, ModelError, Request};
 use hone_tool::Toolset;
 use hone_trace::{FinishReason, Lineage, ModelCall, Origin, Prompt, Span, Timing, TokenId};
+use std::path::Path;
 use std::sync::Arc;
 
 /// What a model answered, in tokens.
@@ -59,6 +60,24 @@ pub trait TokenCodec: Send + Sync {
     /// When the model's chat template refuses the conversation.
     fn extend(&self, conversation: &Conversation, tools: &Toolset) -> Result<Rendered, ModelError>;
 
+    /// The tokens of an answer that says this, as the model is to write it behind what [`TokenCodec::extend`] gives; with its
+    /// end token.
+    ///
+    /// # Errors
+    /// When the model's chat template refuses the conversation.
+    fn answer(
+        &self,
+        conversation: &Conversation,
+        tools: &Toolset,
+        turn: &AgentTurn,
+    ) -> Result<Vec<TokenId>, ModelError>;
+
+    /// Write the tokenizer and the chat format to a model's directory, for `transformers` too.
+    ///
+    /// # Errors
+    /// When the directory cannot be written.
+    fn save(&self, dir: &Path) -> Result<(), CodecError>;
+
     /// What an answer says, and its text. The ids come from a model and are not trusted.
     fn parse(&self, ids: &[TokenId]) -> (AgentTurn, String);
 
@@ -82,6 +101,14 @@ impl TokenCodec for Codec {
         })
     }
 
+    fn answer(&self, _: &Conversation, _: &Toolset, turn: &AgentTurn) -> Result<Vec<TokenId>, ModelError> {
+        Ok(self.render_agent(turn))
+    }
+
+    fn save(&self, dir: &Path) -> Result<(), CodecError> {
+        self.save(dir)
+    }
+
     fn parse(&self, ids: &[TokenId]) -> (AgentTurn, String) {
         self.parse(ids)
     }
@@ -102,6 +129,19 @@ impl TokenCodec for Codec {
 impl<T: TokenCodec + ?Sized> TokenCodec for Arc<T> {
     fn extend(&self, conversation: &Conversation, tools: &Toolset) -> Result<Rendered, ModelError> {
         (**self).extend(conversation, tools)
+    }
+
+    fn answer(
+        &self,
+        conversation: &Conversation,
+        tools: &Toolset,
+        turn: &AgentTurn,
+    ) -> Result<Vec<TokenId>, ModelError> {
+        (**self).answer(conversation, tools, turn)
+    }
+
+    fn save(&self, dir: &Path) -> Result<(), CodecError> {
+        (**self).save(dir)
     }
 
     fn parse(&self, ids: &[TokenId]) -> (AgentTurn, String) {

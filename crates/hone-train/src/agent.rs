@@ -253,7 +253,7 @@ impl Run<'_> {
             let script = taskset
                 .script(&name, task, stream)
                 .unwrap_or_else(|| panic!("script {name} is gone"));
-            Arc::new(Scripted::new(name.clone(), script, Arc::clone(&codec)))
+            Arc::new(Scripted::new(name.clone(), script, codec.clone()))
         })))
     }
 

@@ -1,5 +1,6 @@
 //! How published models write tool calls.
 
+use super::template::python_json;
 use crate::codec::{MAX_CALL_BYTES, MAX_CALL_DEPTH, MAX_CALLS};
 use crate::{AgentTurn, CallRequest};
 use hone_python::{Expr, constant};
@@ -145,8 +146,11 @@ impl CallFormat {
         if calls.is_empty() {
             return content.to_owned();
         }
-        let object = |call: &CallRequest| json!({"name": call.name, self.arguments: call.arguments});
-        let all = calls.iter().map(object);
+        // The name first, so that arguments are written for it; spaced as Python does, which models have read most.
+        let all = calls.iter().map(|call| {
+            let (name, arguments) = (python_json(&call.name), python_json(&call.arguments));
+            format!("{{\"name\": {name}, \"{}\": {arguments}}}", self.arguments)
+        });
         match self.body {
             Body::Tagged => {
                 let calls = all.map(|call| format!("{}\n{call}\n{}", self.open, self.close));
@@ -156,8 +160,8 @@ impl CallFormat {
                     .chain(calls);
                 parts.collect::<Vec<_>>().join("\n")
             }
-            Body::Objects => all.map(|call| call.to_string()).collect::<Vec<_>>().join(BETWEEN),
-            Body::Array => format!("{content}{}{}", self.open, Value::from_iter(all)),
+            Body::Objects => all.collect::<Vec<_>>().join(BETWEEN),
+            Body::Array => format!("{content}{}[{}]", self.open, all.collect::<Vec<_>>().join(", ")),
             Body::Python => {
                 let calls = calls.iter().map(|call| {
                     let arguments = call.arguments.as_object().into_iter().flatten();

@@ -1,9 +1,9 @@
 //! The files of a directory in Hugging Face layout.
 
-use super::Source;
+use super::{PublishedCodec, Source};
 use crate::CodecError;
 use crate::codec::MAX_FILE;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use tokenizers::Tokenizer;
 
@@ -51,6 +51,43 @@ pub(super) fn read(dir: &Path) -> Result<Source<'_>, CodecError> {
         template,
         ends,
     })
+}
+
+/// Write what [`read`] reads, and `transformers` too.
+pub(super) fn write(codec: &PublishedCodec, dir: &Path) -> Result<(), CodecError> {
+    let io = |action: &'static str, path: &Path| {
+        let path = path.to_owned();
+        move |source| CodecError::Io { action, path, source }
+    };
+    std::fs::create_dir_all(dir).map_err(io("made", dir))?;
+    let put = |name: &str, text: String| {
+        let path = dir.join(name);
+        std::fs::write(&path, text).map_err(io("written", &path))
+    };
+    let tokenizer = codec
+        .tokenizer
+        .to_string(false)
+        .map_err(|error| CodecError::Published {
+            path: dir.into(),
+            what: error.to_string(),
+        })?;
+    put("tokenizer.json", tokenizer)?;
+    let first = codec.ends.first().and_then(|id| codec.tokenizer.id_to_token(*id));
+    let mut config = json!({
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "clean_up_tokenization_spaces": false,
+        "eos_token": first,
+        "chat_template": codec.source,
+        "hone_call_format": codec.calls.name,
+    });
+    if !codec.bos.is_empty() {
+        config["bos_token"] = json!(codec.bos);
+    }
+    put("tokenizer_config.json", format!("{config:#}\n"))?;
+    put(
+        "generation_config.json",
+        format!("{:#}\n", json!({"eos_token_id": codec.ends})),
+    )
 }
 
 /// A template, or the one called `default` of several.

@@ -46,6 +46,9 @@ const INSTRUCTIONS: [&str; 2] = [
 pub struct PublishedCodec {
     tokenizer: Tokenizer,
     template: Template,
+    /// The template as it was given, and its first token.
+    source: String,
+    bos: String,
     calls: CallFormat,
     /// Whether the template has a place for tools, their calls and their answers.
     knows_tools: bool,
@@ -163,6 +166,8 @@ impl PublishedCodec {
         let mut codec = Self {
             tokenizer,
             template,
+            source: source.template,
+            bos: source.bos,
             calls,
             knows_tools: false,
             opens_reasoning: false,
@@ -250,6 +255,23 @@ impl PublishedCodec {
         }
         ids.extend(self.encode(&guard.lift(&text[at..]))?);
         Ok(ids)
+    }
+
+    /// The text between a prompt and the end of the answer behind it.
+    fn answered(&self, shown: &[Shown], tools: &Tools) -> Result<Option<String>, ModelError> {
+        let (Some(answer), before) = (shown.last(), &shown[..shown.len().saturating_sub(1)]) else {
+            return Ok(None);
+        };
+        if !answer.is_agent() {
+            return Ok(None);
+        }
+        let asked = self.render(before, tools, true)?;
+        let whole = self.render(shown, tools, false)?;
+        let Some(said) = whole.strip_prefix(&asked) else {
+            return Ok(None);
+        };
+        let token = self.tokenizer.id_to_token(self.end).unwrap_or_default();
+        Ok(said.rsplit_once(&token).map(|(said, _)| said.to_owned()))
     }
 
     /// Messages as the template takes them. Where it knows no tools, they and their calls are told in words.
@@ -362,6 +384,35 @@ impl TokenCodec for PublishedCodec {
             new: ids.split_off(kept),
             broken,
         })
+    }
+
+    /// As the template writes it. Where the template writes an answer otherwise behind a prompt than in a conversation, as the
+    /// format of calls writes it.
+    fn answer(
+        &self,
+        conversation: &Conversation,
+        offered: &Toolset,
+        turn: &AgentTurn,
+    ) -> Result<Vec<TokenId>, ModelError> {
+        let mut messages = conversation.messages.clone();
+        messages.push(Message::Agent(turn.clone()));
+        let guard = Guard::new(&messages, offered);
+        let hide = |text: &str| guard.hide(text, self.special.iter().map(|(token, _)| token.as_str()));
+        let messages = guard.messages(&messages, &hide);
+        let tools = Tools::of(offered, &hide);
+        let text = match (self.answered(&self.shown(&messages, &tools), &tools)?, messages.last()) {
+            (Some(text), _) => text,
+            (None, Some(Message::Agent(AgentTurn::Calls { content, calls }))) => self.calls.render(content, calls),
+            (None, Some(Message::Agent(AgentTurn::Say(text) | AgentTurn::Malformed { raw: text, .. }))) => text.clone(),
+            (None, _) => String::new(),
+        };
+        let mut ids = self.ids(&text, guard)?;
+        ids.push(self.end);
+        Ok(ids)
+    }
+
+    fn save(&self, dir: &Path) -> Result<(), CodecError> {
+        directory::write(self, dir)
     }
 
     fn parse(&self, ids: &[TokenId]) -> (AgentTurn, String) {

@@ -140,6 +140,52 @@ fn a_conversation_is_rendered_once_and_extended() {
 }
 
 #[test]
+fn an_answer_is_written_as_the_template_writes_it_and_read_back() {
+    let call = CallRequest::new("open", json!({"door": "a <|end|> door", "n": 2}));
+    let turns = [
+        AgentTurn::from(call.clone()),
+        AgentTurn::Say("Open, <|stop|> or so.".into()),
+        AgentTurn::Calls {
+            content: String::new(),
+            calls: vec![call.clone(), call],
+        },
+    ];
+    for template in [PLAIN, TOOLS] {
+        let codec = codec(template).unwrap();
+        let conversation = Conversation {
+            messages: vec![Message::System("Be brief.".into()), Message::User("Go <|role|>".into())],
+            ..Conversation::default()
+        };
+        for turn in &turns {
+            let ids = codec.answer(&conversation, &tools(), turn).unwrap();
+            assert_eq!(&codec.parse(&ids).0, turn, "{}", codec.decode(&ids));
+            // One end token, and it is the last.
+            let ends = ids.iter().filter(|id| codec.ends().contains(id)).count();
+            assert_eq!((ends, ids.last()), (1, Some(&codec.end)));
+            // Prompt and answer together are what the template gives.
+            let mut whole = codec.extend(&conversation, &tools()).unwrap().new;
+            whole.extend(ids);
+            let mut messages = conversation.messages.clone();
+            messages.extend([Message::Agent(turn.clone()), Message::Tool("done".into())]);
+            let messages = &messages[..if turn.calls().is_empty() { 3 } else { 4 }];
+            let shown = codec.shown(messages, &Tools::of(&tools(), &|text| text.to_owned()));
+            let text = codec
+                .render(&shown[..3], &Tools::of(&tools(), &|text| text.to_owned()), false)
+                .unwrap();
+            assert_eq!(codec.decode(&whole), text.trim_end());
+        }
+    }
+}
+
+#[test]
+fn a_saved_codec_is_the_same_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let codec = codec(TOOLS).unwrap();
+    codec.save(dir.path()).unwrap();
+    assert_eq!(PublishedCodec::load(dir.path()).unwrap().hash(), codec.hash());
+}
+
+#[test]
 fn text_never_becomes_a_special_token() {
     for template in [PLAIN, TOOLS] {
         let codec = codec(template).unwrap();
