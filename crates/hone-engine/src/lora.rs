@@ -300,7 +300,15 @@ impl Adapter {
     }
 
     /// Add the change of `part` of block `index` to the product: `x[m, k]` to `y[m, n]`.
-    pub(crate) fn add(&self, index: usize, part: Part, m: usize, x: &[f32], y: &mut [f32], n: usize, s: &mut Scratch) {
+    pub(crate) fn add(
+        &self,
+        (index, part): (usize, Part),
+        m: usize,
+        x: &[f32],
+        y: &mut [f32],
+        n: usize,
+        s: &mut Scratch,
+    ) {
         let delta = &self.deltas[index][part as usize];
         if delta.pieces.is_empty() {
             return;

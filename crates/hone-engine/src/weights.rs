@@ -352,7 +352,7 @@ impl Weights {
         let matrix = self.forward.blocks[index].part(part);
         matrix.times(m, Left::rows(x, k), y, n, accumulate);
         if let Some(adapter) = self.adapter() {
-            adapter.add(index, part, m, x, y, n, scratch);
+            adapter.add((index, part), m, x, y, n, scratch);
         }
     }
 
