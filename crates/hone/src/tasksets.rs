@@ -211,7 +211,7 @@ pub fn taskset(name: &str) -> anyhow::Result<Arc<dyn Taskset>> {
 /// A taskset of the published suites. `None` if this build knows none of that name.
 fn published(name: &str) -> anyhow::Result<Option<Arc<dyn Taskset>>> {
     #[cfg(feature = "bfcl")]
-    if matches!(name.split(':').next(), Some("bfcl" | "bfcl-prompt")) {
+    if matches!(name.split(':').next(), Some("bfcl" | "bfcl-prompt" | "bfcl-split")) {
         // Its data may also be a folder of the package's own layout.
         let folder = data::folder_with("BFCL_v4_simple_python.json").map_or_else(|| data_of("bfcl"), Ok)?;
         #[cfg(feature = "tools")]

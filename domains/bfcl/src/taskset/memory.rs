@@ -121,6 +121,7 @@ pub(super) fn next(taskset: &Bfcl, played: &[Episode]) -> Result<Option<Bfcl>, E
         prefix: prefix(number),
         shared: shared(taskset, memories),
         entries: priors.into_iter().map(|prior| Entry::Before(Arc::new(prior))).collect(),
+        parts: None,
         missing: vec![],
         hash: taskset.hash.clone(),
     }))
@@ -142,6 +143,7 @@ pub(super) fn after(taskset: &Bfcl, played: &[Episode]) -> Result<Option<Bfcl>, 
         prefix: taskset.prefix.clone(),
         shared: shared(taskset, memories),
         entries: taskset.entries.clone(),
+        parts: None,
         missing: taskset.missing.clone(),
         hash: hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
     }))

@@ -6,6 +6,7 @@ mod memory;
 mod prompt;
 mod recorded;
 mod script;
+mod split;
 
 use crate::aggregate::{Accuracy, overall};
 use crate::multi_turn::{Embedder, Episode as Played, Extension, STEP_LIMIT, Settings as Worlds, Task as Turns, Tasks};
@@ -20,6 +21,7 @@ use hone_trace::{Episode, Score, ScorePart, Stream};
 use memory::Prior;
 use serde_json::json;
 use sha2::{Digest, Sha256};
+use split::Parts;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -27,7 +29,7 @@ use std::sync::Arc;
 pub use recorded::{Recorded, Scored};
 
 /// Names of tasksets, with what they mean. `bfcl-prompt:…` is the same for prompted models.
-pub const NAMES: [(&str, &str); 7] = [
+pub const NAMES: [(&str, &str); 8] = [
     ("bfcl:CATEGORY", "BFCL v4, a category such as bfcl:simple_python"),
     ("bfcl:non_live, bfcl:live", "its single-turn categories"),
     ("bfcl:single_turn", "both"),
@@ -35,6 +37,10 @@ pub const NAMES: [(&str, &str); 7] = [
     ("bfcl:memory", "its questions about earlier conversations"),
     ("bfcl:all", "all, with the leaderboard's overall score"),
     ("bfcl-prompt:…", "the same, functions and calls as text"),
+    (
+        "bfcl-split:CATEGORY+…@SEED",
+        "single-turn categories to train on: split by the functions that are called",
+    ),
 ];
 
 /// A record of any category.
@@ -75,7 +81,7 @@ struct Shared {
     worlds: Worlds,
 }
 
-/// Categories of BFCL as a taskset. All tasks are in the split `test`.
+/// Categories of BFCL as a taskset. All tasks are in the split `test`; those of `bfcl-split:` are in three, for training.
 ///
 /// The memory categories are prepared as in the original: the model lives through the conversations of each scenario, one
 /// after the other, each in a context of its own and with the memory that the one before left. What the last one left is the
@@ -86,6 +92,8 @@ pub struct Bfcl {
     prefix: String,
     shared: Arc<Shared>,
     entries: Vec<Entry>,
+    /// Which entries each split holds, where it is not all in `test`.
+    parts: Option<Parts>,
     missing: Vec<String>,
     hash: String,
 }
@@ -99,7 +107,7 @@ fn categories(name: &str) -> Vec<Category> {
         "live" => |category| (Category::LiveSimple..=Category::LiveRelevance).contains(&category),
         "multi_turn" => Category::multi_turn,
         "memory" => Category::memory,
-        _ => return Category::of(name).into_iter().collect(),
+        _ => return name.split('+').filter_map(Category::of).collect(),
     };
     Category::ALL
         .iter()
@@ -123,13 +131,26 @@ impl Bfcl {
             remedy: error.remedy.to_owned(),
         };
         let (kind, part) = name.split_once(':').unwrap_or((name, "all"));
+        let (part, seed) = match kind {
+            "bfcl-split" => part.split_once('@').unwrap_or((part, "0")),
+            _ => (part, "0"),
+        };
         let wanted = categories(part);
-        if wanted.is_empty() || !matches!(kind, "bfcl" | "bfcl-prompt") {
+        let single = wanted
+            .iter()
+            .all(|category| category.single_turn() && !category.relevance());
+        let seed = seed.parse::<u64>().ok();
+        let whole = part.split('+').count() == wanted.len() || !part.contains('+');
+        let known = match kind {
+            "bfcl-split" => single && seed.is_some(),
+            _ => matches!(kind, "bfcl" | "bfcl-prompt"),
+        };
+        if wanted.is_empty() || !whole || !known {
             let names: Vec<_> = Category::ALL.iter().map(|category| category.name()).collect();
             return Err(EnvError::Data {
                 what: format!("`{name}` names no categories of BFCL"),
                 remedy: format!(
-                    "write bfcl: or bfcl-prompt: and one of all, single_turn, non_live, live, multi_turn, memory, {}",
+                    "write bfcl: or bfcl-prompt: and one of all, single_turn, non_live, live, multi_turn, memory, {}; or bfcl-split: and single-turn categories with gold calls, such as bfcl-split:simple_python+multiple@0",
                     names.join(", ")
                 ),
             });
@@ -197,7 +218,11 @@ impl Bfcl {
                         .into(),
             });
         }
+        let parts = seed
+            .filter(|_| kind == "bfcl-split")
+            .map(|seed| Parts::of(&entries, seed));
         Ok(Self {
+            parts,
             name: name.to_owned(),
             prefix: "test".to_owned(),
             shared: Arc::new(Shared {
@@ -213,6 +238,11 @@ impl Bfcl {
 
     /// The record of a task: of this taskset, or of its preparation.
     fn entry(&self, task: &Task) -> Option<Entry> {
+        if let Some(parts) = &self.parts {
+            let (split, index) = task.id.split_once('/')?;
+            let at = parts.named(split)?.get(index.parse::<usize>().ok()?)?;
+            return self.entries.get(*at).cloned();
+        }
         match task.id.strip_prefix(&self.prefix) {
             Some(index) => self
                 .entries
@@ -286,16 +316,24 @@ impl Taskset for Bfcl {
     }
 
     fn len(&self, split: Split) -> Option<u64> {
-        Some(if split == Split::Test {
-            self.entries.len() as u64
-        } else {
-            0
+        Some(match (&self.parts, split) {
+            (Some(parts), _) => parts.of_split(split).len() as u64,
+            (None, Split::Test) => self.entries.len() as u64,
+            (None, _) => 0,
         })
     }
 
     fn task(&self, split: Split, index: u64) -> Result<Task, EnvError> {
-        let entry = usize::try_from(index).ok().filter(|_| split == Split::Test);
-        let Some(entry) = entry.and_then(|index| self.entries.get(index)) else {
+        let at = usize::try_from(index).ok();
+        let at = match &self.parts {
+            Some(parts) => at.and_then(|at| parts.of_split(split).get(at).copied()),
+            None => at.filter(|_| split == Split::Test),
+        };
+        let prefix = match &self.parts {
+            Some(_) => split.name(),
+            None => &self.prefix,
+        };
+        let Some(entry) = at.and_then(|at| self.entries.get(at)) else {
             return Err(EnvError::NoSuchTask {
                 taskset: self.name.clone(),
                 split: split.name(),
@@ -305,7 +343,7 @@ impl Taskset for Bfcl {
         };
         let (system, instruction) = prompt::messages(entry, &self.shared)?;
         Ok(Task {
-            id: format!("{}/{index}", self.prefix),
+            id: format!("{prefix}/{index}"),
             kind: entry.category().name().to_owned(),
             system,
             instruction,
