@@ -12,6 +12,7 @@ pub use reinforce::update_key;
 pub use state::{Evaluation, RunError, State};
 
 use crate::base::is_plain;
+use crate::chat;
 use crate::observe::{Observer, Step};
 use crate::recipe::AgentRecipe;
 use crate::rows;
@@ -20,9 +21,9 @@ use crate::supervised::{Breakdown, Example, supervised};
 use crate::update::UpdateError;
 use hone_engine::checkpoint;
 use hone_engine::{LearnError, Learner, Sampler, Weights};
-use hone_env::{Split, Taskset};
+use hone_env::{Budget, Split, Taskset};
 use hone_harness::{Dialogue, Harness, React};
-use hone_model::{Codec, Model, Scripted};
+use hone_model::{Model, Scripted, TokenCodec};
 use hone_rollout::{Forking, Hooks, Job, Player, Rollout, ToolSource, UserPlayer};
 use hone_score::{Measures, Rate};
 use hone_tool::ApprovalPolicy;
@@ -38,8 +39,12 @@ pub const TIMED: [&str; 2] = ["demonstrations/matched", "eval/sft_matched"];
 
 /// Training tasks of the matched cold start begin here, far from those of the run proper.
 const MATCHED_TASKS: u64 = 1 << 40;
-/// Episodes in flight during evaluation and demonstrations.
+/// Episodes in flight during evaluation and demonstrations, at most.
 const IN_FLIGHT: usize = 128;
+/// Bytes that the keys and values of all episodes in flight may take, if each has [`USUAL_TOKENS`].
+const CACHE_BYTES: usize = 1 << 30;
+const USUAL_TOKENS: usize = 1024;
+
 /// A run under way.
 pub struct Run<'a> {
     /// The recipe.
@@ -53,7 +58,7 @@ pub struct Run<'a> {
     /// Who plays the simulated users, in tasksets that have them.
     pub user: Option<UserPlayer>,
     /// Tokenizer and chat format.
-    pub codec: Arc<Codec>,
+    pub codec: Arc<dyn TokenCodec>,
     /// The model to teach.
     pub base: Arc<Weights>,
     /// The record.
@@ -75,8 +80,7 @@ impl Run<'_> {
     /// When something cannot be made, read or written, or the run was stopped. What was done is kept.
     pub fn execute(&mut self) -> Result<(), RunError> {
         self.store.set_meta("timed_phases", &serde_json::json!(TIMED))?;
-        self.store
-            .set_meta("budget", &serde_json::json!(self.held_out.budget()))?;
+        self.store.set_meta("budget", &serde_json::json!(self.budget()))?;
         let method = self.recipe.method()?;
         if self.state.checkpoint.as_deref().is_some_and(|name| !is_plain(name)) {
             return Err(RunError::State {
@@ -92,7 +96,7 @@ impl Run<'_> {
             self.evaluate_script(&name)?;
         }
         let sft = match self.recipe.sft.steps {
-            0 => Learner::new(Weights::clone(&base), self.threads),
+            0 => self.beginner()?,
             _ => {
                 let sft = self.cold_start(&examples)?;
                 self.evaluate_policy("sft", &sft.weights())?;
@@ -169,7 +173,7 @@ impl Run<'_> {
             user: self.user.clone(),
             judge: None,
             harness,
-            budget: self.held_out.budget(),
+            budget: self.budget(),
             sampling: SamplingSettings {
                 temperature,
                 top_p: 1.0,
@@ -195,8 +199,39 @@ impl Run<'_> {
                 }),
             seed: self.recipe.seed,
             phase: phase.to_owned(),
-            concurrency: IN_FLIGHT,
+            concurrency: self.in_flight(IN_FLIGHT),
         }
+    }
+
+    fn budget(&self) -> Budget {
+        let budget = self.held_out.budget();
+        let most = self.recipe.max_answer_tokens.unwrap_or(u32::MAX);
+        Budget {
+            max_turn_tokens: budget.max_turn_tokens.min(most),
+            ..budget
+        }
+    }
+
+    /// How many of `most` episodes to play at a time, so that their keys and values fit into memory.
+    fn in_flight(&self, most: usize) -> usize {
+        let c = &self.base.config;
+        let each = 8 * c.num_hidden_layers * c.kv_width() * USUAL_TOKENS;
+        (CACHE_BYTES / each.max(1)).max(4).min(most)
+    }
+
+    fn learner(&self, weights: Weights) -> Learner {
+        let mut learner = Learner::new(weights, self.threads);
+        learner.checkpoint_activations(self.recipe.checkpoint_activations);
+        learner
+    }
+
+    /// Training at a checkpoint, as it was left.
+    fn learner_of(&self, dir: &Path) -> Result<Learner, RunError> {
+        let weights = checkpoint::load_on(dir, &self.base)?;
+        let state = checkpoint::load_optimizer(dir, &weights)?;
+        let mut learner = self.learner(weights);
+        learner.restore_optimizer(state)?;
+        Ok(learner)
     }
 
     /// An error of training; a number that is not finite asks for another learning rate.
@@ -259,10 +294,10 @@ impl Run<'_> {
 
     fn demonstrations(&mut self) -> Result<Vec<Example>, RunError> {
         let (phase, settings) = ("demonstrations", self.recipe.demonstrations.clone());
-        if settings.episodes == 0 {
+        if settings.episodes == 0 && settings.chats.is_none() {
             return Ok(Vec::new());
         }
-        if !self.is_done(phase) {
+        if settings.episodes > 0 && !self.is_done(phase) {
             self.observer.phase(phase);
             let start = Instant::now();
             self.store.delete_phase(phase)?;
@@ -295,6 +330,9 @@ impl Run<'_> {
             }
             Ok(())
         })?;
+        if let Some(path) = &settings.chats {
+            examples.extend(chat::examples(path, &*self.codec)?);
+        }
         let all = examples.len();
         self.keep_fitting(&mut examples);
         if examples.len() < all {
@@ -379,7 +417,8 @@ impl Run<'_> {
             .map(|index| job(Split::Test, index, 1))
             .collect();
         let mut evaluation = Evaluation::default();
-        for (way, temperature) in [("greedy", 0.0), ("sampled", 1.0)] {
+        let ways = [("greedy", 0.0), ("sampled", 1.0)];
+        for (way, temperature) in ways.into_iter().take(if self.recipe.eval.sampled { 2 } else { 1 }) {
             let rollout = self.rollout(&format!("{phase}/{way}"), Player::Shared(sampler.clone()), temperature);
             let rate = Measures::of(&self.play(&rollout, &jobs)?).success();
             match way {
@@ -387,30 +426,37 @@ impl Run<'_> {
                 _ => evaluation.sampled = rate,
             }
         }
-        let percent = |rate: Option<Rate>| rate.map_or("no".to_owned(), |r| format!("{:.1} %", 100.0 * r.value));
+        let percent = |rate: Rate| format!("{:.1} %", 100.0 * rate.value);
+        let greedy = evaluation.greedy.map_or("no".to_owned(), percent);
+        let sampled = evaluation
+            .sampled
+            .map(|rate| format!(", {} at temperature 1", percent(rate)));
         self.observer.note(&format!(
-            "{name}: {} of {} held-out tasks greedily, {} at temperature 1",
-            percent(evaluation.greedy),
+            "{name}: {greedy} of {} held-out tasks greedily{}",
             self.recipe.eval.tasks,
-            percent(evaluation.sampled)
+            sampled.unwrap_or_default()
         ));
         self.state.evaluations.insert(name.to_owned(), evaluation);
         self.finish(&phase, start)
     }
 
+    /// The base before any step, with the adapter that the recipe asks for.
+    fn beginner(&self) -> Result<Learner, RunError> {
+        Ok(self.learner(match &self.recipe.lora {
+            Some(lora) => self.base.adapted(lora, &self.stream().named("lora"))?,
+            None => Weights::clone(&self.base),
+        }))
+    }
+
     fn cold_start(&mut self, examples: &[Example]) -> Result<Learner, RunError> {
         let (phase, dir) = ("sft", self.checkpoint_dir("sft"));
         if self.is_done(phase) {
-            let weights = checkpoint::load(&dir)?;
-            let state = checkpoint::load_optimizer(&dir, &weights)?;
-            let mut learner = Learner::new(weights, self.threads);
-            learner.restore_optimizer(state)?;
-            return Ok(learner);
+            return self.learner_of(&dir);
         }
         self.observer.phase(phase);
         let start = Instant::now();
         self.store.delete_metrics(phase, 0)?;
-        let mut learner = Learner::new(Weights::clone(&self.base), self.threads);
+        let mut learner = self.beginner()?;
         let settings = self.recipe.sft;
         let mut deck = Deck::new(self.stream().named(phase), examples.len());
         let next = || examples[deck.draw()].clone();
@@ -449,6 +495,7 @@ impl Run<'_> {
         let mut failed = None;
         let (store, observer, cancel) = (&self.store, &mut *self.observer, self.cancel);
         let settings = self.recipe.sft;
+        learner.drop_from(Some(Stream::new(self.recipe.seed).named("dropout").named(phase)));
         let done = supervised(learner, &settings, 0, rate, next, |_, step| {
             fed += step.tokens;
             trained += step.targets;
@@ -471,6 +518,7 @@ impl Run<'_> {
                 ControlFlow::Continue(())
             }
         });
+        learner.drop_from(None);
         done.map_err(|Breakdown { step, source }| self.broken(phase, step, source.into()))?;
         self.state.trained_tokens += trained as u64;
         match failed {
@@ -483,7 +531,7 @@ impl Run<'_> {
     fn matched(&mut self, mut learner: Learner, examples: &[Example]) -> Result<Arc<Weights>, RunError> {
         let (phase, dir) = ("sft_matched", self.checkpoint_dir("sft_matched"));
         if self.is_done(phase) {
-            return Ok(Arc::new(checkpoint::load(&dir)?));
+            return Ok(Arc::new(checkpoint::load_on(&dir, &self.base)?));
         }
         self.observer.phase(phase);
         let start = Instant::now();

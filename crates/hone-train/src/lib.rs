@@ -2,6 +2,7 @@
 mod agent;
 pub mod arithmetic;
 mod base;
+pub mod chat;
 pub mod credit;
 pub mod curator;
 mod observe;

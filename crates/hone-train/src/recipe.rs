@@ -3,7 +3,7 @@
 use crate::base::is_plain;
 use crate::stages::{Method, Need, Schedule, Shape, StageError, Surrogate};
 use crate::supervised::Supervised;
-use hone_engine::{AdamW, Config};
+use hone_engine::{AdamW, Config, Lora};
 use hone_rollout::branching::Branching;
 use hone_tool::{ApprovalPolicy, Policy, PolicyError};
 use serde::{Deserialize, Serialize};
@@ -82,8 +82,17 @@ pub struct AgentRecipe {
     /// (default: the taskset's first script, which answers by rule). Nothing that a user says is trained on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// Directory of the base model.
+    /// The base model: a directory, or a GGUF file.
     pub base: String,
+    /// Train an adapter of the base, which itself stays as it is. Without it all weights are trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lora: Option<Lora>,
+    /// Keep less between forward and backward, and compute it again: less memory, and a third more time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub checkpoint_activations: bool,
+    /// Most tokens of an answer, where the taskset allows more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_answer_tokens: Option<u32>,
     /// Recipe of a base model to make first instead of loading `base` (`--from-scratch`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scratch: Option<String>,
@@ -126,8 +135,11 @@ fn no_cold_start() -> Supervised {
 pub struct Demonstrations {
     /// A scripted agent of the taskset.
     pub script: String,
-    /// Number of episodes, each on its own training task.
+    /// Number of episodes, each on its own training task. May be 0 where there are chats.
     pub episodes: u64,
+    /// Chats to learn from as well: JSON Lines in the form of OpenAI's Chat Completions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chats: Option<std::path::PathBuf>,
 }
 
 /// Reinforcement learning.
@@ -181,6 +193,10 @@ fn is_zero(n: &u64) -> bool {
     *n == 0
 }
 
+fn yes() -> bool {
+    true
+}
+
 fn toml_empty(map: &serde_json::Map<String, serde_json::Value>) -> bool {
     map.is_empty()
 }
@@ -194,6 +210,9 @@ pub struct Eval {
     pub taskset: Option<String>,
     /// Test tasks, each played greedily and once at temperature 1.
     pub tasks: u64,
+    /// Whether they are played at temperature 1, too.
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    pub sampled: bool,
     /// Validation tasks for the curve during reinforcement.
     pub validation_tasks: u64,
     /// Scripted agents to compare with.
@@ -451,7 +470,7 @@ impl AgentRecipe {
             .validate()
             .or_else(|e| refuse("rl.adamw", e.got, &e.allowed))?;
         between("demonstrations.episodes", self.demonstrations.episodes, 0, 10_000_000)?;
-        let cold = self.demonstrations.episodes > 0;
+        let cold = self.demonstrations.episodes > 0 || self.demonstrations.chats.is_some();
         if cold || self.sft.steps > 0 {
             self.sft.validate("sft")?;
         }
@@ -459,7 +478,7 @@ impl AgentRecipe {
             return refuse(
                 "demonstrations.episodes",
                 0,
-                "at least 1 with a cold start (`sft.steps`, `eval.sft_matched`): it learns from them",
+                "at least 1, or `demonstrations.chats`, with a cold start (`sft.steps`, `eval.sft_matched`): it learns from them",
             );
         }
         if !cold && self.rl.steps == 0 {
@@ -477,6 +496,12 @@ impl AgentRecipe {
         between("rl.updates", u64::from(self.rl.updates), 1, self.rl.tasks)?;
         between("rl.focus", self.rl.focus, 0.0, 1.0)?;
         between("rl.checkpoint_every", self.rl.checkpoint_every, 1, 1_000_000)?;
+        if let Some(Err((key, got, allowed))) = self.lora.as_ref().map(Lora::validate) {
+            return refuse(&format!("lora.{key}"), got, allowed);
+        }
+        if let Some(most) = self.max_answer_tokens {
+            between("max_answer_tokens", most, 1, 1 << 20)?;
+        }
         between("eval.tasks", self.eval.tasks, 1, 1_000_000)?;
         between("eval.validation_tasks", self.eval.validation_tasks, 1, 1_000_000)
     }

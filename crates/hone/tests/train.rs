@@ -123,6 +123,103 @@ fn a_run_gives_its_figures_its_report_and_the_same_record_on_any_number_of_threa
     place.fails("train explain two --step 4", 1, &["no rollouts of step 4"]);
 }
 
+/// The nano base as a published model: its tokenizer, and a chat template that only names the tools.
+fn published(place: &Place) {
+    let nano = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/nano");
+    let base = place.path("base");
+    std::fs::create_dir(&base).unwrap();
+    for file in ["model.safetensors", "tokenizer.json"] {
+        std::fs::copy(nano.join(file), base.join(file)).unwrap();
+    }
+    let config = std::fs::read_to_string(nano.join("config.json")).unwrap();
+    let longer = config.replace("\"max_position_embeddings\": 512", "\"max_position_embeddings\": 2048");
+    assert_ne!(longer, config);
+    std::fs::write(base.join("config.json"), longer).unwrap();
+    let template = "{% for t in tools or [] %}{{ t.function.name }} {% endfor %}{% for m in messages %}\
+        {% if m.role == 'assistant' %}<|agent|>{{ m.content }}{% for c in m.tool_calls or [] %}<tool_call>{{ c.function | tojson }}</tool_call>{% endfor %}\
+        {% elif m.role == 'tool' %}<|tool|>{{ m.content }}{% else %}<|user|>{{ m.content }}{% endif %}<|end|>{% endfor %}\
+        {% if add_generation_prompt %}<|agent|>{% endif %}";
+    let text = serde_json::json!({"eos_token": "<|end|>", "chat_template": template});
+    std::fs::write(base.join("tokenizer_config.json"), text.to_string()).unwrap();
+}
+
+#[test]
+fn an_adapter_of_a_published_model_is_trained_alone_and_added_to_it() {
+    let place = Place::new();
+    published(&place);
+    let chat = r#"{"messages": [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "Good day."}]}"#;
+    std::fs::write(place.path("chats.jsonl"), chat).unwrap();
+    let text = r#"kind = "agent"
+name = "adapter"
+about = "an adapter in miniature"
+seed = 3
+taskset = "shop"
+base = "base"
+max_answer_tokens = 60
+checkpoint_activations = true
+
+[lora]
+rank = 4
+alpha = 8
+targets = ["q_proj", "v_proj", "up_proj", "down_proj"]
+dropout = 0.1
+
+[demonstrations]
+script = "over_eager"
+episodes = 20
+chats = "chats.jsonl"
+
+[sft]
+steps = 8
+batch_tokens = 1024
+lr = { peak = 3e-3 }
+
+[rl]
+method = "grpo"
+steps = 1
+tasks = 2
+samples = 2
+updates = 1
+lr = { peak = 1e-4 }
+checkpoint_every = 1
+
+[rl.override]
+reward = { terms = [{ part = "shop.calls", weight = 1.0 }] }
+
+[eval]
+tasks = 3
+sampled = false
+validation_tasks = 2
+baselines = []
+sft_matched = false
+"#;
+    std::fs::write(place.path("adapter.toml"), text).unwrap();
+    place.ok("recipe check adapter.toml");
+    let figures = place.ok("train adapter.toml --out two --threads 2 --json").json();
+    for name in ["before", "sft", "rl"] {
+        assert!(figures["success"][name].is_f64(), "{name} in {figures}");
+    }
+    let losses = std::fs::read_to_string(place.path("two/metrics.csv")).unwrap();
+    let loss = |step: u32| -> f64 {
+        let start = format!("{step},sft,loss,");
+        let found = losses.lines().find_map(|line| line.strip_prefix(&start)).unwrap();
+        found.parse().unwrap()
+    };
+    assert!(loss(7) < 0.9 * loss(0), "{} -> {}", loss(0), loss(7));
+    for checkpoint in ["sft", "rl-00001"] {
+        let dir = place.path("two/checkpoints").join(checkpoint);
+        assert!(dir.join("adapter_model.safetensors").is_file() && dir.join("tokenizer.json").is_file());
+        assert!(!dir.join("model.safetensors").exists());
+    }
+    place.ok("train adapter.toml --out one --threads 1");
+    assert_eq!(place.digest("two"), place.digest("one"));
+    // The adapter is in the model, which is a published one like its base.
+    place.ok("eval shop --model two/model --n 2 --out again --json");
+    let wrong = text.replace("rank = 4", "rank = 0");
+    std::fs::write(place.path("wrong.toml"), wrong).unwrap();
+    place.fails("recipe check wrong.toml", 1, &["wrong.toml:11: `lora.rank` is 0"]);
+}
+
 #[test]
 fn a_run_may_be_held_near_the_model_that_it_starts_from() {
     let place = Place::new();

@@ -31,15 +31,8 @@ impl Run<'_> {
         let phase = "rl";
         let settings = self.recipe.rl.clone();
         let mut learner = match &self.state.checkpoint {
-            Some(name) => {
-                let dir = self.checkpoint_dir(name);
-                let weights = checkpoint::load(&dir)?;
-                let state = checkpoint::load_optimizer(&dir, &weights)?;
-                let mut learner = Learner::new(weights, self.threads);
-                learner.restore_optimizer(state)?;
-                learner
-            }
-            None => Learner::new(Weights::clone(&sft.weights()), self.threads),
+            Some(name) => self.learner_of(&self.checkpoint_dir(name))?,
+            None => self.learner(Weights::clone(&sft.weights())),
         };
         if self.is_done(phase) {
             return Ok(learner.weights());
@@ -82,7 +75,7 @@ impl Run<'_> {
                 })
                 .collect::<Vec<_>>();
             let rollout = Rollout {
-                concurrency: jobs.len() * settings.samples as usize,
+                concurrency: self.in_flight(jobs.len() * settings.samples as usize),
                 ..self.rollout(&format!("rl/{step}"), Player::Shared(sampler.clone()), 1.0)
             };
             let episodes = match settings.wave {

@@ -2,8 +2,8 @@
 
 use crate::stages::{Memory, StageError};
 use crate::update::UpdateError;
-use hone_engine::LearnError;
 use hone_engine::checkpoint::CheckpointError;
+use hone_engine::{LearnError, WeightsError};
 use hone_env::EnvError;
 use hone_model::CodecError;
 use hone_rollout::RolloutError;
@@ -46,6 +46,10 @@ pub enum RunError {
     Codec { path: PathBuf, source: CodecError },
     #[error(transparent)]
     Learn(#[from] LearnError),
+    #[error(transparent)]
+    Chat(#[from] crate::chat::ChatError),
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     #[error("a recorded episode is damaged: {0}; delete the run directory and start again")]

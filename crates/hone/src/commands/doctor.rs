@@ -2,7 +2,7 @@
 
 use crate::console::{print, print_json, table};
 use crate::data::{self, State};
-use crate::models::Loaded;
+use crate::models::Local;
 use crate::train::resolve;
 use hone_engine::Level;
 use serde::Serialize;
@@ -345,7 +345,7 @@ fn nano() -> Check {
             "run Hone from its repository, which holds it",
         );
     };
-    match Loaded::read(&dir) {
+    match Local::read(&dir) {
         Ok(model) => {
             let found = format!("{} parameters in {}", model.weights.params().len(), dir.display());
             check(name, Health::Ok, found, "")

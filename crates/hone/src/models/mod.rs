@@ -19,44 +19,6 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A model in a chat format of ours, as read from its directory: what `hone train` starts from.
-#[derive(Clone)]
-pub struct Loaded {
-    /// Tokenizer and chat format.
-    pub codec: Arc<Codec>,
-    /// Weights.
-    pub weights: Arc<Weights>,
-}
-
-impl Loaded {
-    /// Read `config.json`, `model.safetensors`, `tokenizer.json` and `tokenizer_config.json`.
-    ///
-    /// # Errors
-    /// When a file is missing or broken, or the tokenizer has more tokens than the model.
-    pub fn read(dir: &Path) -> anyhow::Result<Self> {
-        if !dir.is_dir() {
-            bail!(
-                "there is no model directory {}, and no GGUF file; give a directory that holds config.json, model.safetensors and tokenizer.json, or script:NAME",
-                dir.display()
-            );
-        }
-        let weights = checkpoint::load(dir)?;
-        let codec = Codec::load(dir)?;
-        fits(dir, codec.vocab_size(), &weights)?;
-        Ok(Self {
-            codec: Arc::new(codec),
-            weights: Arc::new(weights),
-        })
-    }
-}
-
-impl Loaded {
-    /// SHA-256 in hex of the chat format and the weights: what decides its answers.
-    pub fn hash(&self) -> String {
-        hash(self.codec.hash(), &self.weights)
-    }
-}
-
 fn hash(format: &str, weights: &Weights) -> String {
     let mut hash = Sha256::new();
     hash.update(format);
@@ -68,10 +30,13 @@ fn hash(format: &str, weights: &Weights) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A model of a file or a directory, ready to sample from.
+/// A model of a file or a directory: what is sampled from, and what `hone train` starts from.
+#[derive(Clone)]
 pub struct Local {
-    codec: Arc<dyn TokenCodec>,
-    weights: Arc<Weights>,
+    /// Tokenizer and chat format.
+    pub codec: Arc<dyn TokenCodec>,
+    /// Weights.
+    pub weights: Arc<Weights>,
     /// Whether it speaks a template of its own, with a tokenizer of its own.
     published: bool,
 }
@@ -85,15 +50,21 @@ impl Local {
         let (weights, codec) = if path.is_file() {
             let file = Gguf::open(path)?;
             (checkpoint::load_gguf(&file)?, PublishedCodec::from_gguf(&file)?)
-        } else if path.is_dir() && !Codec::is_in(path) {
-            (checkpoint::load(path)?, PublishedCodec::load(path)?)
-        } else {
-            let Loaded { codec, weights } = Loaded::read(path)?;
+        } else if !path.is_dir() {
+            bail!(
+                "there is no model directory {}, and no GGUF file; give a directory that holds config.json, model.safetensors and tokenizer.json, or script:NAME",
+                path.display()
+            );
+        } else if Codec::is_in(path) {
+            let (weights, codec) = (checkpoint::load(path)?, Codec::load(path)?);
+            fits(path, codec.vocab_size(), &weights)?;
             return Ok(Self {
-                codec,
-                weights,
+                codec: Arc::new(codec),
+                weights: Arc::new(weights),
                 published: false,
             });
+        } else {
+            (checkpoint::load(path)?, PublishedCodec::load(path)?)
         };
         fits(path, codec.vocab_size(), &weights)?;
         Ok(Self {

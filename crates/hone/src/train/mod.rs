@@ -11,7 +11,7 @@ mod watch;
 use crate::console::{print, print_json, say};
 use crate::interrupt;
 use crate::lock::RunLock;
-use crate::models::Loaded;
+use crate::models::Local;
 use crate::run_dir;
 use crate::tasksets::Suite;
 use crate::users::{self, User};
@@ -20,7 +20,7 @@ use clap::{Args, Subcommand};
 use corpus::Generated;
 use hone_engine::{Weights, checkpoint};
 use hone_env::{Fork, Split, Taskset};
-use hone_model::{Codec, train_tokenizer};
+use hone_model::{TokenCodec, train_tokenizer};
 use hone_primer::{Primer, tokenizer_texts};
 use hone_trace::Store;
 use hone_train::recipe::{AgentRecipe, BaseRecipe, Recipe};
@@ -471,7 +471,7 @@ fn base(recipe: &BaseRecipe, dir: &Path, threads: usize, as_json: bool) -> Resul
 }
 
 /// The weights come last: a directory that has them is whole.
-fn store_model(dir: &Path, weights: &Weights, codec: &Codec) -> Result<()> {
+fn store_model(dir: &Path, weights: &Weights, codec: &dyn TokenCodec) -> Result<()> {
     codec
         .save(dir)
         .with_context(|| format!("cannot write the tokenizer to {}; free some space there", dir.display()))?;
@@ -544,7 +544,7 @@ fn teach(recipe: AgentRecipe, dir: &Path, threads: usize, as_json: bool, resume:
         Some(_) => made,
         None => base_dir(&recipe)?,
     };
-    let base = Loaded::read(&base)?;
+    let base = Local::read(&base)?;
     let path = dir.join("run.db");
     let mut store = if resume && path.exists() {
         Store::open(&path)
@@ -592,6 +592,7 @@ fn teach(recipe: AgentRecipe, dir: &Path, threads: usize, as_json: bool, resume:
     let Run {
         recipe,
         codec,
+        base,
         store,
         state,
         ..
@@ -602,12 +603,9 @@ fn teach(recipe: AgentRecipe, dir: &Path, threads: usize, as_json: bool, resume:
         other => other.with_context(unfinished)?,
     }
     let last = state.checkpoint.clone().unwrap_or_else(|| "sft".to_owned());
-    store_model(
-        &dir.join("model"),
-        &checkpoint::load(&dir.join("checkpoints").join(last))?,
-        &codec,
-    )
-    .with_context(unfinished)?;
+    // An adapter is added to its base, so that the model stands alone.
+    let learnt = checkpoint::load_on(&dir.join("checkpoints").join(last), &base)?.merged()?;
+    store_model(&dir.join("model"), &learnt, &*codec).with_context(unfinished)?;
     let seconds = if resume {
         before + start.elapsed().as_secs_f64()
     } else {
