@@ -11,7 +11,7 @@ use crate::console::say;
 use crate::interrupt::{self, Interrupted};
 use anyhow::{Context, anyhow, bail, ensure};
 use child::{Job, Report, Work};
-use hone_engine::{AdamW, Architecture, Config, Weights, checkpoint};
+use hone_engine::{AdamW, Architecture, Config, Lora, Weights, checkpoint};
 use hone_trace::{Stream, TokenId};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -20,8 +20,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::Ordering;
 
-/// Sequences of a training batch and tokens of each.
-const TRAIN: (usize, usize) = (16, 256);
 /// Batch sizes of sampling.
 const BATCHES: [usize; 3] = [1, 8, 32];
 const PROMPT_TOKENS: usize = 16;
@@ -33,6 +31,8 @@ const TOLERANCE: f64 = 1e-4;
 
 /// The program of the PyTorch peer.
 const TORCH_PEER: &str = include_str!("torch_peer.py");
+/// That of the PyTorch peer with PEFT, for adapters.
+const PEFT_PEER: &str = include_str!("peft_peer.py");
 
 /// Training step and sampling of the in-process engine.
 ///
@@ -44,7 +44,8 @@ pub struct Args {
     /// Measure this engine in turns with ours, on the same weights and data
     #[arg(long)]
     peer: Option<Peer>,
-    /// Which model: bakeoff (4.6 M parameters), nano (1.2 M)
+    /// Which model: bakeoff (4.6 M parameters), nano (1.2 M); smollm2-lora (135 M): the training step of an adapter of rank 16, on 4
+    /// sequences, beside PEFT
     #[arg(long = "model", value_name = "MODEL", default_values = ["bakeoff", "nano"])]
     models: Vec<Shape>,
     /// Rounds; each gives 4 samples of the step and 3 of each sampling batch
@@ -71,6 +72,8 @@ enum Peer {
 enum Shape {
     Bakeoff,
     Nano,
+    #[value(name = "smollm2-lora")]
+    SmolLm2Lora,
 }
 
 impl Shape {
@@ -78,6 +81,24 @@ impl Shape {
         match self {
             Self::Bakeoff => "bakeoff",
             Self::Nano => "nano",
+            Self::SmolLm2Lora => "smollm2-lora",
+        }
+    }
+
+    /// The adapter that is trained instead of the model.
+    fn lora(self) -> Option<Lora> {
+        (self == Self::SmolLm2Lora).then(Lora::default)
+    }
+
+    /// Sequences of a training batch and tokens of each.
+    fn batch(self) -> (usize, usize) {
+        (if self == Self::SmolLm2Lora { 4 } else { 16 }, 256)
+    }
+
+    fn works(self) -> &'static [Work] {
+        match self {
+            Self::SmolLm2Lora => &[Work::Train],
+            Self::Bakeoff | Self::Nano => &[Work::Train, Work::Sample],
         }
     }
 
@@ -85,6 +106,23 @@ impl Shape {
         let (vocab_size, hidden_size, intermediate_size) = match self {
             Self::Bakeoff => (512, 256, 704),
             Self::Nano => (896, 128, 352),
+            Self::SmolLm2Lora => {
+                return Config {
+                    vocab_size: 49_152,
+                    hidden_size: 576,
+                    num_hidden_layers: 30,
+                    num_attention_heads: 9,
+                    num_key_value_heads: 3,
+                    head_dim: 64,
+                    intermediate_size: 1536,
+                    rope_theta: 1e5,
+                    rms_norm_eps: 1e-5,
+                    max_position_embeddings: 512,
+                    model_type: Architecture::Llama,
+                    tie_word_embeddings: true,
+                    rope_scaling: None,
+                };
+            }
         };
         Config {
             vocab_size,
@@ -124,9 +162,14 @@ impl Engine {
         })
     }
 
-    fn torch() -> anyhow::Result<Self> {
+    /// PyTorch, with PEFT for adapters.
+    fn torch(lora: bool) -> anyhow::Result<Self> {
         let python = python();
-        let found = Command::new(&python).args(["-c", "import torch"]).output();
+        let (imports, program, packages) = match lora {
+            false => ("import torch", TORCH_PEER, "torch"),
+            true => ("import torch, transformers, peft", PEFT_PEER, "torch transformers peft"),
+        };
+        let found = Command::new(&python).args(["-c", imports]).output();
         let why = match found {
             Ok(output) if output.status.success() => None,
             Ok(output) => Some(last_line(&output.stderr)),
@@ -134,7 +177,7 @@ impl Engine {
         };
         if let Some(why) = why {
             bail!(
-                "the peer needs PyTorch, and {} cannot import it ({why}); run `pip install torch` for that Python, name \
+                "the peer needs {packages}, and {} cannot import it ({why}); run `pip install {packages}` for that Python, name \
                  another one with HONE_PYTHON, or let `scripts/test --full` make .venv with it",
                 python.display()
             );
@@ -142,7 +185,7 @@ impl Engine {
         Ok(Self {
             name: "torch",
             program: python.into(),
-            arguments: vec!["-c".into(), TORCH_PEER.into()],
+            arguments: vec!["-c".into(), program.into()],
         })
     }
 
@@ -223,12 +266,12 @@ impl Args {
 
     /// The figures.
     pub fn run(self) -> anyhow::Result<Vec<Measured>> {
-        let mut engines = vec![Engine::ours()?];
-        if self.peer == Some(Peer::Torch) {
-            engines.push(Engine::torch()?);
-        }
         let mut figures = Vec::new();
         for &shape in &self.models {
+            let mut engines = vec![Engine::ours()?];
+            if self.peer == Some(Peer::Torch) {
+                engines.push(Engine::torch(shape.lora().is_some())?);
+            }
             figures.extend(self.measure(shape, &engines)?);
         }
         Ok(figures)
@@ -242,7 +285,7 @@ impl Args {
         let job = prepare(shape, threads, dir.path())?;
         let mut samples: Vec<Samples> = engines.iter().map(|_| Samples::default()).collect();
         for round in 1..=self.rounds {
-            for work in [Work::Train, Work::Sample] {
+            for &work in shape.works() {
                 let label = format!("{} round {round}/{}", shape.name(), self.rounds);
                 let (mut reports, others) = turn(engines, work, dir.path(), &label)?;
                 if others > DISTURBED {
@@ -296,6 +339,7 @@ fn turn(engines: &[Engine], work: Work, dir: &Path, label: &str) -> anyhow::Resu
 /// Write the model and the job for the children of both engines.
 fn prepare(shape: Shape, threads: usize, dir: &Path) -> anyhow::Result<Job> {
     let config = shape.config();
+    let (sequences, length) = shape.batch();
     let stream = Stream::new(0).named("bench/engine");
     let mut position = 0;
     let mut tokens = |n: usize| -> Vec<TokenId> {
@@ -307,7 +351,7 @@ fn prepare(shape: Shape, threads: usize, dir: &Path) -> anyhow::Result<Job> {
     };
     let job = Job {
         threads,
-        ids: (0..TRAIN.0).map(|_| tokens(TRAIN.1 + 1)).collect(),
+        ids: (0..sequences).map(|_| tokens(length + 1)).collect(),
         steps: WARM_UP + 4,
         lr: 1e-3,
         adamw: AdamW {
@@ -323,7 +367,11 @@ fn prepare(shape: Shape, threads: usize, dir: &Path) -> anyhow::Result<Job> {
         runs: 3,
         check: tokens(64),
     };
-    checkpoint::save(dir, &Weights::random(config, &stream.named("weights"))?)?;
+    let weights = Weights::random(config, &stream.named("weights"))?;
+    checkpoint::save(dir, &weights)?;
+    if let Some(lora) = shape.lora() {
+        checkpoint::save(dir, &weights.adapted(&lora, &stream.named("adapter"))?)?;
+    }
     job.write(dir)?;
     Ok(job)
 }
@@ -381,7 +429,11 @@ fn figures(shape: Shape, job: &Job, samples: &[Samples], peer: Option<&'static s
             None => figure,
         }
     };
-    let train = json!({"sequences": TRAIN.0, "tokens": TRAIN.1, "optimizer": "AdamW"});
+    let (sequences, tokens) = shape.batch();
+    let mut train = json!({"sequences": sequences, "tokens": tokens, "optimizer": "AdamW"});
+    if let Some(lora) = shape.lora() {
+        train["lora"] = json!(lora);
+    }
     let sample =
         |batch: usize| json!({"batch": batch, "prompt": PROMPT_TOKENS, "sampled": job.tokens, "temperature": 1});
     let mut figures = vec![

@@ -105,7 +105,10 @@ impl Work {
     /// Do the job in `dir`, on the model there.
     pub fn run(self, dir: &Path) -> anyhow::Result<Report> {
         let job = Job::read(dir)?;
-        let weights = checkpoint::load(dir)?;
+        let mut weights = checkpoint::load(dir)?;
+        if dir.join("adapter_config.json").is_file() {
+            weights = checkpoint::load_on(dir, &weights)?;
+        }
         let mut report = match self {
             Self::Train => train(&job, weights)?,
             Self::Sample => sample(&job, &weights)?,
