@@ -18,6 +18,8 @@ pub const BUDGET: &str = "budget";
 
 /// The event of tools that the world chose for the agent.
 const CHOSEN: &str = "chosen_tools";
+/// The event of an episode that branched off another.
+const FORKED: &str = "forked";
 
 /// An hour: only a defect takes longer.
 const PATIENCE_MS: u64 = 3_600_000;
@@ -156,9 +158,9 @@ fn again(episode: &Episode, budget: &Budget, runtime: &tokio::runtime::Runtime) 
     finished.model_calls.extend(calls.cloned());
     let verdicts = episode.events.iter().filter(|event| event.kind == VERDICT);
     finished.events.extend(verdicts.cloned());
-    // What the world chose, at its time.
+    // What the world chose and where the episode branched off, at its time.
     for (at, event) in episode.events.iter().enumerate() {
-        if event.kind == CHOSEN && at <= finished.events.len() {
+        if matches!(event.kind.as_str(), CHOSEN | FORKED) && at <= finished.events.len() {
             finished.events.insert(at, event.clone());
         }
     }
