@@ -235,11 +235,11 @@ fn spear_gets_more_from_rare_successes_by_replaying_them() {
     let spear = method("spear", json!({"objective": pad, "parts": {"replay": replay}}));
     let run = Run {
         steps: 25,
-        lr: 0.5,
+        lr: 0.2,
         ..SLOW
     };
     let [with, without] = beside([&spear, &bot], &[0.0; 20], &run, rare, |p| p[0]);
-    assert!(with > 1.05 * without, "{with} {without}");
+    assert!(with > 1.5 * without, "{with} {without}");
 }
 
 #[test]
@@ -253,7 +253,11 @@ fn rewards_for_an_honest_confidence_make_it_honest() {
         rollout.parts.insert("confidence".into(), choice as f64 / 4.0);
         rollout
     };
-    let run = Run { steps: 400, ..SLOW };
+    let run = Run {
+        steps: 400,
+        lr: 1.5,
+        ..SLOW
+    };
     let error = |p: &[f64]| {
         p.iter()
             .enumerate()
@@ -261,7 +265,9 @@ fn rewards_for_an_honest_confidence_make_it_honest() {
             .sum()
     };
     for name in ["rlcr", "margin-separated"] {
-        let honest = method(name, json!({}));
+        // Divided by the group's deviation, the rule is no longer proper: groups with more right answers count for more, and the
+        // policy ends at a confidence of 1.
+        let honest = method(name, json!({"advantage": {"scale": "none"}}));
         let [with, without] = beside([&honest, &method("grpo", json!({}))], &[0.0; 5], &run, play, error);
         assert!(with < 0.15 && with < without - 0.1, "{name}: {with} {without}");
     }
