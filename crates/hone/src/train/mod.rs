@@ -150,7 +150,7 @@ impl RecipeCommand {
                 if let Recipe::Agent(recipe) = &found.recipe {
                     check(recipe)?;
                     match base_dir(recipe) {
-                        Ok(base) => drop(Loaded::read(&base)?),
+                        Ok(base) => drop(Local::read(&base)?),
                         Err(_) => say(format!("there is no folder {} yet; training needs it", recipe.base)),
                     }
                     for budget in recipe.budget.keys() {
@@ -350,7 +350,7 @@ impl Train {
                 }
                 let suite = check(recipe)?;
                 if recipe.scratch.is_none() {
-                    Loaded::read(&base_dir(recipe)?)?;
+                    Local::read(&base_dir(recipe)?)?;
                 }
                 if recipe.policy.is_empty() {
                     // A project's own rules hold in training too.
