@@ -38,8 +38,14 @@ fn locate(name: &str) -> Result<PathBuf> {
     if inside.is_file() {
         return Ok(inside);
     }
-    let places = [format!("recipes/{name}/recipe.toml"), format!("recipes/{name}.toml")];
-    if let Some(path) = places.iter().find_map(|place| resolve(place)) {
+    // Recipes name others by their place in the project.
+    let places = [
+        name.to_owned(),
+        format!("recipes/{name}/recipe.toml"),
+        format!("recipes/{name}.toml"),
+    ];
+    let mut found = places.iter().filter_map(|place| resolve(place));
+    if let Some(path) = found.find(|path| path.is_file()) {
         return Ok(path);
     }
     let known: Vec<_> = list().into_iter().map(|(name, _)| name).collect();
