@@ -59,6 +59,11 @@ pub mod memories {
         let _ = NAMED.set(Arc::new(Command { embedder, name }));
     }
 
+    /// The name and version of the embedder that was named.
+    pub fn named() -> Option<String> {
+        NAMED.get().map(|embedder| embedder.name().to_owned())
+    }
+
     /// The embedder that was named, or the built-in one.
     pub fn embedder() -> Arc<dyn Embedder> {
         NAMED.get().cloned().unwrap_or_else(|| Arc::new(Lexical))
