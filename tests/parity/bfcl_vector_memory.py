@@ -77,7 +77,8 @@ def alike(ours, theirs):
     a, b = ours["result"], theirs["result"]
     if len(a) != len(b) or any(abs(x["similarity_score"] - y["similarity_score"]) > 1e-5 for x, y in zip(a, b)):
         return False
-    same = lambda x, y: (x["id"], x["text"]) == (y["id"], y["text"])
+    # A text that was added twice is equally alike.
+    same = lambda x, y: x["text"] == y["text"]
     scores = [y["similarity_score"] for y in b]
     tied = lambda i: sum(abs(scores[i] - score) < 2e-5 for score in scores) > 1
     return all(same(x, y) or tied(i) for i, (x, y) in enumerate(zip(a, b)))
