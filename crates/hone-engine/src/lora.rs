@@ -16,14 +16,20 @@ use std::ops::Range;
 /// A matrix that may be adapted, by its name in Hugging Face's checkpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[allow(missing_docs)]
 pub enum LoraTarget {
+    /// Queries of attention.
     QProj,
+    /// Its keys.
     KProj,
+    /// Its values.
     VProj,
+    /// Its output.
     OProj,
+    /// The gate of the feed-forward part.
     GateProj,
+    /// What the gate is multiplied with.
     UpProj,
+    /// The way back from there.
     DownProj,
 }
 
