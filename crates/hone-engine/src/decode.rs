@@ -2,106 +2,13 @@
 //!
 //! Every row of a batch gives the bits that it would give alone, and the bits that training computes for it.
 
+pub use crate::cache::{Cache, PAGE};
 use crate::config::Config;
-use crate::gemm::{Left, PANEL, Panels, gemm};
+use crate::gemm::{Left, gemm};
 use crate::head_norm::HeadNorms;
 use crate::kernels;
 use crate::weights::{Buffers, Part, Weights, sized};
 use hone_trace::TokenId;
-
-/// The cached keys and values of one token sequence.
-///
-/// Keys are kept as packed right-hand sides of the score product (panels of 32 positions), values as those of the
-/// context product, so that a step copies nothing but the new position.
-#[derive(Clone, Debug, Default)]
-pub struct Cache {
-    ids: Vec<TokenId>,
-    capacity: usize,
-    keys: Vec<f32>,
-    values: Vec<f32>,
-}
-
-impl Cache {
-    /// The tokens fed so far.
-    pub fn ids(&self) -> &[TokenId] {
-        &self.ids
-    }
-
-    /// Keep only the first `len` tokens.
-    pub fn truncate(&mut self, len: usize) {
-        self.ids.truncate(len);
-    }
-
-    /// An independent copy of the first `len` tokens.
-    pub fn fork(&self, weights: &Weights, len: usize) -> Self {
-        let mut copy = Self::default();
-        copy.grow(weights, len);
-        let len = len.min(self.ids.len());
-        copy.copy_from(weights, self, len);
-        copy.ids.extend_from_slice(&self.ids[..len]);
-        copy
-    }
-
-    fn grow(&mut self, weights: &Weights, len: usize) {
-        if len <= self.capacity {
-            return;
-        }
-        let c = &weights.config;
-        let capacity = len.next_multiple_of(2 * PANEL).max(self.capacity * 2);
-        let heads = c.num_hidden_layers * c.num_key_value_heads;
-        let old = std::mem::take(self);
-        self.capacity = capacity;
-        self.keys = vec![0.0; heads * c.head_dim * capacity];
-        self.values = vec![0.0; heads * c.head_dim.next_multiple_of(PANEL) * capacity];
-        self.copy_from(weights, &old, old.ids.len());
-        self.ids = old.ids;
-    }
-
-    fn copy_from(&mut self, weights: &Weights, from: &Self, len: usize) {
-        let c = &weights.config;
-        let hd = c.head_dim;
-        for head in 0..c.num_hidden_layers * c.num_key_value_heads {
-            let n = len.div_ceil(PANEL) * PANEL * hd;
-            let (to_at, from_at) = (head * hd * self.capacity, head * hd * from.capacity);
-            self.keys[to_at..to_at + n].copy_from_slice(&from.keys[from_at..from_at + n]);
-            for panel in 0..hd.div_ceil(PANEL) {
-                let at = |capacity: usize| (head * hd.div_ceil(PANEL) + panel) * capacity * PANEL;
-                let (to_at, from_at) = (at(self.capacity), at(from.capacity));
-                self.values[to_at..to_at + len * PANEL].copy_from_slice(&from.values[from_at..from_at + len * PANEL]);
-            }
-        }
-    }
-
-    fn write(&mut self, hd: usize, head: usize, position: usize, key: &[f32], value: &[f32]) {
-        let at = (head * self.capacity + position / PANEL * PANEL) * hd + position % PANEL;
-        for (i, &x) in key.iter().enumerate() {
-            self.keys[at + i * PANEL] = x;
-        }
-        for (panel, chunk) in value.chunks(PANEL).enumerate() {
-            let at = ((head * hd.div_ceil(PANEL) + panel) * self.capacity + position) * PANEL;
-            self.values[at..at + chunk.len()].copy_from_slice(chunk);
-        }
-    }
-
-    fn keys(&self, hd: usize, head: usize, len: usize) -> Panels<'_> {
-        Panels {
-            k: hd,
-            n: len,
-            stride: hd * PANEL,
-            data: &self.keys[head * hd * self.capacity..],
-        }
-    }
-
-    fn values(&self, hd: usize, head: usize, len: usize) -> Panels<'_> {
-        let at = head * hd.div_ceil(PANEL) * self.capacity * PANEL;
-        Panels {
-            k: len,
-            n: hd,
-            stride: self.capacity * PANEL,
-            data: &self.values[at..],
-        }
-    }
-}
 
 /// Tokens to feed to one sequence, in one batch with others.
 pub struct Feed<'a> {
@@ -137,12 +44,12 @@ pub fn feed<'a>(weights: &Weights, feeds: &mut [Feed<'_>], s: &'a mut Scratch) -
     let (d, w, q, kv, hd) = (c.hidden_size, c.qkv_width(), c.query_width(), c.kv_width(), c.head_dim);
     let m: usize = feeds.iter().map(|f| f.ids.len()).sum();
     for f in feeds.iter_mut() {
-        let len = f.cache.ids.len() + f.ids.len();
+        let len = f.cache.ids().len() + f.ids.len();
         assert!(
             len <= c.max_position_embeddings,
             "sequence is longer than the model's context"
         );
-        f.cache.grow(weights, len);
+        f.cache.reserve(c, len);
     }
     weights.embed(feeds.iter().flat_map(|f| f.ids.iter().copied()), &mut s.x);
     for index in 0..c.num_hidden_layers {
@@ -162,7 +69,7 @@ pub fn feed<'a>(weights: &Weights, feeds: &mut [Feed<'_>], s: &'a mut Scratch) -
         let ctx = sized(&mut s.ctx, m * q);
         let mut at = 0;
         for f in feeds.iter_mut() {
-            let (start, n) = (f.cache.ids.len(), f.ids.len());
+            let (start, n) = (f.cache.ids().len(), f.ids.len());
             let rows = &mut qkv[at * w..(at + n) * w];
             for (position, row) in (start..).zip(rows.chunks_exact_mut(w)) {
                 weights.rotary.apply(&mut row[..q + kv], position, 1.0);
@@ -183,7 +90,7 @@ pub fn feed<'a>(weights: &Weights, feeds: &mut [Feed<'_>], s: &'a mut Scratch) -
     let (mut at, mut wanted) = (0, 0);
     for f in feeds.iter_mut() {
         at += f.ids.len();
-        f.cache.ids.extend_from_slice(f.ids);
+        f.cache.extend(f.ids);
         if f.want && !f.ids.is_empty() {
             s.picked.extend_from_slice(&s.x[(at - 1) * d..at * d]);
             wanted += 1;
@@ -207,9 +114,10 @@ fn attend(c: &Config, index: usize, cache: &Cache, start: usize, rows: &[f32], c
     let scores = sized(scores, m * len);
     for g in 0..c.num_key_value_heads {
         let head = index * c.num_key_value_heads + g;
-        let (keys, values) = (cache.keys(hd, head, len), cache.values(hd, head, len));
         for first in (g * group..(g + 1) * group).step_by(if n == 1 { group } else { 1 }) {
-            gemm(m, Left::rows(&rows[first * hd..], stride), keys, scores, len, false);
+            for (at, keys, _) in cache.pages(hd, head, len) {
+                gemm(m, Left::rows(&rows[first * hd..], stride), keys, &mut scores[at..], len, false);
+            }
             if n == 1 {
                 for row in scores.chunks_exact_mut(len) {
                     kernels::causal_softmax(row, len, start, scale);
@@ -217,7 +125,10 @@ fn attend(c: &Config, index: usize, cache: &Cache, start: usize, rows: &[f32], c
             } else {
                 kernels::causal_softmax(scores, len, start, scale);
             }
-            gemm(m, Left::rows(scores, len), values, &mut ctx[first * hd..], out, false);
+            // Later pages go on with the sums of earlier ones, so that pages change no bit.
+            for (at, _, values) in cache.pages(hd, head, len) {
+                gemm(m, Left::rows(&scores[at..], len), values, &mut ctx[first * hd..], out, at > 0);
+            }
         }
     }
 }

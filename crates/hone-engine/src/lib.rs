@@ -13,11 +13,17 @@
 //!
 //! Deliberately not here: text (`hone-model`), what a loss means (`hone-train`), when to sample (`hone-rollout`).
 
+mod cache;
 pub mod checkpoint;
 mod choose;
 mod config;
 pub mod decode;
 pub mod gemm;
+#[cfg(feature = "constrain")]
+mod guide;
+#[cfg(not(feature = "constrain"))]
+#[path = "no_guide.rs"]
+mod guide;
 mod head_norm;
 mod induction;
 mod kernels;
@@ -27,12 +33,12 @@ mod sampler;
 mod simd;
 mod weights;
 
-pub use choose::{Choice, choose};
+pub use choose::{Before, Choice, choose};
 pub use config::{Architecture, Config, ConfigError, Layout, RopeScaling, Tensor};
 pub use induction::induction;
 pub use learn::{AdamW, CrossEntropy, LearnError, Learner, Loss, OptimizerState, Pass, Row, RowGradient, RowScore};
 pub use lora::{Adapter, Lora, LoraTarget};
-pub use sampler::{Sampler, SamplerStats};
+pub use sampler::{Bounds, Generation, Sampler, SamplerStats};
 pub use simd::{Level, level};
 pub use weights::{Weights, WeightsError};
 

@@ -330,7 +330,7 @@ fn a_fork_continues_alone() {
         }],
         &mut scratch,
     );
-    let mut fork = trunk.fork(&weights, 50);
+    let mut fork = trunk.fork(50);
     let logits = feed(
         &weights,
         &mut [Feed {

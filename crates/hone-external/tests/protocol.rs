@@ -149,6 +149,7 @@ async fn play(dir: &Path, text: &str, turns: Vec<AgentTurn>, max_turns: u32) -> 
             top_k: 0,
             max_tokens: 0,
             stream: String::new(),
+            ..SamplingSettings::default()
         },
         approval: Arc::new(ApprovalPolicy::AllowAll),
         recording: None,

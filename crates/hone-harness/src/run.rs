@@ -409,6 +409,7 @@ impl Play {
             stream: self.stream.at(u64::from(id)),
             call_id: id,
             tools: self.speaker.toolset.clone(),
+            on_token: None,
         };
         let answer = loop {
             let time = self.left();

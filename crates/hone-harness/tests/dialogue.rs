@@ -89,6 +89,7 @@ fn play(role: SimulatedUser, budget: Budget, agent: Vec<Move>, user: Vec<Move>) 
         top_k: 0,
         max_tokens: 0,
         stream: String::new(),
+        ..SamplingSettings::default()
     };
     let tools = |specs: &[ToolSpec]| Arc::new(Toolset::compile(specs).unwrap());
     let setup = EpisodeSetup {

@@ -35,6 +35,7 @@ fn setup(model: Arc<dyn Model>, inline: bool) -> EpisodeSetup {
             top_k: 0,
             max_tokens: 0,
             stream: String::new(),
+            ..SamplingSettings::default()
         },
         approval: Arc::new(ApprovalPolicy::AllowAll),
         recording: None,

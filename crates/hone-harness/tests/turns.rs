@@ -28,6 +28,7 @@ fn play(words: &[&str], budget: Budget, model: Arc<dyn Model>) -> Episode {
         top_k: 0,
         max_tokens: 0,
         stream: String::new(),
+        ..SamplingSettings::default()
     };
     let setup = EpisodeSetup {
         label,

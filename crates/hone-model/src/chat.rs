@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use hone_tool::Toolset;
-use hone_trace::{ModelCall, SamplingSettings, Stream, TokenId};
+use hone_trace::{ModelCall, SamplingSettings, Stream, TokenId, TopToken};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
@@ -146,6 +146,29 @@ pub struct Request {
     pub call_id: u32,
     /// The tools that may be called, for models that must be told.
     pub tools: Arc<Toolset>,
+    /// Is told of each token as it is sampled, by models with tokens.
+    pub on_token: Option<OnToken>,
+}
+
+/// A token just sampled.
+#[derive(Clone, Debug)]
+pub struct Sampled {
+    /// Its id.
+    pub id: TokenId,
+    /// Its log-probability under the raw distribution, in nats.
+    pub logprob: f32,
+    /// The likeliest tokens in its place, if asked for.
+    pub top: Vec<TopToken>,
+}
+
+/// Listens to an answer as it is sampled, on the sampler's thread: it must return at once.
+#[derive(Clone)]
+pub struct OnToken(pub Arc<dyn Fn(Sampled) + Send + Sync>);
+
+impl std::fmt::Debug for OnToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OnToken")
+    }
 }
 
 /// A model's answer.
@@ -176,6 +199,9 @@ pub enum ModelError {
     /// Its chat template does not take the conversation.
     #[error("the conversation cannot be rendered: {0}")]
     Render(String),
+    /// The model does not do what was asked.
+    #[error("the request cannot be served: {0}")]
+    Refused(String),
     /// The model is gone.
     #[error("the model stopped answering: {0}")]
     Unavailable(String),

@@ -1,7 +1,10 @@
 //! Tokenizer and chat format together: messages to ids, sampled ids to turns.
 
+use crate::constrain::{Layout, Piece, Syntax};
+use crate::vocabulary::Vocabulary;
 use crate::{AgentTurn, CallRequest, ChatFormat, Conversation, Message};
-use hone_trace::TokenId;
+use hone_tool::Toolset;
+use hone_trace::{Constraint, TokenId};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -398,6 +401,31 @@ impl Codec {
             _ => AgentTurn::Say(text.clone()),
         };
         (turn, text)
+    }
+
+    /// What text each token stands for.
+    ///
+    /// # Errors
+    /// A sentence where tokens stand for no text of their own.
+    pub fn vocabulary(&self) -> Result<Vocabulary, String> {
+        Vocabulary::of(&self.tokenizer)
+    }
+
+    /// A constraint as a grammar over whole answers; see [`TokenCodec::grammar`](crate::TokenCodec::grammar).
+    ///
+    /// # Errors
+    /// A sentence where there is none.
+    pub fn grammar(&self, constraint: &Constraint, tools: &Toolset) -> Result<String, String> {
+        let syntax = Syntax {
+            before: String::new(),
+            open: Piece::Special(self.call.clone()),
+            close: Piece::Nothing,
+            between: String::new(),
+            layout: Layout::Each,
+            arguments: "arguments",
+            several: self.format.several_calls,
+        };
+        syntax.grammar(constraint, tools)
     }
 
     /// The token that ends a turn.

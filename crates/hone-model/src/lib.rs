@@ -12,13 +12,16 @@
 
 mod chat;
 mod codec;
+mod constrain;
 mod format;
 mod published;
 mod remote;
 mod replayed;
 mod scripted;
+mod stream;
 mod tokenizer;
 mod turn;
+mod vocabulary;
 
 pub use chat::*;
 pub use codec::{Codec, CodecError, MAX_CALL_BYTES, MAX_CALL_DEPTH, MAX_CALLS};
@@ -27,5 +30,7 @@ pub use published::{CallError, CallFormat, PublishedCodec};
 pub use remote::RemoteModel;
 pub use replayed::{Replayed, WAITING};
 pub use scripted::Scripted;
+pub use stream::{TurnDelta, TurnLayout, TurnStream, written};
 pub use tokenizer::{SKELETONS, train_tokenizer};
-pub use turn::{Break, Output, Rendered, TokenCodec, finish_turn};
+pub use turn::{Break, Output, Rendered, TokenCodec, before_stop, finish_turn};
+pub use vocabulary::Vocabulary;

@@ -67,9 +67,12 @@ impl Model for Scripted {
         let output = Output {
             ids: self.codec.answer(conversation, &request.tools, &turn)?,
             origin: Origin::Teacher,
+            forced: Vec::new(),
             logprobs: Vec::new(),
             sampled_logprobs: Vec::new(),
             entropies: Vec::new(),
+            top_logprobs: Vec::new(),
+            grammar: None,
             versions: Vec::new(),
             finish: FinishReason::Stop,
             timing: Timing {

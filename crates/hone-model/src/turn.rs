@@ -1,8 +1,10 @@
 //! From an answer's tokens to its record: the one way in which a conversation grows by an agent turn.
 
+use crate::stream::TurnLayout;
+use crate::vocabulary::Vocabulary;
 use crate::{AgentTurn, Codec, CodecError, Completion, Conversation, Message, ModelError, Request};
 use hone_tool::Toolset;
-use hone_trace::{FinishReason, Lineage, ModelCall, Origin, Prompt, Span, Timing, TokenId};
+use hone_trace::{Constraint, FinishReason, Lineage, ModelCall, Origin, Prompt, Span, Timing, TokenId, TopToken};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,12 +15,18 @@ pub struct Output {
     pub ids: Vec<TokenId>,
     /// Where they come from.
     pub origin: Origin,
+    /// Places of those that the runtime put there instead, ascending: a grammar's only choice.
+    pub forced: Vec<u32>,
     /// Log-probability of each id under the raw distribution, in nats; empty if unknown.
     pub logprobs: Vec<f32>,
     /// The same under the distribution that was sampled from; empty if that is the raw one.
     pub sampled_logprobs: Vec<f32>,
     /// Entropy in nats of the distribution at each id; empty if unknown.
     pub entropies: Vec<f32>,
+    /// The likeliest tokens at each id; empty unless asked for.
+    pub top_logprobs: Vec<Vec<TopToken>>,
+    /// Hash of the grammar that constrained it, if any.
+    pub grammar: Option<String>,
     /// Policy versions as runs over the ids; empty for a model without versions.
     pub versions: Vec<Span<u64>>,
     /// Why it ended.
@@ -90,6 +98,30 @@ pub trait TokenCodec: Send + Sync {
     /// Hash of the template and the format of calls, and of a published model's tokenizer and end tokens; recorded with every
     /// model call.
     fn hash(&self) -> &str;
+
+    /// What text each token stands for.
+    ///
+    /// # Errors
+    /// A sentence where tokens stand for no text of their own.
+    fn vocabulary(&self) -> Result<Vocabulary, String>;
+
+    /// The ids of a text, in which nothing is a special token.
+    ///
+    /// # Errors
+    /// When the tokenizer has no token for a part of it.
+    fn ids_of(&self, text: &str) -> Result<Vec<TokenId>, ModelError>;
+
+    /// The text of ids, special tokens included.
+    fn text_of(&self, ids: &[TokenId]) -> String;
+
+    /// How turns are laid out, for reading them while they come.
+    fn layout(&self) -> TurnLayout;
+
+    /// A constraint as a grammar over whole answers, without the end token, in llguidance's dialect of Lark.
+    ///
+    /// # Errors
+    /// A sentence where this format has none for it.
+    fn grammar(&self, constraint: &Constraint, tools: &Toolset) -> Result<String, String>;
 }
 
 impl TokenCodec for Codec {
@@ -123,6 +155,29 @@ impl TokenCodec for Codec {
 
     fn hash(&self) -> &str {
         self.hash()
+    }
+
+    fn vocabulary(&self) -> Result<Vocabulary, String> {
+        self.vocabulary()
+    }
+
+    fn ids_of(&self, text: &str) -> Result<Vec<TokenId>, ModelError> {
+        Ok(self.encode(text))
+    }
+
+    fn text_of(&self, ids: &[TokenId]) -> String {
+        self.decode(ids)
+    }
+
+    fn layout(&self) -> TurnLayout {
+        TurnLayout {
+            open: self.format().call.clone(),
+            ..TurnLayout::default()
+        }
+    }
+
+    fn grammar(&self, constraint: &Constraint, tools: &Toolset) -> Result<String, String> {
+        self.grammar(constraint, tools)
     }
 }
 
@@ -159,6 +214,64 @@ impl<T: TokenCodec + ?Sized> TokenCodec for Arc<T> {
     fn hash(&self) -> &str {
         (**self).hash()
     }
+
+    fn vocabulary(&self) -> Result<Vocabulary, String> {
+        (**self).vocabulary()
+    }
+
+    fn ids_of(&self, text: &str) -> Result<Vec<TokenId>, ModelError> {
+        (**self).ids_of(text)
+    }
+
+    fn text_of(&self, ids: &[TokenId]) -> String {
+        (**self).text_of(ids)
+    }
+
+    fn layout(&self) -> TurnLayout {
+        (**self).layout()
+    }
+
+    fn grammar(&self, constraint: &Constraint, tools: &Toolset) -> Result<String, String> {
+        (**self).grammar(constraint, tools)
+    }
+}
+
+/// Runs of origins: `origin`, but for the places that were forced.
+fn origins(length: u32, origin: Origin, forced: &[u32]) -> Vec<Span<Origin>> {
+    let mut spans: Vec<Span<Origin>> = Vec::new();
+    let mut forced = forced.iter().peekable();
+    for at in 0..length {
+        let value = match forced.next_if_eq(&&at) {
+            Some(_) => Origin::Forced,
+            None => origin,
+        };
+        match spans.last_mut() {
+            Some(span) if span.value == value => span.end = at + 1,
+            _ => spans.push(Span {
+                start: at,
+                end: at + 1,
+                value,
+            }),
+        }
+    }
+    spans
+}
+
+/// An answer up to its first stop text. What would be a call is none if it is cut: the text that stopped it is in it.
+pub fn before_stop((turn, text): (AgentTurn, String), stop: &[String]) -> (AgentTurn, String) {
+    let first = stop
+        .iter()
+        .filter(|stop| !stop.is_empty())
+        .filter_map(|stop| text.find(stop))
+        .min();
+    match (first, turn) {
+        (Some(at), AgentTurn::Say(said)) => {
+            let end = said.len().saturating_sub(text.len() - at);
+            let said = said.get(..end).map_or_else(|| text[..at].to_owned(), str::to_owned);
+            (AgentTurn::Say(said), text[..at].to_owned())
+        }
+        (_, turn) => (turn, text),
+    }
 }
 
 /// Record an answer and extend the conversation by it.
@@ -174,7 +287,7 @@ pub fn finish_turn(
     prompt: Rendered,
     output: Output,
 ) -> Completion {
-    let (turn, text) = codec.parse(&output.ids);
+    let (turn, text) = before_stop(codec.parse(&output.ids), &request.sampling.stop);
     conversation.ids.truncate(prompt.kept);
     let shared = conversation.ids.len() as u32;
     let length = output.ids.len() as u32;
@@ -192,23 +305,16 @@ pub fn finish_turn(
             new: prompt.new,
         },
         output: output.ids,
-        origins: if length == 0 {
-            Vec::new()
-        } else {
-            vec![Span {
-                start: 0,
-                end: length,
-                value: output.origin,
-            }]
-        },
+        origins: origins(length, output.origin, &output.forced),
         logprobs: output.logprobs,
         sampled_logprobs: output.sampled_logprobs,
         entropies: output.entropies,
+        top_logprobs: output.top_logprobs,
         versions: output.versions,
         sampling: request.sampling.clone(),
         finish: output.finish,
         template: codec.hash().into(),
-        grammar: None,
+        grammar: output.grammar,
         text,
         remote: None,
         timing: output.timing,

@@ -193,12 +193,14 @@ fn request(call_id: u32) -> Request {
         top_k: 0,
         max_tokens: 32,
         stream: String::new(),
+        ..SamplingSettings::default()
     };
     Request {
         sampling,
         stream: Stream::new(1),
         call_id,
         tools: Arc::new(hone_tool::Toolset::compile(&[]).expect("no tools")),
+        on_token: None,
     }
 }
 
@@ -271,9 +273,12 @@ fn a_turn_that_was_cut_short_is_ended_in_the_next_prompt() {
     let output = Output {
         ids: codec.encode("the wor"),
         origin: Origin::Sampled,
+        forced: Vec::new(),
         logprobs: Vec::new(),
         sampled_logprobs: Vec::new(),
         entropies: Vec::new(),
+        top_logprobs: Vec::new(),
+        grammar: None,
         versions: Vec::new(),
         finish: hone_trace::FinishReason::Length,
         timing: Timing::default(),

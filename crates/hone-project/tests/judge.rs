@@ -54,6 +54,7 @@ fn greedy() -> SamplingSettings {
         top_k: 0,
         max_tokens: 0,
         stream: String::new(),
+        ..SamplingSettings::default()
     }
 }
 

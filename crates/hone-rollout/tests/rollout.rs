@@ -30,6 +30,7 @@ fn rollout(inline: bool, player: Player, concurrency: usize) -> Rollout {
             top_k: 0,
             max_tokens: 0,
             stream: String::new(),
+            ..SamplingSettings::default()
         },
         approval: Arc::new(ApprovalPolicy::AllowAll),
         tools: ToolSource::default(),

@@ -426,6 +426,7 @@ mod tests {
             logprobs: Vec::new(),
             sampled_logprobs: Vec::new(),
             entropies: Vec::new(),
+            top_logprobs: Vec::new(),
             versions: Vec::new(),
             sampling: SamplingSettings {
                 temperature: 0.0,
@@ -433,6 +434,7 @@ mod tests {
                 top_k: 0,
                 max_tokens: 0,
                 stream: String::new(),
+                ..SamplingSettings::default()
             },
             finish: FinishReason::Stop,
             template: String::new(),

@@ -144,7 +144,20 @@ fn check_model_call(call: &ModelCall, index: usize, lengths: &[u64]) -> Result<u
             return Err(Flaw::new(format!("{field}[{position}]"), what));
         }
     }
-    if !call.sampling.temperature.is_finite() || !call.sampling.top_p.is_finite() {
+    let tops = &call.top_logprobs;
+    if !tops.is_empty() && tops.len() != length {
+        let what = format!("has {} values for {length} output tokens", tops.len());
+        return Err(Flaw::new("top_logprobs", what));
+    }
+    let log_probability = |x: f32| x.is_finite() && x <= ROUNDING;
+    if tops
+        .iter()
+        .flatten()
+        .any(|t| !log_probability(t.logprob) || !t.sampled.is_none_or(log_probability))
+    {
+        return Err(Flaw::new("top_logprobs", "holds a number that is no log-probability"));
+    }
+    if !call.sampling.is_finite() {
         return Err(Flaw::new("sampling", "holds a number that is not finite"));
     }
     if call

@@ -1,5 +1,6 @@
 //! The types of the record.
 
+use crate::sampling::{SamplingSettings, TopToken};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -54,22 +55,6 @@ pub enum Lineage {
     SubAgent(String),
     /// A side call (title, summary, judge) that no later call continues.
     Side(String),
-}
-
-/// Sampling settings as they were applied.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SamplingSettings {
-    /// 0 means greedy.
-    pub temperature: f32,
-    /// Nucleus bound; 1 is off.
-    pub top_p: f32,
-    /// 0 is off.
-    pub top_k: u32,
-    /// Bound on sampled tokens of this call.
-    pub max_tokens: u32,
-    /// Name of the random stream (empty when greedy).
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub stream: String,
 }
 
 /// Why the model stopped.
@@ -207,6 +192,9 @@ pub struct ModelCall {
     /// Entropy in nats of the distribution that was sampled from, per token (empty if unknown).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub entropies: Vec<f32>,
+    /// The likeliest tokens at each place, likeliest first (empty unless [`SamplingSettings::top_logprobs`] asks).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub top_logprobs: Vec<Vec<TopToken>>,
     /// Policy version that sampled each token, as runs: a partial rollout spans versions.
     #[serde(default)]
     pub versions: Vec<Span<u64>>,

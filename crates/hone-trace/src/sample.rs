@@ -141,6 +141,7 @@ fn model_call(rng: &mut Stream, id: u32, inherited: u32) -> ModelCall {
         logprobs: numbers(rng, -3.0),
         sampled_logprobs: if forced { numbers(rng, -2.0) } else { Vec::new() },
         entropies: numbers(rng, 2.0),
+        top_logprobs: Vec::new(),
         output,
         origins,
         versions: vec![
@@ -161,6 +162,7 @@ fn model_call(rng: &mut Stream, id: u32, inherited: u32) -> ModelCall {
             top_k: 0,
             max_tokens: 64,
             stream: format!("episode/{id}"),
+            ..SamplingSettings::default()
         },
         finish: if forced {
             FinishReason::Length

@@ -49,6 +49,7 @@ impl Recorder {
             logprobs,
             sampled_logprobs: Vec::new(),
             entropies: Vec::new(),
+            top_logprobs: Vec::new(),
             versions: vec![Span {
                 start: 0,
                 end: output.len() as u32,

@@ -180,6 +180,7 @@ impl Run<'_> {
                 top_k: 0,
                 max_tokens: 0,
                 stream: String::new(),
+                ..SamplingSettings::default()
             },
             // The recipe was checked as a whole before anything ran; should that change, nothing may run.
             approval: Arc::new(

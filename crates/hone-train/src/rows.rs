@@ -87,6 +87,18 @@ pub fn rollout(episode: &Episode) -> Result<stages::Rollout, Flaw> {
                 seen = end;
             }
             before += segment.ids.len();
+            let calls = segment.calls.iter();
+            let shaped = calls.filter(|span| {
+                episode
+                    .model_calls
+                    .get(span.call as usize)
+                    .is_some_and(|it| it.sampling.is_shaped())
+            });
+            for span in shaped {
+                // Its log-probabilities are of another distribution than the learner's: no ratio can be formed.
+                mask[span.start as usize..span.end as usize].fill(false);
+                breaks.push(json!({ "call": span.call, "reason": "shaped_sampling" }));
+            }
             if !segment.has_logprobs {
                 mask.fill(false);
                 let first = segment.calls.first().map(|span| span.call);
@@ -159,6 +171,7 @@ mod tests {
             logprobs: logprobs.to_vec(),
             sampled_logprobs: Vec::new(),
             entropies: Vec::new(),
+            top_logprobs: Vec::new(),
             versions: Vec::new(),
             ..sample::episode(&Stream::new(0), "x", 1).model_calls.remove(0)
         }

@@ -142,6 +142,7 @@ fn only_the_policys_own_tokens_are_trained_on() {
         top_k: 0,
         max_tokens: 0,
         stream: String::new(),
+        ..SamplingSettings::default()
     };
     let rollout = Rollout {
         taskset: Arc::new(Talk),

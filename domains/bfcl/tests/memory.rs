@@ -98,6 +98,7 @@ fn play(
             top_k: 0,
             max_tokens: 0,
             stream: String::new(),
+            ..SamplingSettings::default()
         },
         approval: Arc::new(ApprovalPolicy::AllowAll),
         tools: ToolSource::default(),

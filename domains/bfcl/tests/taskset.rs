@@ -48,6 +48,7 @@ fn play(taskset: &Arc<dyn Taskset>, name: &'static str, n: u64) -> Vec<Episode> 
             top_k: 0,
             max_tokens: 0,
             stream: String::new(),
+            ..SamplingSettings::default()
         },
         approval: Arc::new(ApprovalPolicy::AllowAll),
         tools: ToolSource::default(),

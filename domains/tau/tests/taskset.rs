@@ -43,6 +43,7 @@ fn play(taskset: &Arc<Tau2>, script: &'static str) -> Vec<Episode> {
         top_k: 0,
         max_tokens: 0,
         stream: String::new(),
+        ..SamplingSettings::default()
     };
     let dialogue = !taskset.user_scripts().is_empty();
     let harness: Arc<dyn Harness> = if dialogue { Arc::new(Dialogue) } else { Arc::new(React) };

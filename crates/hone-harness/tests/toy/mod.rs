@@ -340,6 +340,7 @@ impl Model for Puppet {
             logprobs: vec![],
             sampled_logprobs: vec![],
             entropies: vec![],
+            top_logprobs: Vec::new(),
             versions: vec![],
             sampling: request.sampling,
             finish,

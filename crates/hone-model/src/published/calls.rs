@@ -2,7 +2,8 @@
 
 use super::template::python_json;
 use crate::codec::{MAX_CALL_BYTES, MAX_CALL_DEPTH, MAX_CALLS};
-use crate::{AgentTurn, CallRequest};
+use crate::constrain::{Layout, Piece, Syntax};
+use crate::{AgentTurn, CallRequest, TurnLayout};
 use hone_python::{Expr, constant};
 use serde_json::{Map, Value, json};
 
@@ -125,6 +126,52 @@ impl CallFormat {
     /// Special tokens that an answer in this format may hold.
     pub(super) fn may_hold(&self, token: &str) -> bool {
         token == self.open || token == self.close || token == ARGS
+    }
+
+    /// How turns are laid out.
+    pub fn layout(&self) -> TurnLayout {
+        TurnLayout {
+            open: self.open.to_owned(),
+            close: self.close.to_owned(),
+            bare: self.body == Body::Objects,
+            reasons: false,
+            whole: self.body == Body::Python,
+        }
+    }
+
+    /// How a grammar writes calls; `piece` says what a text is to the tokenizer.
+    ///
+    /// # Errors
+    /// A sentence for a format that has no grammar.
+    pub(super) fn syntax(&self, before: String, piece: impl Fn(&str) -> Piece) -> Result<Syntax, String> {
+        let lined = |text: &str, line: String| match piece(text) {
+            Piece::Text(_) => Piece::Text(line),
+            other => other,
+        };
+        let (open, close, between, layout) = match self.body {
+            Body::Tagged => {
+                let open = lined(self.open, format!("{}\n", self.open));
+                let close = lined(self.close, format!("\n{}", self.close));
+                (open, close, "\n", Layout::Each)
+            }
+            Body::Objects => (Piece::Nothing, Piece::Nothing, BETWEEN, Layout::Each),
+            Body::Array => (piece(self.open), Piece::Nothing, "", Layout::Array),
+            Body::Python => {
+                return Err(format!(
+                    "calls in the format `{}` cannot be constrained yet; name another format under hone_call_format in tokenizer_config.json",
+                    self.name
+                ));
+            }
+        };
+        Ok(Syntax {
+            before,
+            open,
+            close,
+            between: between.to_owned(),
+            layout,
+            arguments: self.arguments,
+            several: true,
+        })
     }
 
     /// Where the first call of a turn's text begins, if it looks like one.

@@ -8,12 +8,14 @@ mod template;
 
 pub use calls::{CallError, CallFormat};
 
+use crate::constrain::Piece;
 use crate::turn::{Break, Rendered, TokenCodec};
-use crate::{AgentTurn, CodecError, Conversation, Message, ModelError};
+use crate::vocabulary::Vocabulary;
+use crate::{AgentTurn, CodecError, Conversation, Message, ModelError, TurnLayout};
 use aho_corasick::{AhoCorasick, MatchKind};
 use hone_gguf::Gguf;
 use hone_tool::Toolset;
-use hone_trace::TokenId;
+use hone_trace::{Constraint, TokenId};
 use sha2::{Digest, Sha256};
 use shown::{Guard, Shown, Tools};
 use std::collections::BTreeSet;
@@ -209,6 +211,30 @@ impl PublishedCodec {
     /// How the model writes tool calls.
     pub fn call_format(&self) -> CallFormat {
         self.calls
+    }
+
+    /// What a text is to the tokenizer.
+    fn piece(&self, text: &str) -> Piece {
+        match self.special.iter().find(|(token, _)| token == text) {
+            Some((_, id)) => Piece::Special(vec![*id]),
+            None => Piece::Text(text.to_owned()),
+        }
+    }
+
+    /// The grammar of the reasoning before an answer, if the model knows any.
+    fn reasoning(&self) -> String {
+        if !self.opens_reasoning && self.tokenizer.token_to_id(THINK).is_none() {
+            return String::new();
+        }
+        let thought = match self.piece(THOUGHT) {
+            Piece::Text(_) => "closed[lazy]: /(?s:.*)<\\/think>/\n".to_owned(),
+            special => format!("closed: THOUGHT {}\nTHOUGHT: /(?s:.*)/\n", special.written()),
+        };
+        let before = match self.opens_reasoning {
+            true => "closed GAP".to_owned(),
+            false => format!("({} closed GAP)?", self.piece(THINK).written()),
+        };
+        format!("before: {before}\nGAP: /\\s{{0,4}}/\n{thought}")
     }
 
     /// Whether a tool that is offered shows in the text.
@@ -458,6 +484,31 @@ impl TokenCodec for PublishedCodec {
 
     fn hash(&self) -> &str {
         &self.hash
+    }
+
+    fn vocabulary(&self) -> Result<Vocabulary, String> {
+        Vocabulary::of(&self.tokenizer)
+    }
+
+    fn ids_of(&self, text: &str) -> Result<Vec<TokenId>, ModelError> {
+        self.encode(text)
+    }
+
+    fn text_of(&self, ids: &[TokenId]) -> String {
+        self.decode(ids)
+    }
+
+    fn layout(&self) -> TurnLayout {
+        TurnLayout {
+            reasons: self.opens_reasoning,
+            ..self.calls.layout()
+        }
+    }
+
+    fn grammar(&self, constraint: &Constraint, tools: &Toolset) -> Result<String, String> {
+        self.calls
+            .syntax(self.reasoning(), |text| self.piece(text))?
+            .grammar(constraint, tools)
     }
 }
 

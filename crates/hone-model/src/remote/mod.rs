@@ -132,6 +132,7 @@ impl Model for RemoteModel {
             top_k: 0,
             max_tokens: settings.max_tokens.unwrap_or(0),
             stream: String::new(),
+            ..SamplingSettings::default()
         };
         let seed = request.stream.named("retry").seed();
         let sent = transcript.messages.clone();
@@ -162,6 +163,7 @@ impl Model for RemoteModel {
             logprobs: Vec::new(),
             sampled_logprobs: Vec::new(),
             entropies: Vec::new(),
+            top_logprobs: Vec::new(),
             versions: Vec::new(),
             sampling,
             finish: finish(&reply.answer.finish),

@@ -28,6 +28,7 @@ impl Jury {
                     top_k: 0,
                     max_tokens: 0,
                     stream: String::new(),
+                    ..SamplingSettings::default()
                 },
                 timeout: judges.timeout,
             };

@@ -148,6 +148,7 @@ impl Judge {
             stream: stream.at(u64::from(id)),
             call_id: id,
             tools: Arc::new(tools),
+            on_token: None,
         };
         let answer = caught(self.model.complete(&mut conversation, request));
         let Completion { turn, mut call } = match tokio::time::timeout(self.timeout, answer).await {

@@ -23,9 +23,12 @@ impl Model for Replies {
         let output = Output {
             ids,
             origin: Origin::Teacher,
+            forced: Vec::new(),
             logprobs: vec![],
             sampled_logprobs: vec![],
             entropies: vec![],
+            top_logprobs: Vec::new(),
+            grammar: None,
             versions: vec![],
             finish: FinishReason::Stop,
             timing: Timing::default(),
@@ -46,6 +49,7 @@ fn judge(replies: &[&'static str]) -> Judge {
             top_k: 0,
             max_tokens: 0,
             stream: String::new(),
+            ..SamplingSettings::default()
         },
         timeout: Duration::from_secs(60),
     }

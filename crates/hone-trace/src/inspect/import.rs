@@ -367,6 +367,7 @@ impl<'a> Reading<'a> {
             logprobs: Vec::new(),
             sampled_logprobs: Vec::new(),
             entropies: Vec::new(),
+            top_logprobs: Vec::new(),
             versions: Vec::new(),
             sampling: SamplingSettings {
                 temperature: config
@@ -377,6 +378,7 @@ impl<'a> Reading<'a> {
                 top_k: config.and_then(|c| c.top_k).unwrap_or(0),
                 max_tokens: config.and_then(|c| c.max_tokens).unwrap_or(0),
                 stream: String::new(),
+                ..SamplingSettings::default()
             },
             finish: match stop {
                 _ if failed => FinishReason::Error,

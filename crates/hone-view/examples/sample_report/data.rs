@@ -460,6 +460,7 @@ impl Recorder {
             logprobs: Vec::new(),
             sampled_logprobs: Vec::new(),
             entropies: Vec::new(),
+            top_logprobs: Vec::new(),
             versions: Vec::new(),
             sampling: SamplingSettings {
                 temperature: 0.0,
@@ -467,6 +468,7 @@ impl Recorder {
                 top_k: 0,
                 max_tokens: 64,
                 stream: String::new(),
+                ..SamplingSettings::default()
             },
             finish: FinishReason::Stop,
             template: String::new(),

@@ -3,7 +3,7 @@
 use crate::approve::{self, ApprovalArgs, How};
 use crate::console::{print_json, say};
 use crate::episode_text;
-use crate::models::{self, ModelSpec, PLAYERS};
+use crate::models::{self, ModelSpec, PLAYERS, SamplingArgs};
 use crate::tasksets::{self, Suite, TaskId};
 use crate::users;
 use anyhow::{Context, bail};
@@ -44,6 +44,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     prices: Vec<PathBuf>,
     #[command(flatten)]
+    sampling: SamplingArgs,
+    #[command(flatten)]
     approval: ApprovalArgs,
 }
 
@@ -75,6 +77,7 @@ impl Args {
         }
         let guard = approve::guard(policy, self.approval.approve, How::Ask, taskset.name());
         let approval = approve::approval(guard, Sticky::default(), |_| {});
+        let sampling = self.sampling.settings(self.temperature, &self.model)?;
         let cast = models::cast(&self.model, &taskset, &self.prices)?;
         let player = cast.player.clone();
         let user = self.user.or_else(|| users::default_user(&taskset));
@@ -105,7 +108,7 @@ impl Args {
             user,
             judge: None,
             harness,
-            sampling: greedy_or(self.temperature),
+            sampling: sampling.unwrap_or_else(|| greedy_or(self.temperature)),
             approval: Arc::new(approval),
             tools: ToolSource::default(),
             forking: None,
@@ -142,10 +145,7 @@ impl Args {
 pub fn greedy_or(temperature: f32) -> SamplingSettings {
     SamplingSettings {
         temperature,
-        top_p: 1.0,
-        top_k: 0,
-        max_tokens: 0,
-        stream: String::new(),
+        ..SamplingSettings::default()
     }
 }
 

@@ -2,13 +2,15 @@
 
 mod public;
 mod remote;
+mod sampling;
 mod spec;
 
 pub use public::script;
+pub use sampling::SamplingArgs;
 pub use spec::{Address, ModelSpec, PLAYERS, Server};
 
 use anyhow::{Context, bail};
-use hone_engine::{Sampler, Weights, checkpoint};
+use hone_engine::{Bounds, Sampler, Weights, checkpoint};
 use hone_env::{Budget, Taskset};
 use hone_gguf::Gguf;
 use hone_model::{Codec, Model, PublishedCodec, TokenCodec, train_tokenizer};
@@ -81,8 +83,14 @@ impl Local {
 
     /// A sampler over all cores, under that name in the record.
     pub fn sampler(&self, policy: impl Into<String>) -> Sampler {
-        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
-        Sampler::new(policy, self.codec.clone(), self.weights.clone(), 0, threads)
+        self.bounded(policy, Bounds::default(), None)
+    }
+
+    /// The same within bounds, over so many threads.
+    pub fn bounded(&self, policy: impl Into<String>, bounds: Bounds, threads: Option<usize>) -> Sampler {
+        let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
+        let threads = threads.unwrap_or_else(cores);
+        Sampler::bounded(policy, self.codec.clone(), self.weights.clone(), 0, threads, bounds)
     }
 }
 

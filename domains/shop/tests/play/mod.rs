@@ -44,6 +44,7 @@ fn model_call(id: u32, text: String) -> ModelCall {
         logprobs: Vec::new(),
         sampled_logprobs: Vec::new(),
         entropies: Vec::new(),
+        top_logprobs: Vec::new(),
         versions: Vec::new(),
         sampling: SamplingSettings {
             temperature: 0.0,
@@ -51,6 +52,7 @@ fn model_call(id: u32, text: String) -> ModelCall {
             top_k: 0,
             max_tokens: 40,
             stream: String::new(),
+            ..SamplingSettings::default()
         },
         finish: FinishReason::Stop,
         template: String::new(),

@@ -82,6 +82,7 @@ pub(super) fn play(
                 top_k: 0,
                 max_tokens: 0,
                 stream: String::new(),
+                ..SamplingSettings::default()
             },
             approval: Arc::new(ApprovalPolicy::AllowAll),
             tools: ToolSource::default(),

@@ -24,7 +24,7 @@ use crate::data;
 #[cfg(all(feature = "bfcl", feature = "tools"))]
 use crate::embedder;
 use crate::interrupt::Interrupted;
-use crate::models::{self, ModelSpec, PLAYERS};
+use crate::models::{self, ModelSpec, PLAYERS, SamplingArgs};
 use crate::tasksets;
 use anyhow::{Context, bail};
 use baselines::Recorded;
@@ -96,6 +96,8 @@ pub struct Args {
     /// 0 takes the likeliest token, 1 samples as the model says
     #[arg(long, default_value = "0", allow_negative_numbers = true, value_parser = models::temperature)]
     temperature: f32,
+    #[command(flatten)]
+    sampling: SamplingArgs,
     /// All randomness comes from it
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -123,7 +125,7 @@ pub struct Args {
     #[arg(
         long,
         value_name = "DIR",
-        conflicts_with_all = ["taskset", "harness", "user", "judges", "split", "n", "samples", "temperature", "seed", "out", "policy"]
+        conflicts_with_all = ["taskset", "harness", "user", "judges", "split", "n", "samples", "temperature", "options", "stop", "constrain", "seed", "out", "policy"]
     )]
     resume: Option<PathBuf>,
     #[command(flatten)]

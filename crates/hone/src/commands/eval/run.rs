@@ -113,6 +113,7 @@ impl Run {
         let policy = args.approval.text()?;
         let suite = tasksets::suite(&name)?.played_in(args.harness.as_deref())?;
         let taskset = suite.taskset.clone();
+        let sampling = args.sampling.settings(args.temperature, &model)?;
         let cast = models::cast(&model, &taskset, &args.prices)?;
         affordable(&model, &cast, args.max_cost)?;
         let others = Others::of(args.user, &args.judges, &suite)?;
@@ -161,6 +162,7 @@ impl Run {
             n,
             samples: args.samples,
             temperature: args.temperature,
+            sampling,
             seed: args.seed,
             prices: args.prices,
             policy,
@@ -293,7 +295,11 @@ impl Run {
             user: self.others.user.clone(),
             judge: self.others.judge.clone(),
             harness: self.suite.harness.clone(),
-            sampling: greedy_or(self.settings.temperature),
+            sampling: self
+                .settings
+                .sampling
+                .clone()
+                .unwrap_or_else(|| greedy_or(self.settings.temperature)),
             approval: self.approval.clone(),
             tools: self.tools.clone(),
             forking: None,

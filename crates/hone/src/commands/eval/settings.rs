@@ -3,7 +3,7 @@
 use crate::approve::How;
 use anyhow::Context;
 use hone_env::Split;
-use hone_trace::Store;
+use hone_trace::{SamplingSettings, Store};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -39,6 +39,9 @@ pub(super) struct Settings {
     pub n: u64,
     pub samples: u32,
     pub temperature: f32,
+    /// How answers are sampled, where that is more than the temperature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampling: Option<SamplingSettings>,
     pub seed: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub prices: Vec<PathBuf>,
@@ -86,6 +89,7 @@ pub fn make_run(dir: &Path, taskset: &str, n: u64) -> anyhow::Result<Store> {
         n,
         samples: 1,
         temperature: 0.0,
+        sampling: None,
         seed: 0,
         prices: Vec::new(),
         policy: None,

@@ -190,6 +190,7 @@ fn setup(episode: &Episode, budget: &Budget) -> EpisodeSetup {
         top_k: 0,
         max_tokens: 0,
         stream: String::new(),
+        ..SamplingSettings::default()
     };
     let none = Arc::new(Toolset::compile(&[]).unwrap_or_else(|_| unreachable!("no tool has no schema")));
     let user = dialogue.then(|| UserSetup {

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, ensure};
 use hone_engine::decode::{Cache, Feed, Scratch, feed};
-use hone_engine::{AdamW, CrossEntropy, Learner, Row, Weights, checkpoint, choose};
+use hone_engine::{AdamW, Before, CrossEntropy, Learner, Row, Weights, checkpoint, choose};
 use hone_trace::{SamplingSettings, Stream, TokenId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -211,6 +211,7 @@ fn generate_share(weights: &Weights, prompts: &[Vec<TokenId>], out: &mut [Vec<To
         top_k: 0,
         max_tokens: tokens as u32,
         stream: String::new(),
+        ..SamplingSettings::default()
     };
     let stream = Stream::new(share as u64).named("bench/sample");
     let mut caches: Vec<Cache> = prompts.iter().map(|_| Cache::default()).collect();
@@ -230,7 +231,7 @@ fn generate_share(weights: &Weights, prompts: &[Vec<TokenId>], out: &mut [Vec<To
             .collect();
         let logits = feed(weights, &mut feeds, &mut scratch);
         for (logits, out) in logits.chunks_exact_mut(weights.config.vocab_size).zip(&mut *out) {
-            let choice = choose(logits, &settings, stream.uniform(position));
+            let choice = choose(logits, &settings, &Before::default(), stream.uniform(position));
             position += 1;
             logprob += choice.logprob;
             out.push(choice.token);
