@@ -7,7 +7,6 @@ pub mod eval;
 mod init;
 mod metrics;
 pub mod run;
-#[cfg(all(feature = "tools", target_os = "linux"))]
 mod serve;
 mod systems;
 #[cfg(feature = "mcp")]
@@ -35,8 +34,7 @@ pub enum Command {
     /// Look into any MCP server's tools, call one, find defects; serve Hone's own tools over MCP.
     #[cfg(feature = "mcp")]
     Tools(tools::Args),
-    /// Serve tools to trainers of others.
-    #[cfg(all(feature = "tools", target_os = "linux"))]
+    /// Serve what runs here to other programs.
     Serve(serve::Args),
     /// Measure how fast the parts are on this machine.
     Bench(bench::Args),
@@ -61,7 +59,6 @@ impl Command {
             Self::Trace(args) => args.run(json),
             #[cfg(feature = "mcp")]
             Self::Tools(args) => args.run(json),
-            #[cfg(all(feature = "tools", target_os = "linux"))]
             Self::Serve(args) => args.run(),
             Self::Bench(args) => args.run(json),
             Self::Systems(args) => args.run(json),
