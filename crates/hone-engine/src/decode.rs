@@ -116,7 +116,14 @@ fn attend(c: &Config, index: usize, cache: &Cache, start: usize, rows: &[f32], c
         let head = index * c.num_key_value_heads + g;
         for first in (g * group..(g + 1) * group).step_by(if n == 1 { group } else { 1 }) {
             for (at, keys, _) in cache.pages(hd, head, len) {
-                gemm(m, Left::rows(&rows[first * hd..], stride), keys, &mut scores[at..], len, false);
+                gemm(
+                    m,
+                    Left::rows(&rows[first * hd..], stride),
+                    keys,
+                    &mut scores[at..],
+                    len,
+                    false,
+                );
             }
             if n == 1 {
                 for row in scores.chunks_exact_mut(len) {
@@ -127,7 +134,14 @@ fn attend(c: &Config, index: usize, cache: &Cache, start: usize, rows: &[f32], c
             }
             // Later pages go on with the sums of earlier ones, so that pages change no bit.
             for (at, _, values) in cache.pages(hd, head, len) {
-                gemm(m, Left::rows(&scores[at..], len), values, &mut ctx[first * hd..], out, at > 0);
+                gemm(
+                    m,
+                    Left::rows(&scores[at..], len),
+                    values,
+                    &mut ctx[first * hd..],
+                    out,
+                    at > 0,
+                );
             }
         }
     }

@@ -106,7 +106,10 @@ impl Syntax {
         let between = quoted(&self.between);
         // What follows the opening of the first call.
         let rest = match self.layout {
+            // The grammar knows no repetition of nothing.
+            Layout::Array if more == 0 => "\"[\" call \"]\"".to_owned(),
             Layout::Array => format!("\"[\" call (JOIN call){{0,{more}}} \"]\"\nJOIN: /, ?/"),
+            Layout::Each if more == 0 => format!("call {close}"),
             Layout::Each => {
                 let open = self.open.written();
                 format!("call {close} ({between} {open} call {close}){{0,{more}}}")
@@ -140,7 +143,14 @@ fn mark(open: &str) -> &str {
     open.strip_suffix("\\n").unwrap_or(open)
 }
 
-/// A tool's schema, closed: where an object lists its properties and says nothing of others, no others are written.
+/// Numbers without bounds are written within these: JSON's may have any exponent, and nobody reads them all.
+const NUMBERS: f64 = 1e15;
+
+/// Integers, within what a float holds exactly.
+const INTEGERS: i64 = (1 << 53) - 1;
+
+/// A tool's schema, closed: where an object lists its properties and says nothing of others, no others are written; numbers
+/// are bounded.
 fn arguments(spec: &ToolSpec) -> Value {
     let mut schema = spec.input_schema.clone();
     close(&mut schema);
@@ -171,6 +181,23 @@ fn close(schema: &mut Value) {
     }
     if let Some(items) = object.get_mut("items") {
         close(items);
+    }
+    let most = match object.get("type").and_then(Value::as_str) {
+        Some("number") => json!([-NUMBERS, NUMBERS]),
+        Some("integer") => json!([-INTEGERS, INTEGERS]),
+        _ => return,
+    };
+    let bounded = [
+        "enum",
+        "const",
+        "minimum",
+        "maximum",
+        "exclusiveMinimum",
+        "exclusiveMaximum",
+    ];
+    if !bounded.iter().any(|key| object.contains_key(*key)) {
+        object.insert("minimum".into(), most[0].clone());
+        object.insert("maximum".into(), most[1].clone());
     }
 }
 
