@@ -255,8 +255,16 @@ impl Run<'_> {
 
     /// Play jobs and make them durable; only then are they returned.
     fn play(&mut self, rollout: &Rollout, jobs: &[Job]) -> Result<Vec<Episode>, RunError> {
+        let wanted = jobs.iter().map(|job| job.samples.len() as u64).sum();
+        let (observer, mut ended) = (&mut *self.observer, 0);
+        observer.played(ended, wanted);
+        let mut count = |_: &Episode| {
+            ended += 1;
+            observer.played(ended, wanted);
+        };
         let hooks = Hooks {
             cancel: Some(self.cancel),
+            on_episode: Some(&mut count),
             ..Hooks::default()
         };
         let episodes = rollout.run(jobs, hooks)?;

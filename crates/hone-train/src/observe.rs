@@ -19,6 +19,8 @@ pub trait Observer {
     fn phase(&mut self, name: &str);
     /// A step is done.
     fn step(&mut self, step: &Step<'_>);
+    /// Of the episodes that are being played, `done` of `wanted` have ended.
+    fn played(&mut self, done: u64, wanted: u64);
     /// Something worth a line.
     fn note(&mut self, line: &str);
 }

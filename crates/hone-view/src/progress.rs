@@ -14,6 +14,8 @@ pub struct Status {
     pub step: u64,
     /// Steps planned; 0 if unknown.
     pub steps: u64,
+    /// Of the episodes that are being played for this step: how many have ended, of how many.
+    pub episodes: Option<(u64, u64)>,
     /// Loss, in nats.
     pub loss: Option<f64>,
     /// Success, as a fraction.
@@ -171,8 +173,11 @@ fn live_line(phase: &str, status: &Status, elapsed: Duration, look: Look) -> Str
     if status.steps > 0 {
         let done = (status.step as f64 / status.steps as f64).clamp(0.0, 1.0);
         put!(&mut line, "  {} {}/{}", meter(done, 8, look), status.step, status.steps);
-    } else {
+    } else if status.step > 0 || status.episodes.is_none() {
         put!(&mut line, "  {}", status.step);
+    }
+    if let Some((ended, wanted)) = status.episodes {
+        put!(&mut line, "  {ended}/{wanted} episodes");
     }
     // Early in the line, so that a narrow terminal does not cut it off.
     if let Some(left) = time_left(status, elapsed) {
@@ -208,10 +213,14 @@ fn numbers(status: &Status) -> String {
     parts.into_iter().flatten().collect()
 }
 
-/// Seconds left, if the steps to come take as long as those done.
+/// Seconds left, if the steps (the episodes, in a phase without steps) to come take as long as those done.
 fn time_left(status: &Status, elapsed: Duration) -> Option<f64> {
-    let left = status.steps.checked_sub(status.step).filter(|left| *left > 0)?;
-    (status.step > 0).then(|| elapsed.as_secs_f64() / status.step as f64 * left as f64)
+    let (done, all) = match status.episodes {
+        Some(episodes) if status.steps == 0 => episodes,
+        _ => (status.step, status.steps),
+    };
+    let left = all.checked_sub(done).filter(|left| *left > 0)?;
+    (done > 0).then(|| elapsed.as_secs_f64() / done as f64 * left as f64)
 }
 
 fn meter(done: f64, width: usize, look: Look) -> String {
@@ -236,6 +245,7 @@ mod tests {
         Status {
             step: 30,
             steps: 120,
+            episodes: None,
             loss: None,
             success: Some(0.71),
             valid_calls: Some(0.985),
@@ -258,6 +268,12 @@ mod tests {
         );
         let line = finished_line("eval", &status(), "episode", Duration::ZERO, Look::PLAIN);
         assert!(line.starts_with("eval  30 episodes  success 71 %"), "{line}");
+        let playing = Status {
+            episodes: Some((7, 64)),
+            ..Status::default()
+        };
+        let line = live_line("eval", &playing, Duration::from_secs(20), Look::PLAIN);
+        assert_eq!(line, "eval  7/64 episodes  ETA 2 min 43 s");
         let bare = live_line(
             "SFT",
             &Status::default(),

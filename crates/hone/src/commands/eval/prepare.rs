@@ -78,11 +78,9 @@ impl Run {
             progress.update(Status {
                 step: steps,
                 steps: all,
-                loss: None,
-                success: None,
                 valid_calls: stats.valid_call_rate(),
                 turns: stats.mean_turns(),
-                tokens_per_second: None,
+                ..Status::default()
             });
         };
         let mut sink = |episode: &Episode| Ok(self.store.append(std::slice::from_ref(episode))?);

@@ -353,12 +353,12 @@ impl Run {
             progress.update(Status {
                 step: steps,
                 steps: all,
-                loss: None,
                 success: stats.success(),
                 valid_calls: stats.valid_call_rate(),
                 turns: stats.mean_turns(),
                 tokens_per_second: Some(stats.sampled_tokens as f64 / started.elapsed().as_secs_f64().max(1e-3))
                     .filter(|_| stats.sampled_tokens > 0),
+                ..Status::default()
             });
         };
         let mut sink = |episode: &Episode| {
