@@ -33,6 +33,9 @@ mod sampler;
 mod simd;
 mod weights;
 
+/// Whether this build can hold answers to grammars.
+pub const CONSTRAINS: bool = cfg!(feature = "constrain");
+
 pub use choose::{Before, Choice, choose};
 pub use config::{Architecture, Config, ConfigError, Layout, RopeScaling, Tensor};
 pub use induction::induction;

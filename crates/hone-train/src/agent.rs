@@ -82,6 +82,9 @@ impl Run<'_> {
         self.store.set_meta("timed_phases", &serde_json::json!(TIMED))?;
         self.store.set_meta("budget", &serde_json::json!(self.budget()))?;
         let method = self.recipe.method()?;
+        if self.recipe.eval.constraint.is_some() && !hone_engine::CONSTRAINS {
+            return Err(RunError::Unconstrained);
+        }
         if self.state.checkpoint.as_deref().is_some_and(|name| !is_plain(name)) {
             return Err(RunError::State {
                 path: self.dir.join("state.json"),
@@ -401,7 +404,7 @@ impl Run<'_> {
             name.to_owned(),
             Evaluation {
                 greedy: measures.success(),
-                sampled: None,
+                ..Evaluation::default()
             },
         );
         self.finish(&phase, start)
@@ -426,13 +429,21 @@ impl Run<'_> {
             .map(|index| job(Split::Test, index, 1))
             .collect();
         let mut evaluation = Evaluation::default();
-        let ways = [("greedy", 0.0), ("sampled", 1.0)];
-        for (way, temperature) in ways.into_iter().take(if self.recipe.eval.sampled { 2 } else { 1 }) {
-            let rollout = self.rollout(&format!("{phase}/{way}"), Player::Shared(sampler.clone()), temperature);
+        let settings = &self.recipe.eval;
+        let ways = [
+            Some(("greedy", 0.0, None)),
+            settings.sampled.then_some(("sampled", 1.0, None)),
+            settings.constraint.clone().map(|form| ("constrained", 0.0, Some(form))),
+        ];
+        for (way, temperature, constraint) in ways.into_iter().flatten() {
+            let player = Player::Shared(sampler.clone());
+            let mut rollout = self.rollout(&format!("{phase}/{way}"), player, temperature);
+            rollout.sampling.constraint = constraint;
             let rate = Measures::of(&self.play(&rollout, &jobs)?).success();
             match way {
                 "greedy" => evaluation.greedy = rate,
-                _ => evaluation.sampled = rate,
+                "sampled" => evaluation.sampled = rate,
+                _ => evaluation.constrained = rate,
             }
         }
         let percent = |rate: Rate| format!("{:.1} %", 100.0 * rate.value);
@@ -440,10 +451,14 @@ impl Run<'_> {
         let sampled = evaluation
             .sampled
             .map(|rate| format!(", {} at temperature 1", percent(rate)));
+        let constrained = evaluation
+            .constrained
+            .map(|rate| format!(", {} constrained", percent(rate)));
         self.observer.note(&format!(
-            "{name}: {greedy} of {} held-out tasks greedily{}",
+            "{name}: {greedy} of {} held-out tasks greedily{}{}",
             self.recipe.eval.tasks,
-            sampled.unwrap_or_default()
+            sampled.unwrap_or_default(),
+            constrained.unwrap_or_default()
         ));
         self.state.evaluations.insert(name.to_owned(), evaluation);
         self.finish(&phase, start)

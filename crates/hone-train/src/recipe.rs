@@ -6,6 +6,7 @@ use crate::supervised::Supervised;
 use hone_engine::{AdamW, Config, Lora};
 use hone_rollout::branching::Branching;
 use hone_tool::{ApprovalPolicy, Policy, PolicyError};
+use hone_trace::Constraint;
 use serde::{Deserialize, Serialize};
 
 /// Least bound on a byte-level vocabulary: the bytes and the chat format's tokens.
@@ -213,6 +214,10 @@ pub struct Eval {
     /// Whether they are played at temperature 1, too.
     #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
     pub sampled: bool,
+    /// What greedy answers have to fit in one more evaluation of each policy: `"calls"`, `"tools"`, `{ schema = … }`,
+    /// `{ regex = "…" }` or `{ lark = "…" }`. Needs a build with `--features constrain`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub constraint: Option<Constraint>,
     /// Validation tasks for the curve during reinforcement.
     pub validation_tasks: u64,
     /// Scripted agents to compare with.

@@ -558,6 +558,44 @@ fn a_result_that_cannot_be_printed_is_an_error() {
 }
 
 #[test]
+fn policies_are_evaluated_in_a_form_where_this_build_can_hold_them_to_one() {
+    let place = Place::new();
+    recipe(&place);
+    let text = std::fs::read_to_string(place.path("small.toml")).unwrap();
+    let eval = "[eval]\nsampled = false\nconstraint = ";
+    std::fs::write(
+        place.path("odd.toml"),
+        text.replacen("[eval]", &format!("{eval}\"poetry\""), 1),
+    )
+    .unwrap();
+    place.fails("recipe check odd.toml", 1, &["odd.toml:", "poetry", "calls"]);
+    let text = text.replacen("[eval]", &format!("{eval}\"calls\""), 1);
+    let text = text
+        .replacen("steps = 4", "steps = 0", 1)
+        .replacen("episodes = 200", "episodes = 50", 1);
+    std::fs::write(
+        place.path("held.toml"),
+        text.replacen("sft_matched = true", "sft_matched = false", 1),
+    )
+    .unwrap();
+    if !hone_engine::CONSTRAINS {
+        place.fails(
+            "train held.toml --out held",
+            1,
+            &["eval.constraint", "--features constrain"],
+        );
+        assert!(!place.path("held/checkpoints").exists());
+        return;
+    }
+    let figures = place.ok("train held.toml --out held --json").json();
+    assert!(figures["success_constrained"]["sft"].is_f64(), "{figures}");
+    let episodes = place
+        .ok("trace ls held --phase eval/sft/constrained --json")
+        .json_lines();
+    assert_eq!(episodes.len(), 10);
+}
+
+#[test]
 fn a_recipe_is_checked_before_anything_runs() {
     let place = Place::new();
     recipe(&place);

@@ -179,9 +179,9 @@ fn inner_addresses_are_refused_after_the_name_is_resolved() {
     assert!(started.elapsed() < Duration::from_secs(25));
 }
 
-#[test]
-fn hostile_servers_cost_little() {
-    let port = serve(|path, stream| match path {
+/// A server that answers wrongly in as many ways as it has paths.
+fn hostile() -> u16 {
+    serve(|path, stream| match path {
         "/large" => {
             let _ =
                 stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 104857600\r\n\r\n");
@@ -214,7 +214,12 @@ fn hostile_servers_cost_little() {
             let _ = stream.write_all(b"220 smtp.test ESMTP\r\n");
         }
         _ => std::thread::sleep(Duration::from_secs(60)),
-    });
+    })
+}
+
+#[test]
+fn hostile_servers_cost_little() {
+    let port = hostile();
     let site = format!("site.test:{port}");
     let mut fetch = tool_for(&[&site], true);
     for (path, says) in [
@@ -236,7 +241,12 @@ fn hostile_servers_cost_little() {
             started.elapsed()
         );
     }
-    let error = ask(&mut fetch, &format!("https://{site}/")).unwrap_err();
+}
+
+#[test]
+fn a_server_without_tls_is_told() {
+    let site = format!("site.test:{}", hostile());
+    let error = ask(&mut tool_for(&[&site], true), &format!("https://{site}/")).unwrap_err();
     assert!(
         error.contains("cannot be asked") || error.contains("seconds"),
         "no TLS there: {error}"

@@ -68,6 +68,10 @@ pub enum RunError {
     TooLong { script: String, positions: usize },
     #[error("{path}: {what}; the file is damaged, so the run cannot be resumed: start a new one")]
     State { path: PathBuf, what: String },
+    #[error(
+        "`eval.constraint` needs constrained decoding, which this program was built without; build it with `--features constrain`, or remove the key"
+    )]
+    Unconstrained,
     #[error("stopped")]
     Stopped,
 }
@@ -79,6 +83,9 @@ pub struct Evaluation {
     pub greedy: Option<Rate>,
     /// Temperature 1.
     pub sampled: Option<Rate>,
+    /// Greedy decoding of answers that fit the recipe's `eval.constraint`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub constrained: Option<Rate>,
 }
 
 /// What a run has done so far.

@@ -29,6 +29,13 @@ pub fn figures(recipe: &AgentRecipe, state: &State, run: &Path, seconds: f64) ->
     for name in ["before", "sft", "rl", "sft_matched"] {
         sampled.insert(name.to_owned(), json!(rate(name, true)));
     }
+    let mut constrained = serde_json::Map::new();
+    for name in ["before", "sft", "rl", "sft_matched"] {
+        let rate = state.evaluations.get(name).and_then(|e| e.constrained);
+        if recipe.eval.constraint.is_some() {
+            constrained.insert(name.to_owned(), json!(rate.map(|r| r.value)));
+        }
+    }
     let sum = |prefix: &str| {
         state
             .seconds
@@ -44,6 +51,7 @@ pub fn figures(recipe: &AgentRecipe, state: &State, run: &Path, seconds: f64) ->
         "method": recipe.rl.method,
         "success": success,
         "success_sampled": sampled,
+        "success_constrained": constrained,
         "demonstrations": state.demonstrations.map(|r| r.value),
         "n_heldout": recipe.eval.tasks,
         "seconds": {
@@ -185,6 +193,15 @@ fn results(recipe: &AgentRecipe, state: &State) -> Vec<ResultRow> {
                 greedy: e.greedy,
                 sampled: e.sampled,
             });
+            if e.constrained.is_some() {
+                rows.push(ResultRow {
+                    name: format!("{title}, constrained"),
+                    about: "the same; tokens that cannot lead to the recipe's form are never drawn".into(),
+                    role: Role::Control,
+                    greedy: e.constrained,
+                    sampled: None,
+                });
+            }
         }
     };
     row("before", "before training", "the base model as it is", Role::Start);
