@@ -281,6 +281,25 @@ fn clients_that_leave_free_their_sequences() {
 }
 
 #[test]
+fn a_client_that_does_not_read_is_hung_up_on() {
+    let served = Served::nano(|options| (options.patience, options.max_tokens) = (Duration::from_secs(1), 100_000));
+    // Far more bytes than sockets hold.
+    let body = json!({
+        "messages": [{"role": "user", "content": "the order"}],
+        "stream": true, "n": 32, "temperature": 2, "logprobs": true, "top_logprobs": 20,
+    });
+    let mut unread = served.send("POST", "/v1/chat/completions", &body.to_string());
+    let (status, _) = served.ask("/v1/chat/completions", chat(json!({})));
+    assert_eq!(status, 200, "others are served meanwhile");
+    served.until("hone_clients_left_total", 1.0);
+    served.until("hone_sequences_running", 0.0);
+    let mut rest = Vec::new();
+    // A reset is an end, too.
+    let _ = unread.read_to_end(&mut rest);
+    assert!(rest.starts_with(b"HTTP/1.1 200") && !rest.ends_with(b"[DONE]\n\n\r\n0\r\n\r\n"));
+}
+
+#[test]
 fn what_is_too_large_too_slow_or_wrong_is_refused() {
     let served = Served::nano(|options| (options.request_bytes, options.patience) = (4096, Duration::from_secs(1)));
     let refused = |path: &str, body: Value, want: u16, says: &str| {
