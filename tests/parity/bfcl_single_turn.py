@@ -57,6 +57,9 @@ def reference():
     flag = lambda underscore: types.SimpleNamespace(underscore_to_dot=underscore)
     config.MODEL_CONFIG_MAPPING = {"prompt": flag(False), "fc": flag(True)}
     sys.modules[config.__name__] = config
+    # It looks for packages that it can do without, and would take the stand-ins for them.
+    with contextlib.suppress(ImportError):
+        import pandas  # noqa: F401
     sys.meta_path.append(Absent())
     from bfcl_eval.eval_checker import eval_runner
     from bfcl_eval.model_handler.api_inference.openai_completion import OpenAICompletionsHandler
