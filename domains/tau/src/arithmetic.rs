@@ -45,6 +45,14 @@ pub(crate) fn multiply(a: &Value, b: &Value) -> Outcome<Value> {
     mixed(a, "*", b, int, |a, b| Value::Float(a * b))
 }
 
+/// `sum += n * b`. `n` times a text or list repeats it, which then cannot be added.
+pub(crate) fn add_times(sum: &Value, n: i64, b: &Value) -> Outcome<Value> {
+    match b {
+        Value::Str(_) | Value::List(_) => mixed(sum, "+=", b, |_, _| Value::None, |_, _| Value::None),
+        _ => add(sum, "+=", &multiply(&Value::from(n), b)?),
+    }
+}
+
 /// How two numbers compare; `None` if one is NaN. `sign` is the comparison that the error shows.
 pub(crate) fn order(a: &Value, sign: &str, b: &Value) -> Outcome<Option<Ordering>> {
     let ordered = match (a, b) {
@@ -60,5 +68,30 @@ pub(crate) fn order(a: &Value, sign: &str, b: &Value) -> Outcome<Option<Ordering
             a.type_name(),
             b.type_name()
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::py;
+
+    #[test]
+    fn a_repeated_text_or_list_cannot_be_added() {
+        // What CPython says of `total = 7; total += 50 * x`.
+        for (x, says) in [
+            (py::text("x"), "unsupported operand type(s) for +=: 'int' and 'str'"),
+            (
+                Value::List(Vec::new()),
+                "unsupported operand type(s) for +=: 'int' and 'list'",
+            ),
+            (Value::None, "unsupported operand type(s) for *: 'int' and 'NoneType'"),
+        ] {
+            assert_eq!(add_times(&Value::from(7), 50, &x).unwrap_err().to_string(), says);
+        }
+        assert_eq!(
+            add_times(&Value::from(7), 50, &Value::from(2)).unwrap(),
+            Value::from(107)
+        );
     }
 }

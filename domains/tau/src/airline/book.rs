@@ -2,7 +2,7 @@
 
 use super::schema::{FLIGHT_INFO, PASSENGER, PAYMENT, RESERVATION, RESERVED_FLIGHT};
 use super::{AirlineState, entries, entry, records};
-use crate::arithmetic::{add, multiply, order, subtract};
+use crate::arithmetic::{add, add_times, multiply, order, subtract};
 use crate::py::{self, Value};
 use crate::raised::{Outcome, raise};
 use crate::toolkit::Reply;
@@ -76,11 +76,7 @@ pub(super) fn book(w: &mut AirlineState, a: &[Value]) -> Outcome<Reply> {
     if insurance.as_str() == Some("yes") {
         total = add(&total, "+=", &multiply(&Value::from(30), &people)?)?;
     }
-    total = match paid_bags {
-        // `50 * text` repeats the text, which then cannot be added.
-        Value::Str(_) => return raise("unsupported operand type(s) for +=: 'int' and 'str'"),
-        bags => add(&total, "+=", &multiply(&Value::from(50), bags)?)?,
-    };
+    total = add_times(&total, 50, paid_bags)?;
     pay(w, user, &payments, &total)?;
     for (row, date) in booked {
         take_seats(w, row, &date, cabin, &people)?;

@@ -1,6 +1,6 @@
 //! Booking a trip.
 
-use crate::arithmetic::{add, multiply, order, subtract};
+use crate::arithmetic::{add, add_times, multiply, order, subtract};
 use crate::py::{self, Value};
 use crate::raised::{Outcome, raise};
 use crate::v1::tool::refuse;
@@ -93,7 +93,7 @@ pub(super) fn book(w: &mut World, a: &[Value]) -> Outcome<String> {
     if insurance.as_str() == Some("yes") {
         total = add(&total, "+=", &multiply(&Value::from(30), &count(passengers)?)?)?;
     }
-    total = add(&total, "+=", &multiply(&Value::from(50), paid_bags)?)?;
+    total = add_times(&total, 50, paid_bags)?;
     let methods = field(user, "payment_methods")?;
     let mut sum = Value::from(0);
     for payment in py::iterate(payments)?.iter() {
