@@ -83,6 +83,9 @@ impl SamplingArgs {
                 "--sampling, --stop and --constrain are for models that are sampled here; {model} is not, so leave them out"
             );
         }
+        if self.constrain.is_some() && !hone_engine::CONSTRAINS {
+            bail!("--constrain needs a program that was built with --features constrain; build it so, or leave it out");
+        }
         let mut settings = SamplingSettings {
             temperature,
             stop: self.stop.clone(),
