@@ -62,6 +62,10 @@ fn options_of_sampling_are_for_local_models() {
     assert!(status == Some(2) && said.contains("regex:PATTERN"), "{said}");
     let nano = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/nano");
     let nano = nano.to_str().unwrap();
+    if !hone_engine::CONSTRAINS {
+        let (status, said) = run(&["--model", nano, "--constrain", "calls"]);
+        assert!(status == Some(1) && said.contains("--features constrain"), "{said}");
+    }
     let (status, said) = run(&[
         "--model",
         nano,
