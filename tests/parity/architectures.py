@@ -12,18 +12,16 @@ this engine, as float32 or bfloat16, in one file or in shards. Compared:
 Exit status 0: all agree.
 """
 
-import json
 import random
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import torch
+from our_examples import ask
 from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Config
 from transformers.utils import logging
 
-ROOT = Path(__file__).resolve().parents[2]
 TOLERANCE = 1e-4
 STEPS = 200
 VOCAB = 320
@@ -50,15 +48,6 @@ MODELS = {
 }
 
 
-def ask(example: str, arguments: list, lines: list) -> list:
-    command = ["cargo", "run", "--quiet", "--release", "-p", "hone-engine", "--example", example, "--", *map(str, arguments)]
-    text = "".join(json.dumps(line) + "\n" for line in lines)
-    done = subprocess.run(command, cwd=ROOT, input=text, stdout=subprocess.PIPE, text=True, check=True)
-    answers = [json.loads(line) for line in done.stdout.split("\n") if line]
-    assert len(answers) == len(lines), f"{example} answered {len(answers)} of {len(lines)} lines"
-    return answers
-
-
 def load(folder: Path):
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
 
@@ -72,7 +61,7 @@ def greedy(model, ids: list) -> list:
 
 def numbers(folder: Path, rows: list) -> float:
     model, worst = load(folder), 0.0
-    for ids, ours in zip(rows, ask("logprobs", [folder], rows)):
+    for ids, ours in zip(rows, ask("hone-engine", "logprobs", [folder], rows)):
         with torch.no_grad():
             logits = model(torch.tensor([ids])).logits[0]
         theirs = logits[:-1].log_softmax(-1).gather(-1, torch.tensor(ids[1:])[:, None])[:, 0]
@@ -99,8 +88,8 @@ def main() -> int:
             model.to(dtype).save_pretrained(folder, max_shard_size=shard)
             assert (shard == "100KB") == (folder / "model.safetensors.index.json").exists()
             worst = numbers(folder, rows)
-            same = ask("continue", [folder, STEPS], prompts) == [greedy(load(folder), ids) for ids in prompts]
-            after = ask("continue", [folder, STEPS, stepped], prompts)
+            same = ask("hone-engine", "continue", [folder, STEPS], prompts) == [greedy(load(folder), ids) for ids in prompts]
+            after = ask("hone-engine", "continue", [folder, STEPS, stepped], prompts)
             assert type(load(stepped)) is type(model)
             trained = after == [greedy(load(stepped), ids) for ids in prompts]
             drift = numbers(stepped, rows)

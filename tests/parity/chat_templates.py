@@ -19,11 +19,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+from our_examples import ask
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 from transformers.utils import chat_template_utils
 
-ROOT = Path(__file__).resolve().parents[2]
 
 # Name of the file and the token that ends a turn.
 WANTED = {
@@ -133,14 +133,12 @@ def main(folder: Path) -> int:
                         lines.pop()
                     except Exception as error:  # what a template raises
                         wanted.append((f"refused: {error}", None))
-            command = ["cargo", "run", "--quiet", "--release", "-p", "hone-model", "--example", "ids", "--", place]
-            text = "".join(json.dumps(line) + "\n" for line in lines)
-            done = subprocess.run(command, cwd=ROOT, input=text, stdout=subprocess.PIPE, text=True)
-        ours = [json.loads(line) for line in done.stdout.split("\n") if line]
-        if done.returncode or len(ours) != len(lines):
-            bad += 1
-            print(f"{name}: the example failed")
-            continue
+            try:
+                ours = ask("hone-model", "ids", [place], lines)
+            except (subprocess.CalledProcessError, AssertionError):
+                bad += 1
+                print(f"{name}: the example failed")
+                continue
         # Tools and calls that a template has no place for are told in words here; there they are lost.
         probe = tokenizer.apply_chat_template([{"role": "user", "content": "x"}], tools=functions, tokenize=False)
         knows = "get_weather" in probe

@@ -13,20 +13,18 @@ Compared:
 Exit status 0: all agree.
 """
 
-import json
 import random
-import subprocess
 import sys
 from pathlib import Path
 
 import gguf
 import numpy
 import torch
+from our_examples import ask
 from tokenizers import pre_tokenizers
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
-ROOT = Path(__file__).resolve().parents[2]
 TOLERANCE = 1e-3
 STEPS = 40
 
@@ -40,15 +38,6 @@ PROMPTS = [
 TEXTS = ["", " ", "Hello, world!", "  two  spaces\n\n\ttab\r\n", "1234567890 -3.5e7", "don't I'LL we've A_b-c/d\\e \"q\"",
          "\u00fcn\u00efc\u00f6d\u00e9 \u0395\u03bb\u03bb\u03b7\u03bd\u03b9\u03ba\u03ac \u8a9e \u0645\u0631\u062d\u0628\u0627 \U0001f980",
          "def f(x):\n    return x ** 2\n"]
-
-
-def ask(crate: str, example: str, arguments: list, lines: list) -> list:
-    command = ["cargo", "run", "--quiet", "--release", "-p", crate, "--example", example, "--", *map(str, arguments)]
-    text = "".join(json.dumps(line) + "\n" for line in lines)
-    done = subprocess.run(command, cwd=ROOT, input=text, stdout=subprocess.PIPE, text=True, check=True)
-    answers = [json.loads(line) for line in done.stdout.split("\n") if line]
-    assert len(answers) == len(lines), f"{example} answered {len(answers)} of {len(lines)} lines"
-    return answers
 
 
 def blocks() -> int:

@@ -12,15 +12,14 @@ models of each architecture and PEFT an adapter for each, with `B` off its initi
 Exit status 0: all agree.
 """
 
-import json
 import random
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import torch
-from architectures import LLAMA3, ROOT, SHAPE, TOLERANCE, VOCAB, ask, load
+from architectures import LLAMA3, SHAPE, TOLERANCE, VOCAB, load
+from our_examples import ask, run
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Config
@@ -84,14 +83,12 @@ def main() -> int:
                     if parameter.requires_grad:
                         parameter.add_(torch.randn_like(parameter) * 0.05)
             model.save_pretrained(adapter)
-            worst = gap(model, rows, ask("logprobs", [base, adapter], rows))
-            command = ["cargo", "run", "--quiet", "--release", "-p", "hone-engine", "--example", "adapter", "--", base, adapter, out]
-            text = "".join(json.dumps(ids) + "\n" for ids in rows)
-            subprocess.run(command, cwd=ROOT, input=text, stdout=subprocess.PIPE, text=True, check=True)
+            worst = gap(model, rows, ask("hone-engine", "logprobs", [base, adapter], rows))
+            run("hone-engine", "adapter", [base, adapter, out], rows)
             gradients = gradient_gap(model, rows, out / "gradient" / "adapter_model.safetensors")
             stepped = gap(PeftModel.from_pretrained(load(base), out / "stepped").eval(), rows,
-                          ask("logprobs", [base, out / "stepped"], rows))
-            merged = gap(load(out / "merged"), rows, ask("logprobs", [out / "merged"], rows))
+                          ask("hone-engine", "logprobs", [base, out / "stepped"], rows))
+            merged = gap(load(out / "merged"), rows, ask("hone-engine", "logprobs", [out / "merged"], rows))
         ok = max(worst, gradients, stepped, merged) <= TOLERANCE
         bad += not ok
         print(f"{name}: numbers differ by at most {worst:.1e}, gradients by {gradients:.1e} of their largest, numbers after a "

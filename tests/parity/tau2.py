@@ -16,12 +16,13 @@ import copy
 import json
 import os
 import random
-import subprocess
 import sys
 import tempfile
 import types
 import warnings
 from pathlib import Path
+
+from our_examples import ask
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -424,17 +425,10 @@ def edited_run(ref, task, calls, rng):
 
 class Ours:
     def __init__(self, data, airline):
-        command = ["cargo", "build", "--quiet", "--release", "-p", "hone-tau", "--example", "replay"]
-        subprocess.run(command, cwd=ROOT, check=True)
-        target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-        self.command = [str(target / "release" / "examples" / "replay"), str(data), str(airline)]
+        self.arguments = [Path(data).resolve(), Path(airline).resolve()]
 
     def ask(self, lines):
-        text = "".join(json.dumps(line) + "\n" for line in lines)
-        done = subprocess.run(self.command, input=text, capture_output=True, text=True)
-        if done.returncode:
-            sys.exit(f"our side failed: {done.stderr}")
-        return [json.loads(line) for line in done.stdout.split("\n") if line]
+        return ask("hone-tau", "replay", self.arguments, lines)
 
 
 def compare(what, lines, theirs, ours, show):

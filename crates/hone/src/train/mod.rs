@@ -636,7 +636,7 @@ fn teach(recipe: AgentRecipe, dir: &Path, threads: usize, as_json: bool, resume:
     ));
     say("Next:");
     for next in &page.next {
-        say(format!("  {:60} {}", next.command, next.what));
+        say(format!("  {}\n      {}", next.command, next.what));
     }
     if as_json {
         print_json(&figures)?;

@@ -1,9 +1,7 @@
 //! `hone bench methods` in miniature.
 
-mod support;
-
+use crate::support::Place;
 use std::path::Path;
-use support::Place;
 
 fn world(place: &Place) {
     let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/nano");

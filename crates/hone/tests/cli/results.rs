@@ -1,11 +1,9 @@
 //! What becomes of an evaluation: shown, told as a page, gated, handed to other programs.
 
-mod support;
-
+use crate::support::Place;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use support::Place;
 
 #[test]
 fn failures_are_shown_with_their_reasons_beside_the_expert() {

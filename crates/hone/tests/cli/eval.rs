@@ -1,7 +1,6 @@
 //! Episodes: played, recorded, repeated, stopped, killed, resumed.
 
-mod support;
-
+use crate::support::{Place, data_with, make_model};
 use hone_engine::checkpoint;
 use hone_trace::{Filter, Store, StoreError};
 use serde_json::json;
@@ -9,7 +8,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
-use support::{Place, data_with, make_model};
 
 /// Id and digest of every recorded episode.
 fn recorded(run: &Path) -> BTreeMap<String, String> {

@@ -1,12 +1,9 @@
 //! Standard tools through the program: listed, called, served over MCP, and in a project.
-#![cfg(feature = "mcp")]
 
-mod support;
-
+use crate::support::{Place, Said};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
-use support::{Place, Said};
 
 /// `hone tools` with these arguments, in a folder.
 fn tools(folder: &Path, arguments: &[&str]) -> Said {

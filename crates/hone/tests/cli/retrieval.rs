@@ -1,14 +1,11 @@
 //! Retrieval of tools in projects: what a model is shown of many tools, and what it finds.
-#![cfg(feature = "tools")]
 
-mod support;
-
+use crate::support::Place;
+use crate::support::server::{Answer, Asked, Server, chat};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 #[cfg(feature = "suites")]
 use std::os::unix::fs::PermissionsExt;
-use support::Place;
-use support::server::{Answer, Asked, Server, chat};
 
 /// Sixty tools of two kinds on one command: `<verb>_<thing>` answers with its own name.
 const TOOLS: &str = r#"

@@ -1,9 +1,6 @@
 //! The taskset `maths`: programs are run in the sandbox, and their answers are right.
-#![cfg(all(feature = "tools", target_os = "linux"))]
 
-mod support;
-
-use support::Place;
+use crate::support::Place;
 
 /// Success on `n` tasks of a split, or `None` where no sandbox can be made. Where CI is set it must be there.
 fn success(place: &Place, model: &str, split: &str, n: u32) -> Option<f64> {

@@ -1,12 +1,9 @@
 //! `recipes/mcptoolbench`: its projects on the real servers, its metrics, and the published format.
-#![cfg(feature = "mcp")]
 
-mod support;
-
+use crate::support::Place;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use support::Place;
 
 fn recipe() -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recipes/mcptoolbench");

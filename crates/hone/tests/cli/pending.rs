@@ -1,11 +1,9 @@
 //! Calls that wait for a decision: saved with the run, decided, and gone on from.
 
-mod support;
-
+use crate::support::Place;
+use crate::support::counting::{call, make, ran};
+use crate::support::server::{Server, chat};
 use serde_json::json;
-use support::Place;
-use support::counting::{call, make, ran};
-use support::server::{Server, chat};
 
 const ASK: &str = r#"
 [[policy]]

@@ -1,11 +1,8 @@
 //! Answers that others recorded, scored; loops and numbers by their other names.
-#![cfg(feature = "suites")]
 
-mod support;
-
+use crate::support::{Place, data_with};
 use serde_json::{Value, json};
 use std::path::Path;
-use support::{Place, data_with};
 
 fn lines(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap();

@@ -1,15 +1,13 @@
 //! Models behind an API: the program against servers on this machine, well-behaved and hostile ones.
 
-mod support;
-
+use crate::support::Place;
+use crate::support::server::{Answer, Asked, Server, chat, refusal};
 use hone_trace::{EndReason, Episode, Filter, Outcome, Remote, Store};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use support::Place;
-use support::server::{Answer, Asked, Server, chat, refusal};
 
 /// Every recorded episode by its id.
 fn episodes(place: &Place, run: &str) -> BTreeMap<String, Episode> {

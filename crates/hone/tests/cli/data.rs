@@ -1,12 +1,9 @@
 //! Fetching public data. The network is played by a program of curl's name.
-#![cfg(unix)]
 
-mod support;
-
+use crate::support::{Place, Said, data_with};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
-use support::{Place, Said, data_with};
 
 const COMMIT: &str = "343e8088fd930fb94f956d66e3656f6cb7df414a";
 

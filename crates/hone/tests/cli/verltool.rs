@@ -1,5 +1,4 @@
 //! `hone serve tools --verltool` against a client that is written to VerlTool's contract, in Python.
-#![cfg(all(feature = "tools", target_os = "linux"))]
 
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};

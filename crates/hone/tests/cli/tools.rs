@@ -1,13 +1,10 @@
 //! `hone tools`: with a small server in Python, with itself, and with clients that others wrote.
-#![cfg(feature = "mcp")]
 
-mod support;
-
+use crate::support::{Place, Said};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use support::{Place, Said};
 
 /// `hone tools` with these arguments, and the server of `hone-mcp`'s tests.
 fn tools(arguments: &[&str]) -> Said {

@@ -1,11 +1,9 @@
 //! Training through the program: the nano base, the shop, demonstrations, cold start, reinforcement; stopped and resumed.
 
-mod support;
-
+use crate::support::Place;
 use hone_trace::{Filter, Store};
 use std::path::Path;
 use std::time::{Duration, Instant};
-use support::Place;
 
 /// A whole run in miniature: every phase, seconds long.
 fn recipe(place: &Place) {

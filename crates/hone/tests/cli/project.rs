@@ -1,10 +1,8 @@
 //! One's own tasks: the example that `hone init` makes, and what is said of mistakes in it.
 
-mod support;
-
+use crate::support::Place;
 use serde_json::{Value, json};
 use std::path::Path;
-use support::Place;
 
 /// A place with the example in `my`.
 fn example() -> Place {

@@ -1,14 +1,11 @@
 //! Training on a project whose tools are an MCP server's.
-#![cfg(feature = "mcp")]
 
-mod support;
-
+use crate::support::{Place, make_model};
 use hone_trace::{Filter, Outcome, Store};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use support::{Place, make_model};
 
 /// The server of `hone-mcp`'s tests.
 fn server() -> PathBuf {

@@ -1,8 +1,7 @@
 //! What the program says to wrong input, and what it knows about itself.
 
-mod support;
+use crate::support::Place;
 use serde_json::json;
-use support::Place;
 
 #[test]
 fn wrong_usage_is_status_2_and_names_the_argument() {
@@ -205,7 +204,7 @@ fn explain_shows_what_a_method_makes_of_given_rollouts() {
 #[test]
 fn the_page_on_methods_is_true() {
     let place = Place::new();
-    let page = include_str!("../../../docs/methods.md");
+    let page = include_str!("../../../../docs/methods.md");
     let listed = place.ok("train methods --json").json_lines();
     assert!(listed.len() > 60);
     for line in &listed {

@@ -1,8 +1,6 @@
 //! Looking into runs, moving them, and what damaged files do.
 
-mod support;
-
-use support::Place;
+use crate::support::Place;
 
 fn place_with_run() -> Place {
     let place = Place::new();

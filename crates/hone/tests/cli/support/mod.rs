@@ -1,5 +1,5 @@
 //! What the tests of the program share: calling it in a folder of its own, and reading what it says.
-#![allow(dead_code)] // Each test file uses its part of it.
+#![allow(dead_code)] // Builds with fewer features use less of it.
 
 pub mod counting;
 pub mod server;

@@ -1,9 +1,7 @@
 //! Rules for tool calls, from the command line on.
 
-mod support;
-
+use crate::support::Place;
 use serde_json::{Value, json};
-use support::Place;
 
 /// Lets look-ups through and ends the episode at anything else.
 const READS: &str = r#"

@@ -1,11 +1,9 @@
 //! Rollouts that fork from each other, through the program.
 
-mod support;
-
+use crate::support::Place;
 use hone_trace::{Episode, Filter, Store};
 use std::collections::BTreeMap;
 use std::path::Path;
-use support::Place;
 
 fn recipe(place: &Place, branch: &str) {
     let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/nano");

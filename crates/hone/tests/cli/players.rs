@@ -1,10 +1,8 @@
 //! Players without a network: `gold`, `null`, `random`, `replay:RUN`, `scripted:FILE`.
 
-mod support;
-
+use crate::support::{Place, make_model, make_published_model};
 use hone_trace::{Episode, Filter, Store};
 use serde_json::{Value, json};
-use support::{Place, make_model, make_published_model};
 
 /// The episodes of a run in order of their ids, without the names of their players and the wall clock.
 fn episodes(place: &Place, run: &str) -> Vec<Episode> {

@@ -1,10 +1,8 @@
 //! Results of tools from a cache, and whole runs from their record.
 
-mod support;
-
+use crate::support::counting::{call, make, ran};
+use crate::support::{Place, make_model};
 use serde_json::json;
-use support::counting::{call, make, ran};
-use support::{Place, make_model};
 
 fn solutions() -> Vec<serde_json::Value> {
     vec![
