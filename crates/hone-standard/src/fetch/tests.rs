@@ -176,7 +176,7 @@ fn inner_addresses_are_refused_after_the_name_is_resolved() {
     let started = Instant::now();
     ask(&mut fetch, &url).unwrap_err();
     assert_eq!((looks.load(Ordering::SeqCst), asked.load(Ordering::SeqCst)), (1, 0));
-    assert!(started.elapsed() < Duration::from_secs(25));
+    assert!(started.elapsed() < get::MAX_TIME + Duration::from_secs(5));
 }
 
 /// A server that answers wrongly in as many ways as it has paths.
@@ -230,7 +230,7 @@ fn hostile_servers_cost_little() {
         ("picture", "image/png, not text"),
         ("cut", "cannot be asked"),
         ("none", "cannot be asked"),
-        ("slow", "within 20 seconds"),
+        ("slow", "no whole answer within"),
     ] {
         let started = Instant::now();
         let error = ask(&mut fetch, &format!("http://{site}/{path}")).unwrap_err();
