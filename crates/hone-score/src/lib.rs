@@ -1,5 +1,5 @@
 //! Metrics over scored traces: success with intervals, pass@k, pass^k, call validity, comparisons of two policies,
-//! trajectories beside a reference, reasons of failures, calibration; and [`judge`]s, which are models. [`DICTIONARY`] says what each number means.
+//! trajectories beside a reference, reasons of failures by rule and by judge, calibration; and [`judge`]s, which are models. [`DICTIONARY`] says what each number means.
 //!
 //! Feed finished [`hone_trace::Episode`]s to [`Measures`]; read numbers from it; turn it into the [`EvalSummary`] that
 //! `hone eval --json` prints; compare two of them with [`Paired`]. All but the judges is a pure function of the episodes
@@ -23,6 +23,7 @@ pub mod judge;
 mod measures;
 mod paired;
 mod summary;
+mod taxonomy;
 pub mod trajectory;
 
 pub use bootstrap::bootstrap;
@@ -35,6 +36,7 @@ pub use failure::{Failure, FailureClass, Reference, Unpaired, answer, as_call, c
 pub use measures::{Measures, Outcomes, Tally};
 pub use paired::Paired;
 pub use summary::{Baseline, Bound, EvalSummary, alarms};
+pub use taxonomy::{ClassCount, JudgedClass, Reading, TAXONOMIES, Taxonomy};
 
 #[cfg(test)]
 mod fixture;

@@ -480,7 +480,7 @@ fn is_well_formed(class: ToolErrorClass) -> bool {
 }
 
 /// The name of an end reason, as it is written in traces.
-fn end_name(end: EndReason) -> &'static str {
+pub(crate) fn end_name(end: EndReason) -> &'static str {
     match end {
         EndReason::Answered => "answered",
         EndReason::Terminal => "terminal",

@@ -3,11 +3,12 @@
 use crate::commands::run::greedy_or;
 use crate::models::{self, ModelSpec};
 use anyhow::{Context, bail};
-use hone_env::Taskset;
+use hone_env::{Task, Taskset};
+use hone_harness::Label;
 use hone_model::Scripted;
 use hone_rollout::{Player, UserPlayer};
 use hone_score::judge::{Judge, Panel};
-use hone_trace::Secrets;
+use hone_trace::{EndReason, Episode, Outcome, Secrets, Stream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,4 +92,19 @@ pub fn judges(specs: &[ModelSpec], secrets: &mut Secrets) -> anyhow::Result<Opti
         }));
     }
     Ok(Some(Arc::new(Panel::of(judges).context("--judge")?)))
+}
+
+/// An episode to record judges' words in, and nothing else.
+pub fn only_judged(label: Label, task: String, kind: String) -> Episode {
+    let task = Task {
+        id: task,
+        kind,
+        system: None,
+        instruction: String::new(),
+        seed: 0,
+        data: serde_json::Value::Null,
+    };
+    let mut episode = label.failed(&task, &Stream::new(0), EndReason::Answered, String::new());
+    episode.outcome = Outcome::Ok;
+    episode
 }

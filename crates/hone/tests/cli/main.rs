@@ -8,6 +8,7 @@ mod branching;
 #[cfg(unix)]
 mod data;
 mod eval;
+mod judges;
 #[cfg(all(feature = "tools", target_os = "linux"))]
 mod maths;
 #[cfg(feature = "mcp")]

@@ -3,6 +3,7 @@
 mod baselines;
 pub mod compare;
 mod conformance;
+mod failures;
 pub mod gate;
 mod judges;
 mod page;
@@ -152,6 +153,8 @@ enum Other {
     Compare(compare::Args),
     /// Say how far judges agree, with each other and with people, and whether they listen
     Judges(judges::Args),
+    /// Say why episodes failed, in published classes: by a judge, beside the rules
+    Failures(failures::Args),
     /// Check our scorers of published suites against the originals
     Conformance(conformance::Args),
     /// Score what others recorded: simulations of τ²-bench, OpenAI messages, result files of BFCL
@@ -172,6 +175,7 @@ Examples:
   hone eval my --model DIR --harness 'command:python3 loop.py'
   hone eval --resume runs/eval-shop-nano-001               go on after Ctrl-C or a crash
   hone eval show runs/eval-shop-nano-001 --failed          why, episode by episode
+  hone eval failures runs/eval-shop-nano-001 --judge MODEL why, by a judge (see `hone eval failures --help`)
   hone eval judges runs/eval-my-nano-001                   how far judges agree (see `hone eval judges --help`)
   hone eval shop --model DIR --fail-under 0.8              a gate for continuous integration
   hone eval my --model DIR --policy rules.toml             tool calls under rules; what they leave to a person waits
@@ -187,6 +191,7 @@ impl Args {
             Some(Other::Show(args)) => return args.run(json),
             Some(Other::Compare(args)) => return args.run(json),
             Some(Other::Judges(args)) => return args.run(json),
+            Some(Other::Failures(args)) => return args.run(json),
             Some(Other::Conformance(args)) => return args.run(json),
             #[cfg(any(feature = "bfcl", feature = "tau"))]
             Some(Other::Score(args)) => return args.run(json),

@@ -6,13 +6,13 @@ use crate::models::ModelSpec;
 use crate::run_dir;
 use crate::users;
 use anyhow::{Context, bail};
-use hone_env::{Question, Task, findings};
+use hone_env::{Question, findings};
 use hone_harness::Label;
 use hone_score::judge::Panel;
 use hone_tau::evaluate::Judge;
 use hone_tau::message::Message;
 use hone_tau::taskset::transcript;
-use hone_trace::{EndReason, Episode, Outcome, Secrets, Store, Stream};
+use hone_trace::{Outcome, Secrets, Store, Stream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -79,7 +79,14 @@ impl Recorder {
             judges: None,
         };
         let questions: Vec<_> = assertions.iter().map(question).collect();
-        let mut episode = self.blank();
+        let label = Label {
+            id: format!("{PHASE}/{}/0", self.asked),
+            phase: PHASE.to_owned(),
+            taskset: self.suite.clone(),
+            group: self.asked,
+            sample: 0,
+        };
+        let mut episode = users::only_judged(label, format!("{PHASE}/{}", self.asked), PHASE.to_owned());
         let stream = Stream::new(0).named(PHASE).at(self.asked);
         self.asked += 1;
         say(format!("judging conversation {}", self.asked));
@@ -94,28 +101,6 @@ impl Recorder {
             bail!("{cause}");
         }
         Ok(findings(&episode).iter().map(|finding| finding.pass).collect())
-    }
-
-    /// An episode that holds nothing but judges' words.
-    fn blank(&self) -> Episode {
-        let task = Task {
-            id: format!("{PHASE}/{}", self.asked),
-            kind: PHASE.to_owned(),
-            system: None,
-            instruction: String::new(),
-            seed: 0,
-            data: serde_json::Value::Null,
-        };
-        let label = Label {
-            id: format!("{PHASE}/{}/0", self.asked),
-            phase: PHASE.to_owned(),
-            taskset: self.suite.clone(),
-            group: self.asked,
-            sample: 0,
-        };
-        let mut episode = label.failed(&task, &Stream::new(0), EndReason::Answered, String::new());
-        episode.outcome = Outcome::Ok;
-        episode
     }
 }
 
