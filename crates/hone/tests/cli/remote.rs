@@ -217,7 +217,7 @@ fn piece(text: &str) -> Vec<u8> {
 #[test]
 fn a_hostile_server_costs_the_episodes_that_it_spoils_and_no_other() {
     let place = Place::new();
-    // Each request of a user spoils in another way, the later ones not at all.
+    // Each request of a user spoils in another way, but for the first one, lest all begin alike, and the later ones.
     let seen = Mutex::new(Vec::<String>::new());
     let server = Server::start(move |asked| {
         let at = {
@@ -230,21 +230,21 @@ fn a_hostile_server_costs_the_episodes_that_it_spoils_and_no_other() {
         };
         let calls = vec![("x", "find_email", "{}"); 10_000];
         match at {
-            0 => Answer::Body(200, "application/json", b"\x00\x01 certainly not JSON".to_vec()),
-            1 => Answer::Flood(SSE, piece("Let me"), 1),
-            2 => Answer::Body(
+            1 => Answer::Body(200, "application/json", b"\x00\x01 certainly not JSON".to_vec()),
+            2 => Answer::Flood(SSE, piece("Let me"), 1),
+            3 => Answer::Body(
                 200,
                 SSE,
                 [&piece("a")[..], b"data: {\"choices\": [\"\xff\xfe\"]}\n\n"].concat(),
             ),
-            3 => Answer::Flood(SSE, piece(&"x".repeat(1 << 20)), 50),
-            4 => Answer::Flood("application/json", vec![b'['; 1 << 20], 50),
-            5 => chat("", &calls),
-            6 => Answer::Stall,
-            7 => Answer::Flood(SSE, b"data: ".to_vec(), 1 << 21),
-            8 => Answer::Body(200, "application/json", b"{\"choices\": []}".to_vec()),
-            9 => refusal(500, "\u{1b}[31mout of order"),
-            10 => Answer::Body(204, "text/plain", Vec::new()),
+            4 => Answer::Flood(SSE, piece(&"x".repeat(1 << 20)), 50),
+            5 => Answer::Flood("application/json", vec![b'['; 1 << 20], 50),
+            6 => chat("", &calls),
+            7 => Answer::Stall,
+            8 => Answer::Flood(SSE, b"data: ".to_vec(), 1 << 21),
+            9 => Answer::Body(200, "application/json", b"{\"choices\": []}".to_vec()),
+            10 => refusal(500, "\u{1b}[31mout of order"),
+            11 => Answer::Body(204, "text/plain", Vec::new()),
             _ => chat("I cannot help.", &[]),
         }
     });
