@@ -478,6 +478,7 @@ fn the_same_seed_gives_the_same() {
             || first.contains("datetime.datetime(2023, 11, 14, 22, 3"),
         "{first}"
     );
+    assert!(first.contains("'Tue Nov 14 22:30:00 2023'"), "{first}");
 }
 
 #[test]

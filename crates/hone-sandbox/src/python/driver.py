@@ -973,6 +973,9 @@ def make_deterministic(settings):
     for name in ("gmtime", "localtime", "ctime"):
         original = getattr(time, name)
         setattr(time, name, lambda seconds=None, original=original: original(tick() / 1e9 if seconds is None else seconds))
+    asctime, strftime = time.asctime, time.strftime
+    time.asctime = lambda when=None: asctime(time.localtime() if when is None else when)
+    time.strftime = lambda form, when=None: strftime(form, time.localtime() if when is None else when)
     original_datetime, original_date = datetime.datetime, datetime.date
 
     class Shown(type):
