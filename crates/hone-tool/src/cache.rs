@@ -17,7 +17,7 @@ pub use shared::{ToolMode, settle};
 use crate::ToolOutput;
 use crate::dispatch::Answer;
 use hone_trace::{Media, Secrets, ToolErrorClass, ToolFailure};
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -25,7 +25,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::OnceCell;
 
 /// The file in the folder.
@@ -351,10 +351,24 @@ fn prepare(path: &Path) -> rusqlite::Result<Option<Connection>> {
         _ => return Ok(None),
     }
     write.commit()?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    write_ahead(&connection)?;
     // A lost machine may take the last entries with it, a killed process none.
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     Ok(Some(connection))
+}
+
+/// Keep a log beside the file, so that readers and a writer do not wait for each other. While others open the file, the change
+/// can fail at once, without the patience that all else has.
+fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
+    let begun = Instant::now();
+    loop {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && begun.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            done => return done,
+        }
+    }
 }
 
 /// Whether the call would end the same way again.
