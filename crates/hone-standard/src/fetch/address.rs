@@ -1,6 +1,5 @@
 //! Which hosts may be asked, and which addresses may be connected to.
 
-use fluent_uri::component::Host;
 use fluent_uri::{Uri, UriRef};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -57,6 +56,19 @@ pub struct Target {
     pub path: String,
 }
 
+/// A host as it is kept (RFC 3986, section 3.2.2): an address of IPv6 without its brackets, or a name in lower case and without
+/// a final point. An address of IPv4 is a name of digits.
+fn host(written: &str) -> Option<String> {
+    if let Some(address) = written.strip_prefix('[') {
+        let address: Ipv6Addr = address.strip_suffix(']')?.parse().ok()?;
+        return Some(address.to_string());
+    }
+    let name = written.to_ascii_lowercase();
+    let name = name.strip_suffix('.').unwrap_or(&name);
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    (!name.is_empty() && name.len() <= 253 && name.chars().all(plain)).then(|| name.to_owned())
+}
+
 impl Target {
     /// Read an address.
     ///
@@ -76,20 +88,7 @@ impl Target {
         if authority.userinfo().is_some() {
             return Err(AddressError::User);
         }
-        let host = match authority.host_parsed() {
-            Host::RegName(name) => {
-                let name = name.as_str().to_ascii_lowercase();
-                let name = name.strip_suffix('.').unwrap_or(&name).to_owned();
-                let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-                if name.is_empty() || name.len() > 253 || !name.chars().all(plain) {
-                    return Err(AddressError::Form);
-                }
-                name
-            }
-            Host::Ipv4(address) => address.to_string(),
-            Host::Ipv6(address) => address.to_string(),
-            _ => return Err(AddressError::Form),
-        };
+        let host = host(authority.host()).ok_or(AddressError::Form)?;
         let port = match authority.port().map(|port| port.as_str()) {
             None | Some("") => {
                 if secure {
@@ -295,6 +294,8 @@ mod tests {
             "http://example.org/"
         );
         assert_eq!(Target::parse("http://[::1]:80/").unwrap().url(), "http://[::1]/");
+        assert_eq!(Target::parse("http://[0:0::FFFF]/").unwrap().host, "::ffff");
+        assert_eq!(Target::parse("http://127.0.0.1/").unwrap().host, "127.0.0.1");
         for (text, error) in [
             ("example.org", AddressError::Form),
             ("", AddressError::Form),
@@ -306,6 +307,9 @@ mod tests {
             ("http://münchen.de/", AddressError::Form),
             ("http://exa%6dple.org/", AddressError::Form),
             ("http://example.org:99999/", AddressError::Form),
+            ("http://[127.0.0.1]/", AddressError::Form),
+            ("http://[v1.fe80]/", AddressError::Form),
+            ("http://[fe80::1%25eth0]/", AddressError::Form),
             ("http://example.org\r\nHost: x/", AddressError::Form),
             ("file:///etc/passwd", AddressError::Scheme),
             ("ftp://example.org/", AddressError::Scheme),
