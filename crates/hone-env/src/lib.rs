@@ -7,9 +7,11 @@
 //! tools do not enforce policy unless the taskset says so; scoring reads only the task, the trace and the final state.
 
 mod judged;
+mod role;
 mod user;
 
 pub use judged::{Finding, Judges, Question, VERDICT, Vote, findings};
+pub use role::{ActionStep, Brief, NEXT_STEP, NextStep, Role, VERIFY, verdict};
 pub use user::{Given, Party, SimulatedUser};
 
 use hone_model::Script;
@@ -332,6 +334,18 @@ pub trait Taskset: Send + Sync {
     /// A script that plays the user of one episode, with its own randomness.
     fn user_script(&self, name: &str, task: &Task, stream: &Stream) -> Option<Box<dyn Script>> {
         let _ = (name, task, stream);
+        None
+    }
+
+    /// Scripts on offer for a role of a planner-executor loop.
+    fn role_scripts(&self, role: Role) -> &'static [ScriptInfo] {
+        let _ = role;
+        &[]
+    }
+
+    /// A script that plays a role of one episode, with its own randomness. What it is told is a [`Brief`].
+    fn role_script(&self, role: Role, name: &str, task: &Task, stream: &Stream) -> Option<Box<dyn Script>> {
+        let _ = (role, name, task, stream);
         None
     }
 

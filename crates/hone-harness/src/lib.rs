@@ -11,11 +11,15 @@
 //! Deliberately not here: running many episodes, scoring (`hone-rollout`), and how text becomes tokens (`hone-model`).
 
 mod dialogue;
+mod no_tools;
+mod planner_executor;
 mod react;
 mod run;
 mod setup;
 
 pub use dialogue::Dialogue;
+pub use no_tools::NoTools;
+pub use planner_executor::{PlannerExecutor, RolePlayer};
 pub use react::React;
 pub use run::{DROPPED, End, Play, Snapshot};
 pub use setup::{EpisodeSetup, Finished, Label, UserSetup};

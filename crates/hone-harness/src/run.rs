@@ -47,10 +47,16 @@ impl End {
     }
 }
 
+/// The role of the one that is measured.
+const AGENT: &str = "agent";
+
 /// Who is asked: a model with its tools and its view of the conversation.
 #[derive(Clone)]
 pub(crate) struct Speaker {
+    /// Whose tools it has.
     pub(crate) party: Party,
+    /// Its name in the record; the one that is measured is the agent.
+    role: &'static str,
     pub(crate) model: Arc<dyn Model>,
     pub(crate) toolset: Arc<Toolset>,
     pub(crate) sampling: SamplingSettings,
@@ -71,8 +77,13 @@ impl Speaker {
         sampling: SamplingSettings,
         max_turns: u32,
     ) -> Self {
+        let role = match party {
+            Party::Agent => AGENT,
+            Party::User => "user",
+        };
         Self {
             party,
+            role,
             model,
             toolset,
             sampling,
@@ -88,11 +99,40 @@ impl Speaker {
         self.conversation.messages.push(message);
     }
 
-    /// Role in the record, and the start of a cause that names it.
-    fn role(&self) -> &'static str {
-        match self.party {
-            Party::Agent => "agent",
-            Party::User => "user",
+    /// On the agent's side and of another name: what it does is not the policy's doing.
+    pub(crate) fn helper(
+        role: &'static str,
+        model: Arc<dyn Model>,
+        toolset: Arc<Toolset>,
+        sampling: SamplingSettings,
+    ) -> Self {
+        Self {
+            role,
+            ..Self::new(Party::Agent, model, toolset, sampling, u32::MAX)
+        }
+    }
+
+    /// Begin a conversation anew.
+    pub(crate) fn begin(&mut self, messages: Vec<Message>, toolset: Arc<Toolset>) {
+        self.conversation = Conversation {
+            messages,
+            ..Conversation::default()
+        };
+        self.toolset = toolset;
+        self.steps = 0;
+        self.last_call = None;
+    }
+
+    /// Whether it is the one that is measured.
+    fn is_agent(&self) -> bool {
+        self.role == AGENT
+    }
+
+    /// Its start of a cause.
+    fn who(&self) -> String {
+        match self.is_agent() {
+            true => "model".to_owned(),
+            false => format!("{}'s model", self.role),
         }
     }
 }
@@ -377,7 +417,7 @@ impl Play {
         let Some(chosen) = chosen.filter(|chosen| !Arc::ptr_eq(chosen, &self.speaker.toolset)) else {
             return;
         };
-        if self.speaker.party == Party::Agent {
+        if self.speaker.is_agent() {
             let names: Vec<&str> = chosen.specs().iter().map(|spec| spec.name.as_str()).collect();
             self.note("chosen_tools", json!({"tools": names}));
             self.speaker.toolset = chosen;
@@ -424,10 +464,7 @@ impl Play {
                 break answer;
             }
         };
-        let who = match self.speaker.party {
-            Party::Agent => "model",
-            Party::User => "user's model",
-        };
+        let who = self.speaker.who();
         let Completion { turn, mut call } = match answer {
             Ok(Ok(Ok(completion))) => completion,
             Ok(Ok(Err(error))) if error.is_overflow() => {
@@ -446,13 +483,13 @@ impl Play {
             Err(_) => return Err(self.overtime(&format!("while the {who} answered"))),
         };
         call.id = id;
-        call.role = self.speaker.role().to_owned();
-        if self.speaker.party == Party::User {
-            call.lineage = Lineage::SubAgent("user".to_owned());
+        call.role = self.speaker.role.to_owned();
+        if !self.speaker.is_agent() {
+            call.lineage = Lineage::SubAgent(call.role.clone());
         }
         let finish = call.finish;
         self.speaker.last_call = Some(id);
-        if self.speaker.party == Party::Agent {
+        if self.speaker.is_agent() {
             self.episode.turns.push(Turn::Agent { model_call: id });
         }
         self.episode.model_calls.push(call);
@@ -480,15 +517,16 @@ impl Play {
         Err(self.cut(reason))
     }
 
-    /// The end where a speaker has no room left. A simulated user's is not the policy's doing.
+    /// The end where a speaker has no room left. Only the agent's is the policy's doing.
     fn cut(&self, reason: EndReason) -> End {
-        match self.speaker.party {
-            Party::Agent => End::policy(reason),
-            Party::User => End::infra(
-                EndReason::ModelFailure,
-                format!("the user's model ran out of room ({reason:?}); give it a wider bound or context"),
-            ),
+        if self.speaker.is_agent() {
+            return End::policy(reason);
         }
+        let who = self.speaker.who();
+        End::infra(
+            EndReason::ModelFailure,
+            format!("the {who} ran out of room ({reason:?}); give it a wider bound or context"),
+        )
     }
 
     /// Tokens of a speaker's conversation so far, as the engine holds them or the endpoint counts them.

@@ -32,7 +32,7 @@ impl Replayed {
     /// The agent of that episode.
     pub fn of(episode: &Episode) -> Self {
         let name = format!("replay:{}", episode.policy);
-        Self::told(episode, name, |role| !matches!(role, "user" | "judge"))
+        Self::told(episode, name, ModelCall::by_policy)
     }
 
     /// The agent, under its own name.
@@ -49,11 +49,11 @@ impl Replayed {
         let name = calls
             .find(|call| call.role == "user")
             .map_or_else(String::new, |call| call.policy.clone());
-        Self::told(episode, name, |role| role == "user")
+        Self::told(episode, name, |call| call.role == "user")
     }
 
-    fn told(episode: &Episode, name: String, whose: impl Fn(&str) -> bool) -> Self {
-        let calls = episode.model_calls.iter().filter(|call| whose(&call.role));
+    fn told(episode: &Episode, name: String, whose: impl Fn(&ModelCall) -> bool) -> Self {
+        let calls = episode.model_calls.iter().filter(|call| whose(call));
         Self {
             name,
             episode: episode.id.clone(),

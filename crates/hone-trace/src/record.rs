@@ -170,7 +170,7 @@ pub struct ModelCall {
     /// The call that this one repeats after a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_of: Option<u32>,
-    /// Role in the episode: `agent`, `user`, `judge`, `planner`, …
+    /// Role in the episode: `agent`, `user`, `judge`, `executor`, …
     pub role: String,
     /// Model or policy name.
     pub policy: String,
@@ -219,6 +219,15 @@ pub struct ModelCall {
 }
 
 impl ModelCall {
+    /// Whether it is a call of the policy, the agent that is measured: not of its user, its judge or a helper that is no
+    /// part of it.
+    pub fn by_policy(&self) -> bool {
+        !matches!(
+            self.role.as_str(),
+            "user" | "judge" | "executor" | "verifier" | "generator"
+        )
+    }
+
     /// The origin of output token `index`.
     pub fn origin(&self, index: usize) -> Option<Origin> {
         let index = index as u32;
@@ -605,7 +614,7 @@ impl Episode {
         !matches!(self.outcome, Outcome::InfraFailed { .. })
     }
 
-    /// Number of tokens that the policy sampled; those of a simulated user or a judge are not its.
+    /// Number of tokens that the policy sampled; those of a simulated user, a judge or a helper are not its.
     pub fn sampled_tokens(&self) -> u64 {
         self.sampled_from(0)
     }
@@ -619,7 +628,7 @@ impl Episode {
         self.model_calls
             .iter()
             .filter(|call| call.id >= first)
-            .filter(|call| !matches!(call.role.as_str(), "user" | "judge"))
+            .filter(|call| call.by_policy())
             .flat_map(|c| &c.origins)
             .filter(|s| s.value == Origin::Sampled)
             .map(|s| u64::from(s.end.saturating_sub(s.start)))

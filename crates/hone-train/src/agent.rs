@@ -21,8 +21,8 @@ use crate::supervised::{Breakdown, Example, supervised};
 use crate::update::UpdateError;
 use hone_engine::checkpoint;
 use hone_engine::{LearnError, Learner, Sampler, Weights};
-use hone_env::{Budget, Split, Taskset};
-use hone_harness::{Dialogue, Harness, React};
+use hone_env::{Budget, Role, ScriptInfo, Split, Taskset};
+use hone_harness::{Dialogue, Harness, PlannerExecutor, React};
 use hone_model::{Model, Scripted, TokenCodec};
 use hone_rollout::{Forking, Hooks, Job, Player, Rollout, ToolSource, UserPlayer};
 use hone_score::{Measures, Rate};
@@ -57,6 +57,8 @@ pub struct Run<'a> {
     pub held_out: Arc<dyn Taskset>,
     /// Who plays the simulated users, in tasksets that have them.
     pub user: Option<UserPlayer>,
+    /// The loop with its helpers, where the recipe teaches a planner.
+    pub roles: Option<PlannerExecutor>,
     /// Tokenizer and chat format.
     pub codec: Arc<dyn TokenCodec>,
     /// The model to teach.
@@ -166,9 +168,10 @@ impl Run<'_> {
     fn rollout(&self, phase: &str, player: Player, temperature: f32) -> Rollout {
         let held_out = phase.starts_with("eval/") || phase.starts_with("validate/");
         let taskset = if held_out { &self.held_out } else { &self.taskset };
-        let harness: Arc<dyn Harness> = match taskset.user_scripts() {
-            [] => Arc::new(React),
-            _ => Arc::new(Dialogue),
+        let harness: Arc<dyn Harness> = match (&self.roles, taskset.user_scripts()) {
+            (Some(roles), _) => Arc::new(roles.clone()),
+            (None, []) => Arc::new(React),
+            (None, _) => Arc::new(Dialogue),
         };
         Rollout {
             taskset: Arc::clone(taskset),
@@ -286,8 +289,10 @@ impl Run<'_> {
     }
 
     fn script(&self, name: &str) -> Result<Player, RunError> {
-        if !self.taskset.scripts().iter().any(|s| s.name == name) {
-            let have: Vec<_> = self.taskset.scripts().iter().map(|s| s.name).collect();
+        let plans = self.roles.is_some();
+        let scripts = scripts(&*self.taskset, plans);
+        if !scripts.iter().any(|s| s.name == name) {
+            let have: Vec<_> = scripts.iter().map(|s| s.name).collect();
             return Err(RunError::NoScript {
                 taskset: self.taskset.name().to_owned(),
                 name: name.to_owned(),
@@ -297,9 +302,11 @@ impl Run<'_> {
         let (taskset, codec, name) = (Arc::clone(&self.taskset), Arc::clone(&self.codec), name.to_owned());
         Ok(Player::PerEpisode(Arc::new(move |task, _, stream| -> Arc<dyn Model> {
             // The name was checked above, for every task alike.
-            let script = taskset
-                .script(&name, task, stream)
-                .unwrap_or_else(|| panic!("script {name} is gone"));
+            let script = match plans {
+                true => taskset.role_script(Role::Planner, &name, task, stream),
+                false => taskset.script(&name, task, stream),
+            };
+            let script = script.unwrap_or_else(|| panic!("script {name} is gone"));
             Arc::new(Scripted::new(name.clone(), script, codec.clone()))
         })))
     }
@@ -597,6 +604,14 @@ impl Run<'_> {
         self.save_codec(&dir)?;
         self.finish(phase, start)?;
         Ok(weights)
+    }
+}
+
+/// The scripts that may play the agent: those that plan, where the agent is a planner.
+pub fn scripts(taskset: &dyn Taskset, plans: bool) -> &'static [ScriptInfo] {
+    match plans {
+        true => taskset.role_scripts(Role::Planner),
+        false => taskset.scripts(),
     }
 }
 

@@ -12,7 +12,7 @@ pub mod stages;
 mod supervised;
 mod update;
 
-pub use agent::{Evaluation, Run, RunError, State, TIMED, update_key};
+pub use agent::{Evaluation, Run, RunError, State, TIMED, scripts, update_key};
 pub use base::{BaseError, Corpus, Made, is_plain, make_base, probe};
 pub use hone_rollout::branching;
 pub use observe::{Observer, Step};

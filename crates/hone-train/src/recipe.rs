@@ -4,6 +4,7 @@ use crate::base::is_plain;
 use crate::stages::{Method, Need, Schedule, Shape, StageError, Surrogate};
 use crate::supervised::Supervised;
 use hone_engine::{AdamW, Config, Lora};
+use hone_env::Role;
 use hone_rollout::branching::Branching;
 use hone_tool::{ApprovalPolicy, Policy, PolicyError};
 use hone_trace::Constraint;
@@ -83,6 +84,10 @@ pub struct AgentRecipe {
     /// (default: the taskset's first script, which answers by rule). Nothing that a user says is trained on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+    /// Teach the planner of a planner-executor loop ([`PlannerExecutor`](hone_harness::PlannerExecutor)); demonstrations and
+    /// baselines are then scripts that plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roles: Option<Roles>,
     /// The base model: a directory, or a GGUF file.
     pub base: String,
     /// Train an adapter of the base, which itself stays as it is. Without it all weights are trained.
@@ -114,6 +119,37 @@ pub struct AgentRecipe {
     /// What a budget changes: `[budget.fast]` holds any keys of the recipe, for `--budget fast`.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
     pub budget: toml::Table,
+}
+
+/// Who plays the roles beside the planner, each `script:NAME` or a model, as after `--model` of `hone eval` (default: the
+/// taskset's first script for the role). Nothing that they say is trained on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Roles {
+    /// Makes a tool call of a planned step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub executor: Option<String>,
+    /// Says when to stop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verifier: Option<String>,
+    /// Writes the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generator: Option<String>,
+    /// Planned steps of an episode at most, where the taskset allows more turns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_steps: Option<u32>,
+}
+
+impl Roles {
+    /// Who plays a helper, as far as the recipe says it.
+    pub fn player(&self, role: Role) -> Option<&str> {
+        match role {
+            Role::Planner => None,
+            Role::Executor => self.executor.as_deref(),
+            Role::Verifier => self.verifier.as_deref(),
+            Role::Generator => self.generator.as_deref(),
+        }
+    }
 }
 
 fn no_cold_start() -> Supervised {
@@ -165,8 +201,16 @@ pub struct Rl {
     pub tasks: u64,
     /// Rollouts per task (group size).
     pub samples: u32,
+    /// Rollouts of each task beside those, of its prompt without tools, for methods that compare both (`parts.paired`). The
+    /// training's figures of success are of the others.
+    #[serde(default, skip_serializing_if = "none")]
+    pub no_tools: u32,
     /// Optimiser steps per step: the groups are dealt to that many mini-batches.
     pub updates: u32,
+    /// Rollouts of a micro-batch, for what counts by the micro-batch (`objective.aggregation.scope = "micro"`, and parts that say
+    /// so); without, a mini-batch is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub micro_batch: Option<u32>,
     /// Play a task's rollouts so many at a time, and no more once the method has what it asks for (`parts.balanced`); without,
     /// all at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -191,6 +235,10 @@ pub struct Rl {
 }
 
 fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+fn none(n: &u32) -> bool {
     *n == 0
 }
 
@@ -424,11 +472,26 @@ impl AgentRecipe {
             let got = format!("wrong in rule {}: {}", error.rule.unwrap_or(1), error.what);
             return refuse("policy", got, "rules as docs/tools.md shows them");
         }
+        if let Some(most) = self.roles.as_ref().and_then(|roles| roles.max_steps) {
+            between("roles.max_steps", most, 1, 10_000)?;
+        }
+        if self.roles.is_some() && self.rl.branch.is_some() {
+            return refuse(
+                "rl.branch",
+                "set",
+                "nothing beside `roles`: a planner-executor loop cannot fork",
+            );
+        }
         let method = self.method()?;
-        let supplied = |need: &Need| SUPPLIED.contains(need) || (*need == Need::Tree && self.rl.branch.is_some());
+        let supplied = |need: &Need| match need {
+            Need::Tree => self.rl.branch.is_some(),
+            Need::Variants => self.rl.no_tools > 0,
+            need => SUPPLIED.contains(need),
+        };
         if let Some((part, need)) = method.parts.needs().find(|(_, need)| !supplied(need)) {
             let why = match need {
                 Need::Tree => format!("nothing without `rl.branch`: it needs {}", need.about()),
+                Need::Variants => format!("nothing without `rl.no_tools`: it needs {}", need.about()),
                 _ => format!(
                     "nothing in a recipe: it needs {}, which training does not record yet",
                     need.about()
@@ -439,6 +502,23 @@ impl AgentRecipe {
                 "set",
                 &format!("{why}; `hone train explain` takes it"),
             );
+        }
+        if self.rl.no_tools > 0 {
+            between("rl.no_tools", self.rl.no_tools, 1, 4096)?;
+            if !method.parts.needs().any(|(_, need)| need == Need::Variants) {
+                return refuse(
+                    "rl.no_tools",
+                    self.rl.no_tools,
+                    "nothing without parts.paired, which compares rollouts with and without tools",
+                );
+            }
+            if self.roles.is_some() {
+                return refuse(
+                    "rl.no_tools",
+                    self.rl.no_tools,
+                    "nothing beside `roles`: a planner has no tools of its own",
+                );
+            }
         }
         if let Some(wave) = self.rl.wave {
             between("rl.wave", wave, 1, self.rl.samples)?;
@@ -499,6 +579,7 @@ impl AgentRecipe {
         between("rl.tasks", self.rl.tasks, 1, 100_000)?;
         between("rl.samples", self.rl.samples, 2, 4096)?;
         between("rl.updates", u64::from(self.rl.updates), 1, self.rl.tasks)?;
+        between("rl.micro_batch", self.rl.micro_batch.unwrap_or(1), 1, 1_000_000)?;
         between("rl.focus", self.rl.focus, 0.0, 1.0)?;
         between("rl.checkpoint_every", self.rl.checkpoint_every, 1, 1_000_000)?;
         if let Some(Err((key, got, allowed))) = self.lora.as_ref().map(Lora::validate) {
@@ -673,6 +754,31 @@ sft_matched = false
         assert!(message("kind = \"agent\"", "kind = \"agnet\"").starts_with("t.toml:1: `kind`"));
         assert!(message("[eval]", "[rl.override]\nobjective = { clipp = 1 }\n\n[eval]").contains("objective.clipp"));
         assert!(message("name = \"t\"", "name = ").starts_with("t.toml:2:"));
+        let roles = "[roles]\nmax_steps = 0\n\n[eval]";
+        assert!(
+            message("[eval]", roles).contains("`roles.max_steps` is 0"),
+            "{}",
+            message("[eval]", roles)
+        );
+        let roles = "[roles]\nplanner = \"script:x\"\n\n[eval]";
+        assert!(message("[eval]", roles).contains("unknown field `planner`"));
+        let branch = "[rl.branch]\nroots = 1\nwhen = { rule = \"noise\", alpha = 0.5, beta = 0.2, tau = 0.5 }\nprobe = { tokens = 20 }";
+        let roles = &format!("[roles]\n\n{branch}\n\n[eval]");
+        assert!(
+            message("[eval]", roles).contains("cannot fork"),
+            "{}",
+            message("[eval]", roles)
+        );
+        let akbe = AGENT.replace("\"grpo\"", "\"akbe-paper\"");
+        Recipe::parse(
+            &akbe.replace("samples = 2", "samples = 2\nno_tools = 2"),
+            "t.toml",
+            None,
+        )
+        .unwrap();
+        let alone = Recipe::parse(&akbe, "t.toml", None).unwrap_err().to_string();
+        assert!(alone.contains("nothing without `rl.no_tools`"), "{alone}");
+        assert!(message("samples = 2", "samples = 2\nno_tools = 2").contains("parts.paired"));
         let rules = "[[policy]]\naction = \"approve\"\n[[policy]]\naction = \"aprove\"\n\n[eval]";
         assert!(
             message("[eval]", rules).contains("`policy` is wrong in rule 2: `action`: unknown variant"),

@@ -2,10 +2,14 @@
 
 use crate::stages::{self, AgentStep};
 use crate::supervised::Example;
+use hone_harness::{Harness, NoTools};
 use hone_model::{Codec, Message};
 use hone_trace::{Episode, Flaw, Joining, Origin, TokenId, ToolErrorClass};
 use serde_json::{Value, json};
 use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// The variant that rollouts without tools are of.
+pub(crate) const NO_TOOLS: &str = "no_tools";
 
 /// A document of a corpus as an example: every agent turn is learnt.
 pub fn document(codec: &Codec, messages: &[Message]) -> Example {
@@ -119,7 +123,10 @@ pub fn rollout(episode: &Episode) -> Result<stages::Rollout, Flaw> {
         // Of a leaf that took no turn of its own all is shared.
         token: shared.unwrap_or(before),
     });
+    // As the part that compares both calls it by default.
+    let alone = episode.harness == NoTools.name();
     Ok(stages::Rollout {
+        variant: alone.then(|| NO_TOOLS.to_owned()),
         breaks,
         steps,
         parent,

@@ -25,6 +25,9 @@ pub enum UpdateError {
 pub struct UpdateSettings {
     /// Optimiser steps: the groups are dealt to that many mini-batches.
     pub updates: u32,
+    /// Rollouts of a micro-batch; without, a mini-batch is one. Makes a difference to what counts by the micro-batch
+    /// (`objective.aggregation.scope`, and parts that say so); memory is bounded without it.
+    pub micro_batch: Option<u32>,
     /// Temperature that the rollouts were sampled at.
     pub temperature: f32,
     /// Learning rate.
@@ -60,6 +63,9 @@ pub struct Seen {
     pub row: u32,
     /// Number of the optimiser step within the update.
     pub update: u32,
+    /// Number of the micro-batch within that step.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub micro: u32,
     /// Log-probabilities of the sampled tokens then, in order, in nats.
     pub logp: Vec<f32>,
     /// Entropies there, in nats; empty if the objective does not need them.
@@ -67,6 +73,22 @@ pub struct Seen {
     /// Log-probabilities by the reference model, in nats; empty if the method does not need them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reference: Vec<f32>,
+}
+
+fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+
+/// The micro-batch of each row: as many rollouts to each, in the order in which they come.
+fn micro_batches(rows: &[TrainRow], most: Option<u32>) -> Vec<u32> {
+    let mut seen: BTreeMap<&str, u32> = BTreeMap::new();
+    rows.iter()
+        .map(|row| {
+            let next = seen.len() as u32;
+            let place = *seen.entry(row.rollout.as_str()).or_insert(next);
+            most.map_or(0, |most| place / most.max(1))
+        })
+        .collect()
 }
 
 /// Values of a row's targets in their places among all its tokens, 0 elsewhere.
@@ -146,7 +168,8 @@ pub fn update(
         if batch.is_empty() || silent(channels) {
             continue;
         }
-        let mut objective = BatchObjective::of(channels, &method.parts, batch, &[], prepared.step)?;
+        let micro = micro_batches(batch, settings.micro_batch);
+        let mut objective = BatchObjective::of(channels, &method.parts, batch, &micro, prepared.step)?;
         let targets: Vec<Vec<u32>> = batch.iter().map(|r| targets(&r.row)).collect();
         let rows: Vec<_> = batch
             .iter()
@@ -189,12 +212,13 @@ pub fn update(
         let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
         results.values().filter(|_| fresh).for_each(|row| diagnostics.add(row));
         let scored = batch.iter().zip(&targets).zip(&pass.scores);
-        for ((row, targets), score) in scored.filter(|_| fresh) {
+        for (((row, targets), score), micro) in scored.zip(micro).filter(|_| fresh) {
             let reference = row.row.logp_ref.as_ref();
             out.seen.push(Seen {
                 rollout: row.rollout.clone(),
                 row: row.index,
                 update: steps,
+                micro,
                 logp: score.logp.clone(),
                 entropy: if objective.needs_entropy() {
                     score.entropy.clone()
@@ -321,6 +345,7 @@ mod tests {
     fn how(lr: f64) -> UpdateSettings {
         UpdateSettings {
             updates: 1,
+            micro_batch: None,
             temperature: 1.0,
             lr,
             adamw: AdamW::default(),
@@ -385,6 +410,44 @@ mod tests {
         assert_eq!((with.trained, without.trained), (3, 2));
         assert_eq!((with.stats, with.seen), (without.stats, without.seen));
         assert_ne!(moved, still);
+    }
+
+    #[test]
+    fn micro_batches_hold_whole_rollouts_and_weigh_alike() {
+        let mut learner = tiny(1);
+        let rollouts = rollouts(&mut learner);
+        let scope = serde_json::json!({"objective": {"aggregation": {"scope": "micro"}}});
+        let method = Method::resolve("grpo", &scope).unwrap();
+        let mut rows = method.prepare(rollouts.clone()).unwrap().rows;
+        rows.push(rows[0].clone());
+        assert_eq!(micro_batches(&rows, None), [0, 0, 0]);
+        assert_eq!(micro_batches(&rows, Some(1)), [0, 1, 0]);
+        assert_eq!(micro_batches(&rows, Some(2)), [0, 0, 0]);
+        // A rollout of one token and one of two: a mean over all tokens, and the mean of two means.
+        let long = Rollout {
+            rows: vec![stages::Row {
+                ids: vec![1, 2, 4, 4],
+                mask: vec![false, false, true, true],
+                logp_sampler: vec![0.0, 0.0, -2.0, -2.0],
+                ..stages::Row::default()
+            }],
+            ..rollouts[1].clone()
+        };
+        let mut loss = |micro_batch| {
+            let prepared = method.prepare(vec![rollouts[0].clone(), long.clone()]).unwrap();
+            let how = UpdateSettings {
+                micro_batch,
+                ..how(1e-30)
+            };
+            let done = update(&mut learner, None, &method, prepared, &how).unwrap();
+            (
+                done.stats.loss,
+                done.seen.iter().map(|seen| seen.micro).collect::<Vec<_>>(),
+            )
+        };
+        let ((whole, one), (split, two)) = (loss(None), loss(Some(1)));
+        assert_eq!((one, two), (vec![0, 0], vec![0, 1]));
+        assert!((whole - split).abs() > 1e-3, "{whole} {split}");
     }
 
     #[test]

@@ -265,10 +265,112 @@ fn rewards_for_an_honest_confidence_make_it_honest() {
             .sum()
     };
     for name in ["rlcr", "margin-separated"] {
-        // Divided by the group's deviation, the rule is no longer proper: groups with more right answers count for more, and the
-        // policy ends at a confidence of 1.
-        let honest = method(name, json!({"advantage": {"scale": "none"}}));
-        let [with, without] = beside([&honest, &method("grpo", json!({}))], &[0.0; 5], &run, play, error);
+        let [with, without] = beside(
+            [&method(name, json!({})), &method("grpo", json!({}))],
+            &[0.0; 5],
+            &run,
+            play,
+            error,
+        );
         assert!(with < 0.15 && with < without - 0.1, "{name}: {with} {without}");
+    }
+    // Divided by the group's deviation, the rule is no longer proper: groups with more right answers count for more, and the
+    // policy ends at a confidence of 1.
+    let divided = method("rlcr", json!({"advantage": {"scale": "std_unbiased"}}));
+    let [with, without] = beside([&method("rlcr", json!({})), &divided], &[0.0; 5], &run, play, error);
+    assert!(with < without - 0.05, "{with} {without}");
+}
+
+/// The first choice calls a tool, which is always right; the second answers unaided, which is right where the fact is known. A
+/// third of the rollouts have no tools.
+#[test]
+fn akbe_calls_only_for_what_the_policy_does_not_know() {
+    let akbe = method("akbe-paper", json!({}));
+    let grpo = method(
+        "grpo",
+        json!({"select": {"drop_equal": false}, "parts": {"paired": {"weight": 1e-9, "best": "fewest_calls"}}}),
+    );
+    let run = Run {
+        samples: 24,
+        lr: 1.0,
+        ..SLOW
+    };
+    let world = |known: bool| {
+        move |choice: usize, draw: f64| {
+            let alone = draw < 1.0 / 3.0;
+            Rollout {
+                variant: alone.then(|| "no_tools".into()),
+                reward: reward(if choice == 0 { !alone } else { known }),
+                calls: calls(usize::from(choice == 0 && !alone), 0),
+                ..Rollout::default()
+            }
+        }
+    };
+    let [known, lazy] = beside([&akbe, &grpo], &[0.0; 2], &run, world(true), |p| p[0]);
+    let [unknown, _] = beside([&akbe, &grpo], &[0.0; 2], &run, world(false), |p| p[0]);
+    assert!(known < 0.2 && lazy > 0.35 && unknown > 0.9, "{known} {lazy} {unknown}");
+}
+
+/// A planner of three turns, each a prompt and a row of its own. The first of its choices decides; the outcome comes at the end.
+fn plan(method: &Method, seed: u64, learnt: impl Fn(usize) -> bool) -> f64 {
+    let mut logits = [[0.0; 3]; 3];
+    for step in 0..60 {
+        let stream = Stream::new(seed).at(step);
+        let logp = logits.map(|turn| log_softmax(&turn));
+        let rollouts = (0..32u64).map(|n| {
+            let choices: Vec<usize> = (0..3)
+                .map(|turn| {
+                    let mut left = stream.uniform(3 * n + turn);
+                    let at = logp[turn as usize].iter().position(|l| {
+                        left -= l.exp();
+                        left < 0.0
+                    });
+                    at.unwrap_or(2)
+                })
+                .collect();
+            let row = |(turn, choice): (usize, &usize)| Row {
+                ids: vec![turn as u32, *choice as u32],
+                mask: vec![false, true],
+                turns: vec![0, turn as u32],
+                logp_sampler: vec![0.0, logp[turn][*choice] as f32],
+                logp_ref: Some(vec![0.0, (1f32 / 3.0).ln()]),
+                ..Row::default()
+            };
+            Rollout {
+                id: format!("{n}"),
+                group: n / 8,
+                reward: reward(choices[0] == 0),
+                rows: choices
+                    .iter()
+                    .enumerate()
+                    .filter(|(turn, _)| learnt(*turn))
+                    .map(row)
+                    .collect(),
+                ..Rollout::default()
+            }
+        });
+        let prepared = method.prepare_at(step, rollouts.collect()).unwrap();
+        let objective = BatchObjective::of(&prepared.channels, &method.parts, &prepared.rows, &[], step).unwrap();
+        for (i, row) in prepared.rows.iter().enumerate() {
+            let [turn, choice] = [row.row.ids[0] as usize, row.row.ids[1] as usize];
+            let loss = objective.row(i, &[0.0, logp[turn][choice]], &[]).unwrap();
+            for (at, slot) in logits[turn].iter_mut().enumerate() {
+                let one = f64::from(u8::from(at == choice));
+                *slot -= 3.0 * f64::from(loss.dlogp[1]) * (one - logp[turn][at].exp());
+            }
+        }
+    }
+    log_softmax(&logits[0])[0].exp()
+}
+
+#[test]
+fn flow_grpo_teaches_the_turn_that_decides_by_giving_every_turn_the_outcome() {
+    for name in ["flow-grpo-paper", "flow-grpo-code"] {
+        let method = method(name, json!({}));
+        let mean = |learnt: &dyn Fn(usize) -> bool| {
+            (0..SEEDS).map(|seed| plan(&method, seed, learnt)).sum::<f64>() / SEEDS as f64
+        };
+        let (every, last) = (mean(&|_| true), mean(&|turn| turn == 2));
+        assert!(every > 0.9 && last < 0.4, "{name}: {every} {last}");
     }
 }

@@ -79,7 +79,7 @@ impl MethodsReport {
 
     fn table(&self, o: &mut String) {
         o.push_str(
-            "<section><h2>Results</h2><div class=\"scroll\"><table class=\"kinds\"><caption>Means over seeds, with Student's \
+            "<section><h2>Results</h2><div class=\"scroll\"><table class=\"kinds methods\"><caption>Means over seeds, with Student's \
              95 % intervals.</caption><thead><tr><th scope=\"col\">Method</th>",
         );
         for column in &self.columns {

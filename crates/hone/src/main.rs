@@ -15,6 +15,7 @@ mod episode_text;
 mod interrupt;
 mod lock;
 mod models;
+mod roles;
 mod run_dir;
 mod tasksets;
 mod train;

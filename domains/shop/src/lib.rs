@@ -13,6 +13,7 @@
 //! Deliberately not here: agent loops, models, and how turns become text.
 
 pub mod policy;
+mod roles;
 pub mod scenario;
 mod scripts;
 pub mod store;
@@ -22,10 +23,11 @@ pub mod words;
 
 pub use tools::{TOOLS, World};
 
-use hone_env::{Budget, EnvError, Environment, OnMalformed, ScriptInfo, Split, Task, Taskset};
+use hone_env::{Budget, EnvError, Environment, OnMalformed, Role, ScriptInfo, Split, Task, Taskset};
 use hone_model::Script;
 use hone_trace::{Episode, Score, ScorePart, Stream, ToolErrorClass, Turn};
 use policy::{GUIDE, Outcome};
+use roles::{HELPERS, Part};
 use scenario::{Case, Request, Scenario};
 use scripts::{Agent, Past, SCRIPTS};
 use serde::{Deserialize, Serialize};
@@ -237,5 +239,27 @@ impl Taskset for Shop {
         let assignment = Assignment::of(task).ok()?;
         let agent = Agent::new(name, assignment.request, &task.instruction, || self.past(), stream)?;
         Some(Box::new(agent))
+    }
+
+    fn role_scripts(&self, role: Role) -> &'static [ScriptInfo] {
+        match role {
+            Role::Planner => SCRIPTS,
+            _ => HELPERS,
+        }
+    }
+
+    fn role_script(&self, role: Role, name: &str, task: &Task, stream: &Stream) -> Option<Box<dyn Script>> {
+        let Assignment { request, .. } = Assignment::of(task).ok()?;
+        let query = task.instruction.clone();
+        let part = match role {
+            Role::Planner => {
+                let agent = Agent::new(name, request, &query, || self.past(), stream)?;
+                let agent = Box::new(agent);
+                Part::Planner { query, agent }
+            }
+            _ if name == "rules" => Part::Helper { role, query, request },
+            _ => return None,
+        };
+        Some(Box::new(part))
     }
 }

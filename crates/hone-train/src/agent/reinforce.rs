@@ -8,6 +8,7 @@ use crate::update::{UpdateSettings, refer, update};
 use hone_engine::checkpoint;
 use hone_engine::{Learner, Sampler, Weights};
 use hone_env::Split;
+use hone_harness::NoTools;
 use hone_rollout::{Job, Player, Rollout, Stats};
 use hone_score::{Measures, Rate};
 use hone_trace::Episode;
@@ -82,14 +83,29 @@ impl Run<'_> {
                 concurrency: self.in_flight(jobs.len() * settings.samples as usize),
                 ..self.rollout(&format!("rl/{step}"), Player::Shared(sampler.clone()), 1.0)
             };
+            let alone = jobs.iter().map(|job| Job {
+                samples: settings.samples..settings.samples + settings.no_tools,
+                ..job.clone()
+            });
+            let alone: Vec<Job> = alone.filter(|job| !job.samples.is_empty()).collect();
             let episodes = match settings.wave {
                 Some(wave) => self.play_waves(method, &rollout, jobs, wave)?,
                 None => self.play(&rollout, &jobs)?,
             };
+            let without = Rollout {
+                harness: Arc::new(NoTools),
+                forking: None,
+                ..rollout
+            };
+            let alone = match settings.no_tools {
+                0 => Vec::new(),
+                _ => self.play(&without, &alone)?,
+            };
             let sampling = begin.elapsed().as_secs_f64();
             let stats = Stats::of(&episodes);
             self.learn_kinds(&episodes);
-            let mut rollouts = episodes.iter().map(rows::rollout).collect::<Result<Vec<_>, _>>()?;
+            let all = episodes.iter().chain(&alone);
+            let mut rollouts = all.clone().map(rows::rollout).collect::<Result<Vec<_>, _>>()?;
             if let Some(reference) = reference.as_mut().filter(|_| method.needs_reference_first()) {
                 refer(reference, rollouts.iter_mut().flat_map(|it| &mut it.rows), 1.0);
             }
@@ -102,6 +118,7 @@ impl Run<'_> {
             let lr = settings.lr.at(step, settings.steps);
             let how = UpdateSettings {
                 updates: settings.updates,
+                micro_batch: settings.micro_batch,
                 temperature: 1.0,
                 lr,
                 adamw: settings.adamw,
@@ -115,7 +132,7 @@ impl Run<'_> {
             self.store.set_meta(&update_key(step), &record)?;
             sampler.publish(&learner.weights(), u64::from(step) + 1);
             // What several leaves share was sampled once.
-            let sampled = episodes.iter().map(Episode::own_sampled_tokens).sum::<u64>();
+            let sampled = all.map(Episode::own_sampled_tokens).sum::<u64>();
             self.state.sampled_tokens += sampled;
             self.state.trained_tokens += done.trained as u64;
             let seconds = begin.elapsed().as_secs_f64();
@@ -142,6 +159,9 @@ impl Run<'_> {
             ];
             if reference.is_some() {
                 metrics.push(("kl_ref", done.stats.kl_ref));
+            }
+            if let Some(rate) = Measures::of(&alone).success() {
+                metrics.push(("success_without_tools", rate.value));
             }
             if settings.branch.is_some() {
                 let forked = episodes.iter().filter(|it| it.forked_from.is_some()).count();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hone_trace::{EndReason, Episode, Outcome, TokenId, Turn};
+use hone_trace::{EndReason, Episode, ModelCall, Outcome, TokenId, Turn};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -264,7 +264,13 @@ impl Rollout {
             turns: episode
                 .turns
                 .iter()
-                .filter(|turn| matches!(turn, Turn::Agent { .. }))
+                .filter(|turn| match turn {
+                    Turn::Agent { model_call } => {
+                        let call = episode.model_calls.get(*model_call as usize);
+                        call.is_none_or(ModelCall::by_policy)
+                    }
+                    _ => false,
+                })
                 .count() as u32,
             rows,
             calls: episode

@@ -155,6 +155,7 @@ fn recorded(dir: &Path, step: u32) -> Result<Value> {
         .with_context(|| format!("what {} says of step {step} is damaged", dir.display()))?;
     let mut now: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     let mut updates: BTreeMap<String, u32> = BTreeMap::new();
+    let mut micro: BTreeMap<String, u32> = BTreeMap::new();
     let reference: BTreeMap<String, Vec<Option<Vec<f32>>>> = match record.get("reference") {
         Some(all) => serde_json::from_value(all.clone())
             .with_context(|| format!("what {} says of step {step} is damaged", dir.display()))?,
@@ -162,6 +163,9 @@ fn recorded(dir: &Path, step: u32) -> Result<Value> {
     };
     for rollout in &mut rollouts {
         let id = &rollout.id;
+        if let Some(seen) = seen.iter().find(|seen| seen.rollout == *id) {
+            micro.insert(id.clone(), seen.micro);
+        }
         for (row, logp) in rollout.rows.iter_mut().zip(reference.get(id).into_iter().flatten()) {
             row.logp_ref.clone_from(logp);
         }
@@ -191,6 +195,7 @@ fn recorded(dir: &Path, step: u32) -> Result<Value> {
     let mut input = json!({"preset": recipe.rl.method, "method": recipe.rl.overrides, "rollouts": rollouts});
     input["now"] = json!(now);
     input["updates"] = json!(updates);
+    input["micro"] = json!(micro);
     input["step"] = json!(step);
     Ok(input)
 }

@@ -12,6 +12,7 @@ use crate::console::{print, print_json, say};
 use crate::interrupt;
 use crate::lock::RunLock;
 use crate::models::Local;
+use crate::roles::{self, Team};
 use crate::run_dir;
 use crate::tasksets::Suite;
 use crate::users::{self, User};
@@ -25,7 +26,7 @@ use hone_primer::{Primer, tokenizer_texts};
 use hone_trace::Store;
 use hone_train::recipe::{AgentRecipe, BaseRecipe, Recipe};
 use hone_train::stages::{self, Surrogate};
-use hone_train::{BaseError, Made, Run, RunError, State, make_base, probe};
+use hone_train::{BaseError, Made, Run, RunError, State, make_base, probe, scripts};
 use hone_view::{Look, MetricLog, chart, printable};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -191,16 +192,30 @@ fn check(recipe: &AgentRecipe) -> Result<Suite> {
     let suite = crate::tasksets::for_training(&recipe.taskset)?;
     let taskset = suite.taskset.clone();
     user(recipe, &taskset)?;
+    if let Some(roles) = &recipe.roles {
+        roles::check(roles, &taskset)?;
+    }
     let mut held_out = taskset.clone();
-    let have: Vec<_> = taskset.scripts().iter().map(|s| s.name).collect();
+    let plans = recipe.roles.is_some();
+    let have: Vec<_> = scripts(&*taskset, plans).iter().map(|s| s.name).collect();
     if let Some(name) = &recipe.eval.taskset {
         held_out = crate::tasksets::for_training(name)?.taskset;
-        if held_out.scripts().iter().map(|s| s.name).ne(have.iter().copied()) {
+        if scripts(&*held_out, plans)
+            .iter()
+            .map(|s| s.name)
+            .ne(have.iter().copied())
+        {
             bail!(
                 "`eval.taskset` {name} is of another kind than `taskset` {}; evaluate on one of the same tools",
                 recipe.taskset
             );
         }
+    }
+    if recipe.rl.no_tools > 0 && !taskset.user_scripts().is_empty() {
+        bail!(
+            "`rl.no_tools`: {} has simulated users, who are talked with and not answered once; take it out, or another taskset",
+            recipe.taskset
+        );
     }
     if recipe.rl.branch.is_some() {
         let task = taskset.task(Split::Train, 0)?;
@@ -518,6 +533,14 @@ fn teach(recipe: AgentRecipe, dir: &Path, threads: usize, as_json: bool, resume:
         secrets.extend(user.secrets);
         user.player
     });
+    let roles = match &recipe.roles {
+        Some(roles) => {
+            let Team { harness, secrets: more } = roles::team(roles, &taskset)?;
+            secrets.extend(more);
+            Some(harness)
+        }
+        None => None,
+    };
     let mut watch = Watch::new(MetricLog::open(dir).with_context(unfinished)?);
     let made = dir.join("base");
     let base = match &recipe.scratch {
@@ -580,6 +603,7 @@ fn teach(recipe: AgentRecipe, dir: &Path, threads: usize, as_json: bool, resume:
         taskset,
         held_out,
         user,
+        roles,
         codec: base.codec,
         base: base.weights,
         store,

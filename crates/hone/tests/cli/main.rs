@@ -23,6 +23,7 @@ mod responses;
 mod results;
 #[cfg(feature = "tools")]
 mod retrieval;
+mod roles;
 mod serve_model;
 #[cfg(feature = "mcp")]
 mod standard_tools;

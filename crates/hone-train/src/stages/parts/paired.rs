@@ -49,7 +49,7 @@ pub struct Paired {
 }
 
 fn variant() -> String {
-    "no_tools".into()
+    crate::rows::NO_TOOLS.into()
 }
 
 fn correct() -> String {

@@ -125,6 +125,12 @@ fn method(name: &str, world: &AgentRecipe) -> Result<Method> {
             let Recipe::Agent(own) = recipes::find(&path.to_string_lossy(), None)?.recipe else {
                 bail!("{} is the recipe of a base model", path.display());
             };
+            if own.roles != world.roles {
+                bail!(
+                    "{} trains a planner among helpers, and the world an agent alone; run it with hone train",
+                    path.display()
+                );
+            }
             about.clone_from(&own.about);
             recipe.rl = own.rl;
             recipe.rl.focus = world.rl.focus;
