@@ -238,6 +238,10 @@ pub struct Budget {
     /// What a full context does.
     #[serde(default)]
     pub on_overflow: OnOverflow,
+    /// Once the agent has answered, or the task is over, ask it how sure it is. Its answer is trained with the others, and no
+    /// turn of the episode.
+    #[serde(default)]
+    pub confidence: bool,
 }
 
 impl Default for Budget {
@@ -259,6 +263,7 @@ impl Default for Budget {
             max_errors: 0,
             first_call_only: false,
             on_overflow: OnOverflow::default(),
+            confidence: false,
         }
     }
 }

@@ -10,6 +10,7 @@
 //!
 //! Deliberately not here: running many episodes, scoring (`hone-rollout`), and how text becomes tokens (`hone-model`).
 
+mod confidence;
 mod dialogue;
 mod no_tools;
 mod planner_executor;
@@ -17,6 +18,7 @@ mod react;
 mod run;
 mod setup;
 
+pub use confidence::{QUESTION, Unsure};
 pub use dialogue::Dialogue;
 pub use no_tools::NoTools;
 pub use planner_executor::{PlannerExecutor, RolePlayer};

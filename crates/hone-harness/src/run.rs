@@ -124,7 +124,7 @@ impl Speaker {
     }
 
     /// Whether it is the one that is measured.
-    fn is_agent(&self) -> bool {
+    pub(crate) fn is_agent(&self) -> bool {
         self.role == AGENT
     }
 
@@ -306,6 +306,12 @@ impl Play {
 
     /// The finished episode.
     pub async fn finish(mut self, mut end: End) -> Finished {
+        if self.budget.confidence
+            && end.infra.is_none()
+            && let Err(lost) = self.ask_confidence(end.reason).await
+        {
+            end = lost;
+        }
         for step in [self.settle_world().await, self.read_final_state().await] {
             if let Err(lost) = step {
                 end = if end.infra.is_some() { end } else { lost };
@@ -430,6 +436,36 @@ impl Play {
     /// When a bound is reached or the model fails, which ends the episode.
     pub async fn ask(&mut self) -> Result<AgentTurn, End> {
         let id = self.episode.model_calls.len() as u32;
+        let (turn, finish) = self.complete().await?;
+        if self.speaker.is_agent() {
+            self.episode.turns.push(Turn::Agent { model_call: id });
+        }
+        if let AgentTurn::Malformed { error, .. } = &turn {
+            let detail = json!({"model_call": id, "error": error});
+            self.note("malformed_turn", detail);
+        }
+        let reason = match finish {
+            FinishReason::Context => EndReason::ContextOverflow,
+            FinishReason::Length => EndReason::MaxTokens,
+            _ => return Ok(turn),
+        };
+        // A turn without an end is neither a call nor an answer; text that is no call either is still kept as one.
+        if let AgentTurn::Malformed { error, .. } = turn
+            && let Err(end) = self.call(Asked::Malformed { error }, None).await
+            && end.infra.is_some()
+        {
+            return Err(end);
+        }
+        self.note("cut_turn", json!({"model_call": id}));
+        Err(self.cut(reason))
+    }
+
+    /// One call of the speaker's model, recorded, whose answer ended or was cut.
+    ///
+    /// # Errors
+    /// When a bound is reached or the model fails, which ends the episode.
+    pub(crate) async fn complete(&mut self) -> Result<(AgentTurn, FinishReason), End> {
+        let id = self.episode.model_calls.len() as u32;
         let left = self.budget.max_tokens.saturating_sub(self.tokens());
         let bound = self.budget.max_steps;
         if self.speaker.turns >= self.speaker.max_turns || (bound > 0 && self.speaker.steps >= bound) {
@@ -489,32 +525,14 @@ impl Play {
         }
         let finish = call.finish;
         self.speaker.last_call = Some(id);
-        if self.speaker.is_agent() {
-            self.episode.turns.push(Turn::Agent { model_call: id });
-        }
         self.episode.model_calls.push(call);
-        if let AgentTurn::Malformed { error, .. } = &turn {
-            let detail = json!({"model_call": id, "error": error});
-            self.note("malformed_turn", detail);
-        }
-        let reason = match finish {
-            FinishReason::Stop => return Ok(turn),
-            FinishReason::Length => EndReason::MaxTokens,
-            FinishReason::Context => EndReason::ContextOverflow,
+        match finish {
+            FinishReason::Stop | FinishReason::Length | FinishReason::Context => Ok((turn, finish)),
             FinishReason::Cancelled | FinishReason::Error => {
                 let cause = format!("{who}: call {id} ended as {finish:?}");
-                return Err(End::infra(EndReason::ModelFailure, cause));
+                Err(End::infra(EndReason::ModelFailure, cause))
             }
-        };
-        // A turn without an end is neither a call nor an answer; text that is no call either is still kept as one.
-        if let AgentTurn::Malformed { error, .. } = turn
-            && let Err(end) = self.call(Asked::Malformed { error }, None).await
-            && end.infra.is_some()
-        {
-            return Err(end);
         }
-        self.note("cut_turn", json!({"model_call": id}));
-        Err(self.cut(reason))
     }
 
     /// The end where a speaker has no room left. Only the agent's is the policy's doing.

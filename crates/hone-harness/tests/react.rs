@@ -3,13 +3,13 @@
 mod toy;
 
 use hone_env::{Budget, OnMalformed};
-use hone_harness::{EpisodeSetup, Finished, Harness, Label, React};
+use hone_harness::{EpisodeSetup, Finished, Harness, Label, QUESTION, React};
 use hone_model::{Message, Model, ModelError};
 use hone_tool::{ApprovalPolicy, CUT, Missing, Policy, Recording, Toolset};
-use hone_trace::{EndReason, Episode, Outcome, SamplingSettings, Stream, ToolErrorClass, Turn};
+use hone_trace::{CONFIDENCE, EndReason, Episode, Outcome, SamplingSettings, Stream, ToolErrorClass, Turn};
 use serde_json::{Value, json};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use toy::*;
 
@@ -349,4 +349,51 @@ fn a_replay_answers_from_the_recording_without_running_tools() {
         other.recording = Some(Recording::of(&recorded, missing));
         assert_eq!(play(other).episode.end, end);
     }
+}
+
+#[test]
+fn an_agent_is_asked_how_sure_it_is_when_its_episode_is_over() {
+    let told = |how: Option<Move>, ending: Move| {
+        let (how, ending) = (Arc::new(Mutex::new(how)), Arc::new(Mutex::new(Some(ending))));
+        let model = puppet(move |_, messages, _| {
+            let asked = matches!(messages.last(), Some(Message::User(text)) if text == QUESTION);
+            let next = if asked { &how } else { &ending };
+            next.lock().unwrap().take().expect("asked once")
+        });
+        with(
+            |budget| {
+                budget.confidence = true;
+                // The question is beyond it.
+                budget.max_turns = 1;
+            },
+            model,
+        )
+    };
+    let stated = |episode: &Episode| {
+        let event = episode.events.iter().find(|event| event.kind == CONFIDENCE);
+        (event.unwrap().detail.clone(), episode.confidence())
+    };
+    for ending in [say("two"), call("finish", json!({}))] {
+        let episode = told(Some(say("85")), ending);
+        assert_eq!(stated(&episode), (json!({"value": 0.85, "model_call": 1}), Some(0.85)));
+        let turns = episode.turns.iter().filter(|turn| matches!(turn, Turn::Agent { .. }));
+        assert_eq!((turns.count(), episode.model_calls.len()), (1, 2));
+        assert_eq!(episode.model_calls[1].role, "agent");
+        assert!(episode.counts() && episode.wants_confidence());
+        episode.check().expect("whole");
+    }
+    // No number, and a call, which is not run.
+    for answer in [say("very"), call("add", json!({})), malformed()] {
+        let episode = told(Some(answer), say("two"));
+        assert_eq!(stated(&episode), (json!({"value": null, "model_call": 1}), None));
+        assert!(episode.tool_calls.is_empty() && episode.counts());
+    }
+    // Out of turns before it answered: there is nothing to be sure of.
+    let episode = told(None, call("add", json!({})));
+    assert_eq!(
+        (stated(&episode).0, episode.end),
+        (json!({"value": null}), EndReason::MaxTurns)
+    );
+    let episode = told(Some(Move::Fail(ModelError::Unavailable("gone".into()))), say("two"));
+    assert!(matches!(episode.outcome, Outcome::InfraFailed { .. }));
 }

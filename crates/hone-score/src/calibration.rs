@@ -1,6 +1,7 @@
 //! How far stated confidence can be trusted.
 
-use serde::Serialize;
+use hone_trace::{Episode, Outcome};
+use serde::{Deserialize, Serialize};
 
 /// Bins of the reliability table and of both calibration errors.
 pub const BINS: usize = 10;
@@ -14,8 +15,17 @@ pub struct Stated {
     pub correct: bool,
 }
 
+impl Stated {
+    /// What the agent of an episode that counts said; `None` where it was not asked, or what it said is no confidence.
+    pub fn of(episode: &Episode) -> Option<Self> {
+        let confidence = episode.confidence().filter(|_| episode.counts())?;
+        let correct = episode.outcome == Outcome::Ok;
+        Some(Self { confidence, correct })
+    }
+}
+
 /// One bin of a reliability table.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bin {
     /// Lower edge of confidence, inclusive.
     pub from: f64,
@@ -30,7 +40,7 @@ pub struct Bin {
 }
 
 /// Calibration of a set of answers. All measures are unchanged by the order of answers.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
     /// Answers with a confidence.
     pub n: u64,

@@ -143,6 +143,26 @@ metrics! {
     "failure/other", Neither, "share", over FAILED, absent "none failed so", "what the rules leave",
         "9. no rule applies: no expert's run to compare with, or another order of the same calls";
 
+    ["hone eval --confidence"]
+    "confidence_stated", Higher, "share", over "agents that were asked how sure they are", absent "nobody was asked", "parse rate, arXiv:2601.07264",
+        "answers with a confidence from 0 to 1 / agents asked; one whose episode was cut short counts as asked";
+    "ece/TOOL", Lower, "share", over "answers with a confidence, of episodes that used the tool; of those that used none: ece/no_tools", absent "no such answer", "arXiv:2601.07264",
+        "as ece";
+    "confidence_when_wrong/TOOL", Lower, "share", over "wrong answers with a confidence, of episodes that used the tool; of those that used none: …/no_tools", absent "no such answer", "MCIP by kind of tool, arXiv:2601.07264",
+        "mean confidence";
+    "ece", Lower, "share", over ANSWERS, absent "no such answer", "Naeini et al. 2015; Guo et al. 2017, arXiv:1706.04599",
+        "sum over ten bins of equal width of n_b / n |accuracy_b - confidence_b|; 1 falls into the last bin, empty bins add nothing";
+    "adaptive_ece", Lower, "share", over ANSWERS, absent "no such answer", "Nguyen & O'Connor 2015",
+        "the same over ten bins of equal size";
+    "brier", Lower, "score", over ANSWERS, absent "no such answer", "Brier 1950",
+        "mean of (confidence - correct)^2";
+    "auroc", Higher, "share", over "pairs of a right and a wrong answer", absent "all are right or all are wrong", "Mann & Whitney 1947",
+        "pairs in which the right answer has the higher confidence / pairs; ties count a half";
+    "confidence_when_wrong", Lower, "share", over "wrong answers with a confidence", absent "no such answer", "MCIP of arXiv:2601.07264",
+        "mean confidence";
+    "confidence_when_right", Higher, "share", over "right answers with a confidence", absent "no such answer", "arXiv:2601.07264",
+        "mean confidence";
+
     ["hone eval compare"]
     "difference", Neither, "share", over "tasks that both tried", absent "no such task", "paired by task",
         "mean over tasks of second's success rate - first's";
@@ -166,20 +186,6 @@ metrics! {
         "pairs of a maximum matching by name and arguments / pairs by name";
     "redundancy_penalty", Lower, "score", over "calls made", absent "never", "RadAgentBench",
         "min(0.30, 0.05 (calls made - calls expected)), at least 0";
-
-    ["library, calibration"]
-    "ece", Lower, "share", over ANSWERS, absent "no such answer", "Naeini et al. 2015; Guo et al. 2017, arXiv:1706.04599",
-        "sum over ten bins of equal width of n_b / n |accuracy_b - confidence_b|; 1 falls into the last bin, empty bins add nothing";
-    "adaptive_ece", Lower, "share", over ANSWERS, absent "no such answer", "Nguyen & O'Connor 2015",
-        "the same over ten bins of equal size";
-    "brier", Lower, "score", over ANSWERS, absent "no such answer", "Brier 1950",
-        "mean of (confidence - correct)^2";
-    "auroc", Higher, "share", over "pairs of a right and a wrong answer", absent "all are right or all are wrong", "Mann & Whitney 1947",
-        "pairs in which the right answer has the higher confidence / pairs; ties count a half";
-    "confidence_when_wrong", Lower, "share", over "wrong answers with a confidence", absent "no such answer", "MCIP of arXiv:2601.07264",
-        "mean confidence";
-    "confidence_when_right", Higher, "share", over "right answers with a confidence", absent "no such answer", "arXiv:2601.07264",
-        "mean confidence";
 
     ["library, estimates"]
     "clustered_error", Lower, "the value's", over "all values", absent "no value", "Liang & Zeger 1986; Miller 2024, arXiv:2411.00640",

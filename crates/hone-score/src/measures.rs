@@ -1,11 +1,12 @@
 //! What a set of episodes adds up to.
 
+use crate::calibration::{Calibration, Stated};
 use crate::estimate::{Rate, pass_at, pass_hat, percentile, wilson};
 use crate::failure::{FailureClass, Reference, as_call, classify};
 use crate::trajectory::Trajectory;
 use hone_trace::{EndReason, Episode, EpisodeSummary, Outcome, ToolCall, ToolErrorClass, Turn};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Causes of failures that are told apart.
 const CAUSES: usize = 100;
@@ -91,6 +92,10 @@ pub struct Measures {
     failures: BTreeMap<FailureClass, u64>,
     /// Sum and number of each measure of calls beside the reference's.
     trajectory: BTreeMap<&'static str, (f64, u64)>,
+    /// Agents that were to say how sure they are.
+    asked: u64,
+    /// What they said, and the tools that they had used.
+    stated: Vec<(Stated, BTreeSet<String>)>,
 }
 
 impl Measures {
@@ -147,6 +152,9 @@ impl Measures {
             .filter(|call| call.error.as_ref().is_none_or(|error| is_well_formed(error.class)))
             .count() as u64;
         self.add_calls(&calls);
+        self.asked += u64::from(episode.wants_confidence());
+        let used = || calls.iter().map(|call| call.tool.clone()).collect();
+        self.stated.extend(Stated::of(episode).map(|stated| (stated, used())));
         self.seconds.push(episode.timing.duration_us as f64 / 1e6);
         let remote = episode.model_calls.iter().filter(|call| call.remote.is_some());
         self.call_seconds
@@ -208,9 +216,11 @@ impl Measures {
             (&mut self.valid_calls, other.valid_calls),
             (&mut self.repeated_calls, other.repeated_calls),
             (&mut self.sampled_tokens, other.sampled_tokens),
+            (&mut self.asked, other.asked),
         ] {
             *sum += more;
         }
+        self.stated.extend(other.stated);
         self.seconds.extend(other.seconds);
         self.call_seconds.extend(other.call_seconds);
         self.cost_usd = match (self.cost_usd, other.cost_usd) {
@@ -431,6 +441,31 @@ impl Measures {
             .collect()
     }
 
+    /// Share of the agents that were asked how sure they are which said it; `None` where none was asked.
+    pub fn confidence_stated(&self) -> Option<f64> {
+        mean(self.stated.len() as f64, self.asked)
+    }
+
+    /// How far their word can be trusted; `None` without any.
+    pub fn calibration(&self) -> Option<Calibration> {
+        let stated: Vec<Stated> = self.stated.iter().map(|(stated, _)| *stated).collect();
+        Calibration::of(&stated)
+    }
+
+    /// The same by tool, of the episodes that used it, and of those that used none under an empty name. Empty where nobody
+    /// was asked.
+    pub fn calibration_by_tool(&self) -> BTreeMap<&str, Calibration> {
+        let mut by: BTreeMap<&str, Vec<Stated>> = BTreeMap::new();
+        for (stated, tools) in &self.stated {
+            let none = tools.is_empty().then_some("");
+            for tool in tools.iter().map(String::as_str).chain(none) {
+                by.entry(tool).or_default().push(*stated);
+            }
+        }
+        let of = |(tool, stated): (_, Vec<Stated>)| Some((tool, Calibration::of(&stated)?));
+        by.into_iter().filter_map(of).collect()
+    }
+
     /// The `k` worth reporting: 1, 2, 4, … and the number of tries itself, as far as at least half the tasks have that
     /// many counted tries. Empty without tasks.
     pub fn ks(&self) -> Vec<u64> {
@@ -504,6 +539,7 @@ pub(crate) fn end_name(end: EndReason) -> &'static str {
 mod tests {
     use super::*;
     use crate::fixture::{call, episode};
+    use hone_trace::{CONFIDENCE, Event};
 
     #[test]
     fn calls_are_told_apart() {
@@ -709,5 +745,55 @@ mod tests {
         ] {
             assert_eq!(serde_json::to_value(end).unwrap(), end_name(end));
         }
+    }
+
+    #[test]
+    fn confidence_is_measured_over_all_and_by_tool() {
+        let said = |confidence: Option<f64>, outcome, tool: Option<&str>| {
+            let mut played = episode("a", outcome);
+            played.tool_calls.clear();
+            played.tool_calls.extend(tool.map(|tool| {
+                let mut call = call(None);
+                call.tool = tool.into();
+                call
+            }));
+            played.events.push(Event {
+                kind: CONFIDENCE.into(),
+                detail: serde_json::json!({"value": confidence}),
+            });
+            played
+        };
+        use Outcome::{Ok, PolicyFailed};
+        let lost = Outcome::InfraFailed { cause: "x".into() };
+        let episodes = [
+            said(Some(0.9), Ok, Some("run")),
+            said(Some(0.8), PolicyFailed, Some("search")),
+            said(Some(0.6), Ok, Some("run")),
+            said(Some(0.3), PolicyFailed, None),
+            said(None, Ok, None),
+            said(Some(0.1), lost, None),
+            episode("a", Ok),
+        ];
+        let measures = Measures::of(&episodes);
+        assert_eq!(measures.confidence_stated(), Some(4.0 / 5.0));
+        let summary = crate::EvalSummary::new("r", "s", "m", &measures, 0.0);
+        // The worked example of arXiv:2601.07264's file.
+        for (name, value) in [
+            ("brier", 0.225),
+            ("ece", 0.4),
+            ("auroc", 0.75),
+            ("confidence_when_wrong", 0.55),
+            ("confidence_when_wrong/search", 0.8),
+            ("confidence_when_wrong/no_tools", 0.3),
+            ("ece/run", 0.25),
+        ] {
+            assert!((summary.metrics[name] - value).abs() < 1e-12, "{name}");
+        }
+        assert!(!summary.metrics.contains_key("confidence_when_wrong/run"));
+        for name in summary.metrics.keys() {
+            assert!(crate::define(name).is_some(), "{name} is not in the dictionary");
+        }
+        assert_eq!(summary.calibration.unwrap().reliability.len(), 4);
+        assert_eq!(Measures::of([&episode("a", Ok)]).confidence_stated(), None);
     }
 }

@@ -1,5 +1,6 @@
 //! The object that `hone eval --json` prints.
 
+use crate::calibration::Calibration;
 use crate::estimate::{Rate, cost_per_success};
 use crate::measures::{Measures, Outcomes};
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,9 @@ pub struct EvalSummary {
     /// Parts of the suite that were not played, where the suite makes numbers of its own of all of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
+    /// How far the agents' word can be trusted, where they were asked how sure they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibration>,
 }
 
 /// What a script reaches.
@@ -109,6 +113,7 @@ impl EvalSummary {
             baselines: BTreeMap::new(),
             alarms: Vec::new(),
             missing: Vec::new(),
+            calibration: measures.calibration(),
         }
     }
 }
@@ -136,6 +141,7 @@ fn metrics(measures: &Measures) -> BTreeMap<String, f64> {
                 .and_then(|spent| cost_per_success(spent, measures.outcomes.ok)),
         ),
         ("reward", measures.mean_reward()),
+        ("confidence_stated", measures.confidence_stated()),
     ];
     let mut metrics: BTreeMap<String, f64> = single
         .into_iter()
@@ -143,6 +149,29 @@ fn metrics(measures: &Measures) -> BTreeMap<String, f64> {
         .collect();
     for (name, value) in measures.score_parts() {
         metrics.insert(format!("score/{name}"), value);
+    }
+    if let Some(all) = measures.calibration() {
+        let several = [
+            ("ece", Some(all.ece)),
+            ("adaptive_ece", Some(all.adaptive_ece)),
+            ("brier", Some(all.brier)),
+            ("auroc", all.auroc),
+            ("confidence_when_wrong", all.confidence_when_wrong),
+            ("confidence_when_right", all.confidence_when_right),
+        ];
+        metrics.extend(
+            several
+                .into_iter()
+                .filter_map(|(name, value)| Some((name.to_owned(), value?))),
+        );
+    }
+    for (tool, of) in measures.calibration_by_tool() {
+        let tool = if tool.is_empty() { "no_tools" } else { tool };
+        metrics.insert(format!("ece/{tool}"), of.ece);
+        let wrong = of
+            .confidence_when_wrong
+            .map(|value| (format!("confidence_when_wrong/{tool}"), value));
+        metrics.extend(wrong);
     }
     for (name, value) in measures.trajectory() {
         metrics.insert(format!("trajectory/{name}"), value);

@@ -7,6 +7,10 @@ use serde_json::Value;
 /// A token id of the policy's tokenizer.
 pub type TokenId = u32;
 
+/// Kind of the event that holds how sure the agent said that it was: `value` from 0 to 1, or null; `model_call`, in which it
+/// was asked.
+pub const CONFIDENCE: &str = "confidence";
+
 /// Version of the record's schema. A file with a newer one is refused.
 pub const SCHEMA: u32 = 1;
 
@@ -574,6 +578,18 @@ impl Episode {
     pub fn caller(&self, call: &ToolCall) -> &str {
         let asked = call.model_call.and_then(|id| self.model_calls.get(id as usize));
         asked.map_or("agent", |call| &call.role)
+    }
+
+    /// How sure the agent said that it was, 0 to 1; `None` where it was not asked or what it said is no such number.
+    pub fn confidence(&self) -> Option<f64> {
+        let stated = self.events.iter().find(|event| event.kind == CONFIDENCE)?;
+        let value = stated.detail.get("value")?.as_f64()?;
+        (0.0..=1.0).contains(&value).then_some(value)
+    }
+
+    /// Whether the agent was to say how sure it is.
+    pub fn wants_confidence(&self) -> bool {
+        self.events.iter().any(|event| event.kind == CONFIDENCE)
     }
 
     /// The episode without its calls, which others keep in places of their own.

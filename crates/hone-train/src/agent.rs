@@ -22,12 +22,12 @@ use crate::update::UpdateError;
 use hone_engine::checkpoint;
 use hone_engine::{LearnError, Learner, Sampler, Weights};
 use hone_env::{Budget, Role, ScriptInfo, Split, Taskset};
-use hone_harness::{Dialogue, Harness, PlannerExecutor, React};
+use hone_harness::{Dialogue, Harness, PlannerExecutor, React, Unsure};
 use hone_model::{Model, Scripted, TokenCodec};
 use hone_rollout::{Forking, Hooks, Job, Player, Rollout, ToolSource, UserPlayer};
 use hone_score::{Measures, Rate};
 use hone_tool::ApprovalPolicy;
-use hone_trace::{EndReason, Episode, Filter, Outcome, SamplingSettings, Store, Stream};
+use hone_trace::{CONFIDENCE, EndReason, Episode, Filter, Outcome, SamplingSettings, Store, Stream};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -215,6 +215,7 @@ impl Run<'_> {
         let most = self.recipe.max_answer_tokens.unwrap_or(u32::MAX);
         Budget {
             max_turn_tokens: budget.max_turn_tokens.min(most),
+            confidence: self.recipe.confidence,
             ..budget
         }
     }
@@ -300,13 +301,18 @@ impl Run<'_> {
             });
         }
         let (taskset, codec, name) = (Arc::clone(&self.taskset), Arc::clone(&self.codec), name.to_owned());
+        let asked = self.recipe.confidence;
         Ok(Player::PerEpisode(Arc::new(move |task, _, stream| -> Arc<dyn Model> {
             // The name was checked above, for every task alike.
             let script = match plans {
                 true => taskset.role_script(Role::Planner, &name, task, stream),
                 false => taskset.script(&name, task, stream),
             };
-            let script = script.unwrap_or_else(|| panic!("script {name} is gone"));
+            let mut script = script.unwrap_or_else(|| panic!("script {name} is gone"));
+            if asked {
+                let stream = stream.named(CONFIDENCE);
+                script = Box::new(Unsure { script, stream });
+            }
             Arc::new(Scripted::new(name.clone(), script, codec.clone()))
         })))
     }

@@ -88,6 +88,10 @@ pub struct AgentRecipe {
     /// baselines are then scripts that plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roles: Option<Roles>,
+    /// Ask the agent at the end of each episode how sure it is, and teach the answer with the others: what rewards of an honest
+    /// confidence (`parts.calibration`) read. Demonstrations name any confidence alike.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub confidence: bool,
     /// The base model: a directory, or a GGUF file.
     pub base: String,
     /// Train an adapter of the base, which itself stays as it is. Without it all weights are trained.
@@ -482,16 +486,21 @@ impl AgentRecipe {
                 "nothing beside `roles`: a planner-executor loop cannot fork",
             );
         }
+        if self.roles.is_some() && self.confidence {
+            return refuse("confidence", true, "nothing beside `roles`: a planner does not answer");
+        }
         let method = self.method()?;
         let supplied = |need: &Need| match need {
             Need::Tree => self.rl.branch.is_some(),
             Need::Variants => self.rl.no_tools > 0,
+            Need::Confidence => self.confidence,
             need => SUPPLIED.contains(need),
         };
         if let Some((part, need)) = method.parts.needs().find(|(_, need)| !supplied(need)) {
             let why = match need {
                 Need::Tree => format!("nothing without `rl.branch`: it needs {}", need.about()),
                 Need::Variants => format!("nothing without `rl.no_tools`: it needs {}", need.about()),
+                Need::Confidence => format!("nothing without `confidence = true`: it needs {}", need.about()),
                 _ => format!(
                     "nothing in a recipe: it needs {}, which training does not record yet",
                     need.about()

@@ -160,6 +160,10 @@ impl Run<'_> {
             if reference.is_some() {
                 metrics.push(("kl_ref", done.stats.kl_ref));
             }
+            if let Some(said) = measures.calibration() {
+                metrics.push(("ece", said.ece));
+                metrics.push(("brier", said.brier));
+            }
             if let Some(rate) = Measures::of(&alone).success() {
                 metrics.push(("success_without_tools", rate.value));
             }

@@ -137,6 +137,8 @@ pub enum Need {
     Tree,
     /// Rollouts of paired prompts ([`Rollout::variant`]).
     Variants,
+    /// How sure the agent said that it was: the reward part `confidence`.
+    Confidence,
 }
 
 impl Need {
@@ -153,6 +155,7 @@ impl Need {
             Self::Checks => "checklists of steps",
             Self::Tree => "forked rollouts",
             Self::Variants => "rollouts of paired prompts",
+            Self::Confidence => "how sure the agent says that it is",
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hone_trace::{EndReason, Episode, ModelCall, Outcome, TokenId, Turn};
+use hone_trace::{CONFIDENCE, EndReason, Episode, ModelCall, Outcome, TokenId, Turn};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -238,7 +238,8 @@ impl Rollout {
 
     /// The rollout that an episode recorded, with its training rows.
     ///
-    /// A scorer's total becomes the part `scorer`, each of its parts `scorer.part`. An episode without a reward gets 0.
+    /// A scorer's total becomes the part `scorer`, each of its parts `scorer.part`. An episode without a reward gets 0. Where the
+    /// agent was asked how sure it is, the part `confidence` is its answer, -1 where that is none.
     pub fn new(episode: &Episode, rows: Vec<Row>) -> Self {
         let mut parts = BTreeMap::new();
         for score in &episode.scores {
@@ -249,6 +250,9 @@ impl Rollout {
                     .iter()
                     .map(|part| (format!("{}.{}", score.scorer, part.name), part.value)),
             );
+        }
+        if episode.wants_confidence() {
+            parts.insert(CONFIDENCE.to_owned(), episode.confidence().unwrap_or(-1.0));
         }
         Self {
             id: episode.id.clone(),

@@ -211,6 +211,12 @@ fn check(recipe: &AgentRecipe) -> Result<Suite> {
             );
         }
     }
+    if recipe.confidence && !taskset.user_scripts().is_empty() {
+        bail!(
+            "`confidence`: {} has simulated users, who have the last word, and so the agent is not asked; take it out, or another taskset",
+            recipe.taskset
+        );
+    }
     if recipe.rl.no_tools > 0 && !taskset.user_scripts().is_empty() {
         bail!(
             "`rl.no_tools`: {} has simulated users, who are talked with and not answered once; take it out, or another taskset",

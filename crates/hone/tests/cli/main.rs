@@ -5,6 +5,7 @@
 mod approval;
 mod bench_methods;
 mod branching;
+mod confidence;
 #[cfg(unix)]
 mod data;
 mod eval;

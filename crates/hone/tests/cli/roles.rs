@@ -5,7 +5,6 @@ use hone_trace::{Episode, Filter, Store};
 use serde_json::json;
 use std::path::Path;
 
-
 fn recipe(place: &Place, taskset: &str, roles: &str) {
     write(
         place,

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::stages::error::check;
-use crate::stages::{Method, Part, PartType, Rollout, StageError};
+use crate::stages::{Method, Need, Part, PartType, Rollout, StageError};
+use hone_trace::CONFIDENCE;
 
 /// How a confidence q in [0, 1] and a correctness c in {0, 1} become a reward.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -29,7 +30,8 @@ pub enum Rule {
 
 /// A reward of the parts `correct` (greater than 0 is right) and `confidence` (a number in [0, 1]) by a [`Rule`].
 ///
-/// A rollout whose confidence is out of range is `bad_format`: the confidence is a reward part, so a scorer that could not read one reports -1.
+/// A rollout whose confidence is out of range is `bad_format`. In training, where a recipe says `confidence = true`, the agent is asked when it
+/// has answered, and the part `confidence` is what it said, -1 where that cannot be read or it was cut short before.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Calibration {
@@ -51,7 +53,7 @@ fn correct() -> String {
 }
 
 fn confidence() -> String {
-    "confidence".into()
+    CONFIDENCE.into()
 }
 
 impl PartType for Calibration {
@@ -78,6 +80,15 @@ impl Part for Calibration {
             Rule::OutcomeOnly => {}
         }
         number("bad_format", self.bad_format, "a number", true)
+    }
+
+    fn needs(&self) -> &'static [Need] {
+        // A part of another name is a scorer's.
+        if self.confidence == CONFIDENCE {
+            &[Need::Confidence]
+        } else {
+            &[]
+        }
     }
 
     fn gives_value(&self) -> bool {

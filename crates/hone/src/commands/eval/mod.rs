@@ -99,6 +99,9 @@ pub struct Args {
     temperature: f32,
     #[command(flatten)]
     sampling: SamplingArgs,
+    /// Ask the agent at the end of each episode how sure it is, and measure how far that can be trusted
+    #[arg(long)]
+    confidence: bool,
     /// All randomness comes from it
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -126,7 +129,7 @@ pub struct Args {
     #[arg(
         long,
         value_name = "DIR",
-        conflicts_with_all = ["taskset", "harness", "user", "judges", "split", "n", "samples", "temperature", "options", "stop", "constrain", "seed", "out", "policy"]
+        conflicts_with_all = ["taskset", "harness", "user", "judges", "split", "n", "samples", "temperature", "options", "stop", "constrain", "confidence", "seed", "out", "policy"]
     )]
     resume: Option<PathBuf>,
     #[command(flatten)]
@@ -177,6 +180,7 @@ Examples:
   hone eval show runs/eval-shop-nano-001 --failed          why, episode by episode
   hone eval failures runs/eval-shop-nano-001 --judge MODEL why, by a judge (see `hone eval failures --help`)
   hone eval judges runs/eval-my-nano-001                   how far judges agree (see `hone eval judges --help`)
+  hone eval shop --model DIR --confidence                  how far the model's own confidence can be trusted
   hone eval shop --model DIR --fail-under 0.8              a gate for continuous integration
   hone eval my --model DIR --policy rules.toml             tool calls under rules; what they leave to a person waits
   hone eval my --model DIR --tools replay-then-live --tool-cache cache      results of tools, shared between runs

@@ -13,7 +13,7 @@ use crate::run_dir;
 use crate::tasksets::{self, Suite};
 use crate::users;
 use anyhow::{Context, bail};
-use hone_env::{Split, Taskset};
+use hone_env::{Budget, Split, Taskset};
 use hone_rollout::{Hooks, Job, Rollout, Stats, ToolSource, UserPlayer};
 use hone_score::judge::Panel;
 use hone_tool::ApprovalPolicy;
@@ -87,6 +87,14 @@ fn affordable(model: &ModelSpec, cast: &Cast, max_cost: Option<f64>) -> anyhow::
     Ok(())
 }
 
+/// Bounds and rules of the episodes.
+fn budget(cast: &Cast, taskset: &dyn Taskset, settings: &Settings) -> Budget {
+    Budget {
+        confidence: settings.confidence,
+        ..cast.budget(taskset)
+    }
+}
+
 /// A run under way.
 pub(super) struct Run {
     _lock: RunLock,
@@ -117,6 +125,9 @@ impl Run {
         let cast = models::cast(&model, &taskset, &args.prices)?;
         affordable(&model, &cast, args.max_cost)?;
         let others = Others::of(args.user, &args.judges, &suite)?;
+        if args.confidence && !taskset.user_scripts().is_empty() {
+            bail!("--confidence asks the agent after its answer, and in {name} a simulated user has the last word");
+        }
         let n = match taskset.len(args.split) {
             Some(0) => bail!(
                 "taskset {name} has no tasks in split {}; choose another split",
@@ -163,6 +174,7 @@ impl Run {
             samples: args.samples,
             temperature: args.temperature,
             sampling,
+            confidence: args.confidence,
             seed: args.seed,
             prices: args.prices,
             policy,
@@ -170,7 +182,8 @@ impl Run {
         };
         store.set_meta(SETTINGS, &serde_json::to_value(&settings)?)?;
         store.set_meta("hone", &env!("CARGO_PKG_VERSION").into())?;
-        store.set_meta(BUDGET, &serde_json::to_value(cast.budget(&*taskset))?)?;
+        let budget = budget(&cast, &*taskset, &settings);
+        store.set_meta(BUDGET, &serde_json::to_value(budget)?)?;
         Ok(Self {
             _lock: lock,
             dir,
@@ -289,7 +302,7 @@ impl Run {
     /// Who plays what and how.
     pub fn rollout(&self, taskset: Arc<dyn Taskset>, phase: &str, concurrency: usize) -> Rollout {
         Rollout {
-            budget: self.cast.budget(&*taskset),
+            budget: budget(&self.cast, &*taskset, &self.settings),
             taskset,
             player: self.cast.player.clone(),
             user: self.others.user.clone(),

@@ -42,6 +42,9 @@ pub(super) struct Settings {
     /// How answers are sampled, where that is more than the temperature.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sampling: Option<SamplingSettings>,
+    /// Whether the agent is asked how sure it is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub confidence: bool,
     pub seed: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub prices: Vec<PathBuf>,
@@ -90,6 +93,7 @@ pub fn make_run(dir: &Path, taskset: &str, n: u64) -> anyhow::Result<Store> {
         samples: 1,
         temperature: 0.0,
         sampling: None,
+        confidence: false,
         seed: 0,
         prices: Vec::new(),
         policy: None,

@@ -429,12 +429,7 @@ impl Played {
                 all.calls_when_ok += calls.len() as u64;
                 all.failed_when_ok += calls.iter().filter(|call| call.error.is_some()).count() as u64;
             }
-            let parts = episode.scores.iter().flat_map(|score| &score.parts);
-            let stated = parts.filter(|part| part.name == "confidence" && (0.0..=1.0).contains(&part.value));
-            all.stated.extend(stated.map(|part| Stated {
-                confidence: part.value,
-                correct: ok,
-            }));
+            all.stated.extend(Stated::of(&episode));
             Ok(())
         })?;
         Ok(all)

@@ -55,6 +55,9 @@ impl Plan {
         if base.demonstrations.episodes == 0 || base.sft.steps == 0 {
             bail!("--world {world} has no cold start; give a recipe with `demonstrations` and `sft`");
         }
+        let mut base = base;
+        // One cold start for all, so that what they learn after it is comparable.
+        base.confidence |= names.iter().any(|name| asks(name));
         let mut methods: Vec<Method> = Vec::new();
         for name in names {
             if methods.iter().any(|method| method.name == *name) {
@@ -105,6 +108,12 @@ fn nano(name: &str) -> Option<PathBuf> {
     }
     let places = [format!("recipes/{name}/nano.toml"), format!("recipes/{name}.toml")];
     places.iter().find_map(|place| crate::train::resolve(place))
+}
+
+/// Whether a method's own recipe has the agent asked how sure it is.
+fn asks(name: &str) -> bool {
+    let own = nano(name).and_then(|path| recipes::find(&path.to_string_lossy(), None).ok());
+    own.is_some_and(|found| matches!(found.recipe, Recipe::Agent(own) if own.confidence))
 }
 
 /// The world's recipe with the method's own part of `[rl]`.
