@@ -24,8 +24,8 @@ Examples:
   ]}' | hone train explain -
 
 Of a run, ratios are those that the trainer saw when it took the step. To given rollouts, `method` (overrides of the preset),
-`now` (log-probabilities under the present policy, by rollout) and more may be added: docs/methods.md has the fields, and an
-example of each kind of part. `hone train methods` lists the presets and parts.";
+`now` (log-probabilities under the present policy, by rollout) and more may be added: docs/methods.md has the fields, and
+docs/methods/ a page per family of parts with an example of each. `hone train methods` lists the presets and parts.";
 
 /// Most characters of a stage's values in the readable form.
 const MAX_VALUES: usize = 160;

@@ -14,6 +14,7 @@ mod judges;
 mod maths;
 #[cfg(feature = "mcp")]
 mod mcptoolbench;
+mod methods_pages;
 mod pending;
 mod players;
 mod project;
