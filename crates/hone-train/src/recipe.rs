@@ -771,13 +771,18 @@ sft_matched = false
         );
         let roles = "[roles]\nplanner = \"script:x\"\n\n[eval]";
         assert!(message("[eval]", roles).contains("unknown field `planner`"));
-        let branch = "[rl.branch]\nroots = 1\nwhen = { rule = \"noise\", alpha = 0.5, beta = 0.2, tau = 0.5 }\nprobe = { tokens = 20 }";
+        let branch = "[rl.branch]\nroots = 1\nwhen = { rule = \"threshold\", alpha = 0.5, beta = 0.2, tau = 0.5 }\nprobe = { tokens = 20, reduce = \"sum\" }";
         let roles = &format!("[roles]\n\n{branch}\n\n[eval]");
         assert!(
             message("[eval]", roles).contains("cannot fork"),
             "{}",
             message("[eval]", roles)
         );
+        let sure = AGENT.replace("\"grpo\"", "\"rlcr\"");
+        let asked = sure.replace("[demonstrations]", "confidence = true\n\n[demonstrations]");
+        Recipe::parse(&asked, "t.toml", None).unwrap();
+        let alone = Recipe::parse(&sure, "t.toml", None).unwrap_err().to_string();
+        assert!(alone.contains("nothing without `confidence = true`"), "{alone}");
         let akbe = AGENT.replace("\"grpo\"", "\"akbe-paper\"");
         Recipe::parse(
             &akbe.replace("samples = 2", "samples = 2\nno_tools = 2"),
