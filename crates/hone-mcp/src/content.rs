@@ -107,6 +107,7 @@ fn keep(kind: &str, mime: String, base64: &str, media: &mut Vec<Content>) -> Str
             hash,
             mime,
             bytes: length,
+            ..Media::default()
         },
         bytes,
     });
@@ -170,6 +171,7 @@ mod tests {
             hash: hello.into(),
             mime: "image/png".into(),
             bytes: 5,
+            ..Media::default()
         };
         assert_eq!(output.media, [media]);
     }

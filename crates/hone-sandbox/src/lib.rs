@@ -33,8 +33,8 @@ pub use pool::{Lease, Pool, PoolCounts, PoolError, PoolSettings};
 pub use process::ProcessRuntime;
 #[cfg(target_os = "linux")]
 pub use python::{
-    Call, Case, Deterministic, Entry, Interpreter, InterpreterSettings, Language, Outcome, Reply, Session,
-    SessionSettings, Verdict, judge,
+    Artifact, ArtifactLimits, Call, Case, Deterministic, Entry, Interpreter, InterpreterSettings, Language, Outcome,
+    Reply, Session, SessionSettings, Verdict, judge,
 };
 #[cfg(target_os = "linux")]
 pub use run::{Finished, run};

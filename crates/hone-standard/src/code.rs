@@ -4,14 +4,15 @@
 //! answers; what bash runs may read the true ones.
 
 use crate::arguments::{WRITES, tool, word};
+use crate::files::{Folder, MAX_BYTES};
 use crate::{Card, Kit};
 use hone_env::{EnvError, Environment, Fork, Task};
 use hone_sandbox::{
-    Call, Deterministic, Error, InterpreterSettings, Language, Lease, Limits, Outcome, Pool, PoolError, PoolSettings,
-    ProcessRuntime, Reply, SessionSettings,
+    Artifact, ArtifactLimits, Call, Deterministic, Error, InterpreterSettings, Language, Lease, Limits, Outcome, Pool,
+    PoolError, PoolSettings, ProcessRuntime, Reply, SessionSettings,
 };
 use hone_tool::{ToolError, ToolHost, ToolOutput, ToolSpec, object_schema};
-use hone_trace::ToolErrorClass;
+use hone_trace::{Media, ToolErrorClass};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -23,6 +24,9 @@ const MAX_CODE: usize = 100_000;
 /// Most seconds that a recipe can give a call. With what a sandbox may take for its own work (20 s) this lies within a
 /// recipe's bound of a call (95 s unless `timeout_ms` says otherwise): beyond that the episode would be lost.
 const MAX_SECONDS: u64 = 60;
+/// MiB of figures, tables and files that are kept of an episode, unless a recipe says otherwise, and the most that it can say.
+const KEEP: u64 = 4;
+const MAX_KEEP: u64 = 64;
 /// The time at the start of an episode, for Python: 1 January 2025, in seconds since 1970.
 const NOW: f64 = 1_735_689_600.0;
 
@@ -39,6 +43,8 @@ pub struct Settings {
     pub seconds: Option<u64>,
     /// MiB of memory; 512 without it.
     pub memory: Option<u64>,
+    /// MiB of figures, tables and files that are kept with the record of an episode; 4 without it.
+    pub keep: Option<u64>,
 }
 
 /// The kit of one language.
@@ -46,6 +52,10 @@ pub struct Code {
     specs: Arc<Vec<ToolSpec>>,
     sessions: Arc<Pool>,
     settings: SessionSettings,
+    /// Bytes that are kept of an episode.
+    keep: u64,
+    /// Whether sessions begin with the files of the episode's folder.
+    files: bool,
 }
 
 /// Replaces an interpreter that has ended. How many episodes there are at a time is not its matter.
@@ -69,12 +79,12 @@ fn spec(language: Language) -> ToolSpec {
     let (tool_name, about, code) = match language {
         Language::Python => (
             "python",
-            "Run Python code in a session that keeps its variables from call to call. What the code prints is shown, and the value of its last expression. There is no network; files are in the current folder.",
+            "Run Python code in a session that keeps its variables from call to call. What the code prints is shown, the value of its last expression, and the names of figures and files that it makes. There is no network; files are in the current folder.",
             "the code, as in a cell of a notebook",
         ),
         Language::Bash => (
             "bash",
-            "Run a script in a bash session that keeps its folder, variables and functions from call to call. Output, errors and a status that is not 0 are shown. There is no network; files are in the current folder.",
+            "Run a script in a bash session that keeps its folder, variables and functions from call to call. Output, errors, a status that is not 0 and the names of files that it writes are shown. There is no network; files are in the current folder.",
             "the script",
         ),
     };
@@ -85,11 +95,12 @@ fn spec(language: Language) -> ToolSpec {
 /// What the tool is, for the catalogue.
 pub(crate) fn card(language: Language) -> Card {
     let limits = limits(&Settings::default());
-    let shared = "`seconds`: of a call, up to 60 (default: 10); `memory`: in MiB (default: 512)";
+    let kept = ArtifactLimits::default();
+    let shared = "`seconds`: of a call, up to 60 (default: 10); `memory`: in MiB (default: 512); `keep`: MiB of files that are kept with an episode (default: 4)";
     let (about, settings) = match language {
         Language::Python => (
             "Python in a sandbox; variables are kept, the last expression is shown",
-            "`python`: the interpreter, such as that of a virtual environment (default: `python3`); `preload`: modules to import once; `seconds`: of a call, up to 60 (default: 10); `memory`: in MiB (default: 512)",
+            "`python`: the interpreter, such as that of a virtual environment (default: `python3`); `preload`: modules to import once; `seconds`: of a call, up to 60 (default: 10); `memory`: in MiB (default: 512); `keep`: MiB of figures, tables and files that are kept with an episode (default: 4)",
         ),
         Language::Bash => (
             "bash in a sandbox; the folder, variables and functions are kept",
@@ -101,12 +112,14 @@ pub(crate) fn card(language: Language) -> Card {
         about,
         settings,
         limits: format!(
-            "{MAX_CODE} characters of code; {} processes, {} open files, files of {} MiB, {} MiB together; {} KiB of output; no network ([security.md](security.md))",
+            "{MAX_CODE} characters of code; {} processes, {} open files, files of {} MiB, {} MiB together; {} KiB of output; of a call {} files of {} MiB are kept, and as many figures and tables; no network ([security.md](security.md))",
             limits.processes,
             limits.open_files,
             limits.file_size >> 20,
             limits.disk >> 20,
             limits.output >> 10,
+            kept.number,
+            kept.each >> 20,
         ),
         specs: vec![spec(language)],
     }
@@ -122,11 +135,12 @@ fn limits(settings: &Settings) -> Limits {
 }
 
 impl Code {
-    /// A kit whose sandbox is there and whose interpreter runs.
+    /// A kit whose sandbox is there and whose interpreter runs. With `files` sessions begin with a copy of the files of the
+    /// episode's folder.
     ///
     /// # Errors
     /// The setting that is wrong (empty if it is the system), what is, and what to do.
-    pub fn new(language: Language, settings: Settings) -> Result<Self, (&'static str, String, String)> {
+    pub fn new(language: Language, settings: Settings, files: bool) -> Result<Self, (&'static str, String, String)> {
         if !(1..=MAX_SECONDS).contains(&settings.seconds.unwrap_or(1)) {
             let what = format!("calls take 1 to {MAX_SECONDS} s");
             return Err(("seconds", what, "choose a number in between".to_owned()));
@@ -137,6 +151,10 @@ impl Code {
                 "sessions have 32 MiB or more".to_owned(),
                 "choose more, in MiB".to_owned(),
             ));
+        }
+        if settings.keep.unwrap_or(0) > MAX_KEEP {
+            let what = format!("at most {MAX_KEEP} MiB are kept of an episode");
+            return Err(("keep", what, "choose less, in MiB".to_owned()));
         }
         if language == Language::Bash && !(settings.python.is_none() && settings.preload.is_empty()) {
             return Err((
@@ -163,8 +181,11 @@ impl Code {
             sessions: Pool::start(Arc::new(runtime), start, SESSIONS).map_err(refused)?,
             settings: SessionSettings {
                 limits: limits(&settings),
+                artifacts: Some(ArtifactLimits::default()),
                 ..SessionSettings::new(language)
             },
+            keep: settings.keep.unwrap_or(KEEP) << 20,
+            files,
         })
     }
 }
@@ -178,12 +199,16 @@ impl Kit for Code {
         &self.specs
     }
 
-    fn open(&self, _folder: &Path) -> Result<Box<dyn Environment>, EnvError> {
+    fn open(&self, folder: &Path) -> Result<Box<dyn Environment>, EnvError> {
         Ok(Box::new(Room {
             specs: self.specs.clone(),
             sessions: Arc::clone(&self.sessions),
             settings: self.settings,
+            keep: self.keep,
+            folder: self.files.then(|| folder.to_owned()),
             session: None,
+            kept: 0,
+            made: Vec::new(),
         }))
     }
 
@@ -198,7 +223,59 @@ struct Room {
     specs: Arc<Vec<ToolSpec>>,
     sessions: Arc<Pool>,
     settings: SessionSettings,
+    keep: u64,
+    /// Whose files it begins with.
+    folder: Option<PathBuf>,
     session: Option<Lease>,
+    /// Bytes that are kept so far.
+    kept: u64,
+    /// What calls made that is not recorded yet: an error has no files, so that they go to the next call that ends well.
+    made: Vec<Media>,
+}
+
+/// Most files whose record waits for a call that ends well.
+const WAITING: usize = 64;
+
+impl Room {
+    /// A session with the episode's files.
+    fn begin(&self) -> Result<Lease, ToolError> {
+        let session = self.sessions.session("", &self.settings, Duration::ZERO);
+        let mut session = session.map_err(|error| match error {
+            PoolError::Sandbox(error) => failed(error),
+            error => lost(error.to_string()),
+        })?;
+        let Some(folder) = &self.folder else { return Ok(session) };
+        let cannot = |what: String| lost(format!("the episode's files cannot be had in the session: {what}"));
+        let folder = Folder::open(folder).map_err(|error| cannot(error.to_string()))?;
+        let files = folder.walk().map_err(|error| cannot(error.to_string()))?;
+        for path in files.keys() {
+            let content = folder
+                .content(path, MAX_BYTES as usize)
+                .map_err(|error| cannot(error.to_string()))?;
+            session
+                .with(|session| session.put(path, &content))
+                .map_err(|error| cannot(error.to_string()))?;
+        }
+        Ok(session)
+    }
+
+    /// For the record: each by its hash, with its content as long as there is room.
+    fn keep(&mut self, artifacts: Vec<Artifact>) {
+        for artifact in artifacts {
+            let mime = artifact.mime();
+            // Of a file that is too large not even the hash is known.
+            let Some(content) = artifact.content else { continue };
+            if self.made.len() >= WAITING {
+                return;
+            }
+            let mut media = Media::new(artifact.name, mime, content);
+            match self.keep.checked_sub(self.kept).is_some_and(|left| media.bytes <= left) {
+                true => self.kept += media.bytes,
+                false => media.content = None,
+            }
+            self.made.push(media);
+        }
+    }
 }
 
 impl ToolHost for Room {
@@ -210,27 +287,32 @@ impl ToolHost for Room {
         if tool != name(self.settings.language) {
             return Err(crate::arguments::unknown(tool));
         }
-        let session = match &mut self.session {
-            Some(session) => session,
-            empty => {
-                let session = self.sessions.session("", &self.settings, Duration::ZERO);
-                empty.insert(session.map_err(|error| match error {
-                    PoolError::Sandbox(error) => failed(error),
-                    error => ToolError {
-                        class: ToolErrorClass::Infrastructure,
-                        message: error.to_string(),
-                    },
-                })?)
-            }
+        if self.session.is_none() {
+            self.session = Some(self.begin()?);
+        }
+        let call = Call {
+            code: word(arguments, "code"),
+            ..Call::default()
         };
-        let code = word(arguments, "code");
-        let reply = session
-            .call(&Call {
-                code,
-                ..Call::default()
-            })
-            .map_err(failed)?;
-        told(&reply, &self.settings)
+        let session = self
+            .session
+            .as_mut()
+            .ok_or_else(|| lost("there is no session".to_owned()))?;
+        let mut reply = session.call(&call).map_err(failed)?;
+        let told = told(&reply, &self.settings);
+        self.keep(std::mem::take(&mut reply.shown));
+        self.keep(std::mem::take(&mut reply.files));
+        told.map(|output| ToolOutput {
+            media: std::mem::take(&mut self.made),
+            ..output
+        })
+    }
+}
+
+fn lost(message: String) -> ToolError {
+    ToolError {
+        class: ToolErrorClass::Infrastructure,
+        message,
     }
 }
 
@@ -280,6 +362,15 @@ fn told(reply: &Reply, settings: &SessionSettings) -> Result<ToolOutput, ToolErr
     if let Some(value) = &reply.value {
         line(&mut text, value);
     }
+    for artifact in &reply.shown {
+        line(&mut text, &shown(artifact));
+    }
+    for file in &reply.files {
+        line(&mut text, &format!("[file {}, {} bytes]", plain(&file.name), file.size));
+    }
+    if reply.more_files > 0 {
+        line(&mut text, &format!("[and {} more files]", reply.more_files));
+    }
     if let Some(problem) = &problem {
         line(&mut text, problem);
     }
@@ -302,9 +393,36 @@ fn told(reply: &Reply, settings: &SessionSettings) -> Result<ToolOutput, ToolErr
     }
 }
 
+/// A figure or table in a line.
+fn shown(artifact: &Artifact) -> String {
+    let (name, about) = (plain(&artifact.name), plain(&artifact.about));
+    let kind = if artifact.mime() == "text/csv" {
+        "table"
+    } else {
+        "figure"
+    };
+    match (&artifact.content, about.is_empty()) {
+        (Some(_), true) => format!("[{kind} {name}, {} bytes]", artifact.size),
+        (Some(_), false) => format!("[{kind} {name}, {about}, {} bytes]", artifact.size),
+        (None, _) => format!("[{kind} {name} is left out: {about}]"),
+    }
+}
+
+/// What code calls something, in one line: what cannot be seen is escaped.
+fn plain(name: &str) -> String {
+    let seen = |c: char| matches!(c, '\'' | '"' | '\\');
+    let one = |c: char| match seen(c) {
+        true => c.to_string(),
+        false => c.escape_debug().to_string(),
+    };
+    name.chars().map(one).collect()
+}
+
 impl Environment for Room {
     fn reset(&mut self, task: &Task) -> Result<(), EnvError> {
         self.session = None;
+        self.kept = 0;
+        self.made.clear();
         self.settings.deterministic = Some(Deterministic {
             seed: task.seed,
             now: NOW,
@@ -336,7 +454,7 @@ mod tests {
                 seconds: Some(seconds),
                 ..Settings::default()
             };
-            let refused = Code::new(Language::Python, settings).err().unwrap();
+            let refused = Code::new(Language::Python, settings, false).err().unwrap();
             assert_eq!(refused.0, "seconds");
             assert!(refused.1.contains("1 to 60 s"), "{}", refused.1);
         }

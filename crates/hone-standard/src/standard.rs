@@ -159,7 +159,7 @@ fn kit(name: &str, settings: &Value, place: &Place<'_>) -> Result<Box<dyn Kit>, 
             {
                 *python = place.folder.join(&*python);
             }
-            let made = crate::code::Code::new(language, settings);
+            let made = crate::code::Code::new(language, settings, place.confined);
             Ok(Box::new(made.map_err(|(key, what, remedy)| match key {
                 "" => Wrong::new(name, what, remedy),
                 key => Wrong::new(format!("{name}.{key}"), what, remedy),

@@ -3,6 +3,7 @@
 use crate::sampling::{SamplingSettings, TopToken};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::sync::Arc;
 
 /// A token id of the policy's tokenizer.
 pub type TokenId = u32;
@@ -133,7 +134,7 @@ pub struct Remote {
 }
 
 /// A picture, sound or other file, by its content.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Media {
     /// SHA-256 of the content, in hex.
     pub hash: String,
@@ -141,7 +142,36 @@ pub struct Media {
     pub mime: String,
     /// Its length.
     pub bytes: u64,
+    /// What its maker calls it: any text, not a path to write to as it is.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// The content, on its way into the [`Store`](crate::Store), which keeps it once for all episodes. Not part of the record:
+    /// what is read has none.
+    #[serde(skip)]
+    pub content: Option<Arc<[u8]>>,
 }
+
+impl Media {
+    /// A file with its content.
+    pub fn new(name: impl Into<String>, mime: impl Into<String>, content: Vec<u8>) -> Self {
+        Self {
+            hash: crate::digest::sha256(&content),
+            mime: mime.into(),
+            bytes: content.len() as u64,
+            name: name.into(),
+            content: Some(content.into()),
+        }
+    }
+}
+
+/// The hash stands for the content.
+impl PartialEq for Media {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.hash, &self.mime, self.bytes, &self.name) == (&other.hash, &other.mime, other.bytes, &other.name)
+    }
+}
+
+impl Eq for Media {}
 
 /// Where a branched episode comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -55,6 +55,12 @@ impl Secrets {
         serde_json::from_value(tree).ok()
     }
 
+    /// Whether one of them stands in these bytes, as it is.
+    pub fn stand_in(&self, bytes: &[u8]) -> bool {
+        let found = |secret: &[u8]| bytes.windows(secret.len()).any(|piece| piece == secret);
+        self.0.iter().any(|(_, secret)| found(secret.as_bytes()))
+    }
+
     /// Take them out of a value. Whether it held any.
     pub fn hide(&self, value: &mut Value) -> bool {
         !self.is_empty() && self.clean(value)

@@ -12,6 +12,7 @@
 
 mod error;
 mod filter;
+mod media;
 mod open;
 mod rows;
 
@@ -150,7 +151,8 @@ impl Store {
         self.write(|connection| {
             episodes.iter().try_for_each(|episode| {
                 let redacted = self.secrets.redacted(episode);
-                rows::insert(connection, redacted.as_ref().unwrap_or(episode))
+                rows::insert(connection, redacted.as_ref().unwrap_or(episode))?;
+                media::insert(connection, episode, &self.secrets)
             })
         })
     }
@@ -197,6 +199,29 @@ impl Store {
         match key {
             Some(key) => self.load(key),
             None => Ok(None),
+        }
+    }
+
+    /// Whether there is the content of a file.
+    pub fn has_media(&self, hash: &str) -> Result<bool, StoreError> {
+        self.read(|connection| media::is_kept(connection, hash))
+    }
+
+    /// The content of a file of a tool call ([`Media::hash`](crate::Media::hash)), if it was kept.
+    ///
+    /// # Errors
+    /// Also where it is not what its hash says.
+    pub fn media(&self, hash: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let content = self.read(|connection| media::content(connection, hash))?;
+        let damaged = content
+            .as_ref()
+            .is_some_and(|content| crate::digest::sha256(content) != hash);
+        match damaged {
+            false => Ok(content),
+            true => Err(StoreError::Corrupt {
+                path: self.path.clone(),
+                what: format!("the file of hash {hash} is another one"),
+            }),
         }
     }
 
@@ -302,7 +327,10 @@ impl Store {
         let (condition, values) = Filter::phase(phase).condition();
         self.write(|connection| {
             connection.execute(&format!("DELETE FROM metrics {condition}"), params_from_iter(&values))?;
-            Ok(connection.execute(&format!("DELETE FROM episodes {condition}"), params_from_iter(&values))? as u64)
+            let sql = format!("DELETE FROM episodes {condition}");
+            let count = connection.execute(&sql, params_from_iter(&values))? as u64;
+            media::sweep(connection)?;
+            Ok(count)
         })
     }
 

@@ -61,6 +61,8 @@ fn odd() -> impl Strategy<Value = Episode> {
                     hash: text.clone(),
                     mime: "image/png".into(),
                     bytes: whole,
+                    name: text.clone(),
+                    content: None,
                 }];
                 call.snapshot = Some(text.clone());
             }
@@ -260,6 +262,57 @@ fn a_roll_back_takes_the_phase_and_no_more() {
     );
     assert_eq!(store.delete_phase("").unwrap(), 2);
     assert_eq!(rows("model_calls"), 0);
+}
+
+#[test]
+fn what_is_in_a_file_is_kept_once_until_nobody_names_it() {
+    let (_directory, path) = directory();
+    let mut store = Store::create(&path).unwrap();
+    let mut secrets = Secrets::default();
+    secrets.add("API_KEY", "sk-0123456789");
+    store.hide(secrets);
+    let plot = Media::new("figure-1-1.png", "image/png", b"PNG".to_vec());
+    // sha256sum of `PNG`
+    assert_eq!(
+        plot.hash,
+        "796120837694d3f3f29259cfeb25091698c2a0aa87873658d840b4993ee889b3"
+    );
+    let leak = Media::new("a.txt", "text/plain", b"it is sk-0123456789.".to_vec());
+    let lost = Media {
+        hash: "0".repeat(64),
+        ..Media::default()
+    };
+    let with = |id: &str, media: &[&Media]| {
+        let mut episode = made(id);
+        episode.tool_calls[0].media = media.iter().map(|&media| media.clone()).collect();
+        episode
+    };
+    assert_eq!(store.media(&plot.hash).unwrap(), None);
+    store
+        .append(&[with("rl/1/0/0", &[&plot, &leak]), with("rl/2/0/0", &[&plot, &lost])])
+        .unwrap();
+    assert_eq!(store.media(&plot.hash).unwrap().as_deref(), Some(&b"PNG"[..]));
+    assert_eq!(store.media(&lost.hash).unwrap(), None);
+    assert_eq!(store.media(&leak.hash).unwrap(), None, "a secret stands in it");
+    let read = store.episode("rl/1/0/0").unwrap().unwrap();
+    assert_eq!(read.tool_calls[0].media, [plot.clone(), leak]);
+    assert_eq!(read.tool_calls[0].media[0].content, None);
+    // What was read is written again, and nothing is lost of it; another program opens it.
+    store.append(&[read]).unwrap();
+    let store = Store::open(&path).unwrap();
+    store.delete_phase("rl/2").unwrap();
+    assert!(store.media(&plot.hash).unwrap().is_some(), "another episode names it");
+    store.delete_phase("rl/1").unwrap();
+    assert_eq!(store.media(&plot.hash).unwrap(), None);
+
+    store.append(&[with("rl/1/0/0", &[&plot])]).unwrap();
+    let connection = Connection::open(&path).unwrap();
+    connection.execute("UPDATE media SET content = x'00'", []).unwrap();
+    assert!(matches!(store.media(&plot.hash), Err(StoreError::Corrupt { .. })));
+    connection
+        .execute_batch("DROP TABLE media; CREATE TABLE media (x)")
+        .unwrap();
+    assert!(matches!(Store::open(&path), Err(StoreError::Foreign { .. })));
 }
 
 #[test]

@@ -62,7 +62,8 @@ impl Maths {
         let settings = json!({"python": {}, "finish": {}});
         let place = Place {
             folder: Path::new("."),
-            confined: true,
+            // An episode has no files of its own; with them, those of the folder would be in its sandbox.
+            confined: false,
         };
         let tools = Standard::new(settings.as_object().unwrap_or(&serde_json::Map::new()), &place);
         let tools = tools.map_err(|wrong| EnvError::Data {

@@ -1,8 +1,10 @@
 //! The families of problems, and the tasks that they make.
 
-use hone_env::Split;
+use hone_env::{Split, Taskset};
+use hone_maths::Maths;
 use hone_maths::answer::Expected;
 use hone_maths::problem::{FAMILIES, Problem};
+use serde_json::json;
 
 fn plain(expected: &Expected) -> String {
     match expected {
@@ -48,4 +50,23 @@ fn every_split_has_families_of_its_own() {
     for (n, family) in FAMILIES.iter().enumerate() {
         assert!(FAMILIES[..n].iter().all(|other| other.name != family.name));
     }
+}
+
+/// In a sandbox: where `CI` is set there must be one.
+#[test]
+fn an_episode_begins_without_files() {
+    let maths = match Maths::new() {
+        Err(error) if std::env::var_os("CI").is_none() => {
+            eprintln!("skipped: {error}");
+            return;
+        }
+        maths => maths.unwrap(),
+    };
+    let task = maths.task(Split::Train, 0).unwrap();
+    let mut world = maths.environment(&task);
+    world.reset(&task).unwrap();
+    let seen = world
+        .call("python", &json!({"code": "import os\nos.listdir()"}))
+        .unwrap();
+    assert_eq!(seen.text, "[]", "not those of the folder that Hone was started in");
 }

@@ -10,6 +10,8 @@ mod world;
 pub use http::{HttpOptions, HttpServer};
 
 use crate::{Error, runtime};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use hone_tool::{ApprovalPolicy, SchemaError, ToolHost, ToolSpec, Toolset};
 use hone_trace::ToolErrorClass;
 use rmcp::ServerHandler;
@@ -212,7 +214,13 @@ impl ServerHandler for Client {
             }
             Some(failure) => CallToolResult::error(vec![ContentBlock::text(failure.message)]),
             None => {
-                let mut result = CallToolResult::success(vec![ContentBlock::text(record.shown)]);
+                let pictures = record.media.iter().filter(|media| media.mime.starts_with("image/"));
+                let pictures = pictures.filter_map(|media| {
+                    let data = BASE64_STANDARD.encode(media.content.as_deref()?);
+                    Some(ContentBlock::image(data, media.mime.clone()))
+                });
+                let content = std::iter::once(ContentBlock::text(record.shown)).chain(pictures);
+                let mut result = CallToolResult::success(content.collect());
                 // Revisions before 2026-07-28 know only objects here.
                 result.structured_content = Some(record.result).filter(Value::is_object);
                 result

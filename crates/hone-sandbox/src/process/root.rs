@@ -15,7 +15,7 @@ use crate::Spec;
 /// The folders below `/` that belong to the system's programs. Some are links into `/usr`.
 const SYSTEM: &[&str] = &["usr", "bin", "sbin", "lib", "lib64", "lib32", "libx32", "nix/store"];
 /// Files without secrets that programs look at.
-const CONFIGURATION: &[&str] = &["etc/ld.so.cache", "etc/alternatives", "etc/mime.types"];
+const CONFIGURATION: &[&str] = &["etc/ld.so.cache", "etc/alternatives", "etc/mime.types", "etc/fonts"];
 /// What is needed where there is a network.
 const FOR_NETWORK: &[&str] = &["etc/resolv.conf", "etc/ssl/certs", "etc/ca-certificates"];
 /// Names that tasks written for containers use, for places that can be written to.

@@ -27,6 +27,7 @@ import fractions  # noqa: F401
 import functools  # noqa: F401
 import gc
 import heapq  # noqa: F401
+import importlib.machinery
 import io
 import itertools  # noqa: F401
 import json
@@ -61,6 +62,14 @@ MAX_NAMES = 8 << 20
 TICK = 0.02
 # After the interrupt that ends a call's time, before everything is killed.
 GRACE = 0.3
+# Of a name, or of what is said of a thing, in an answer.
+MAX_NAME = 500
+# Cells of a table that are kept.
+MAX_CELLS = 50_000
+# Files and folders below /work that are looked at after a call.
+MAX_LOOKED = 2000
+# The clock that file systems use for the times of files.
+CLOCK_REALTIME_COARSE = 5
 
 libc = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC = 0x20000, 0x2000000, 0x4000000, 0x8000000
@@ -260,6 +269,8 @@ class Supervisor:
         self.branch = False
         # Whether nothing runs that was told to stop.
         self.still = True
+        # The files as they were after the last call, if that is known, and when the last of them was written.
+        self.seen, self.newest = {}, 0
         self.spawn()
 
     # -- the worker
@@ -285,7 +296,8 @@ class Supervisor:
     def adopt(self, control, output):
         control.setblocking(False)
         os.set_blocking(output, False)
-        self.control, self.output, self.pending = control, output, b""
+        self.control, self.output, self.pending = control, output, bytearray()
+        self.body = b""
 
     def signal_all(self, number):
         try:
@@ -344,6 +356,7 @@ class Supervisor:
                     # What the code did was too much for us. That is its doing and ends its worker, not the session.
                     self.end_worker()
                     reply, output = {"outcome": "protocol", "lost": True, "head": 0, "dropped": 0, "wall_us": 0, "cpu_us": 0}, b""
+                    reply["shown"], self.seen = [], None
                 if reply["lost"] and not self.branch:
                     self.spawn()
                 answer(self.sock, reply, output)
@@ -356,6 +369,8 @@ class Supervisor:
                     reply, output = {"put": put, "get": get, "list": list_files}[op](header, body)
                 except OSError as e:
                     reply, output = {"refused": e.strerror or str(e)}, b""
+                if op == "put":
+                    self.seen = None
                 answer(self.sock, reply, output)
             else:
                 raise Closed
@@ -364,6 +379,8 @@ class Supervisor:
         start = time.monotonic()
         kept = Bounded(header["output"])
         flood = header["output"] * header["flood"]
+        if self.config["artifacts"]:
+            self.before()
         self.signal_all(signal.SIGCONT)
         before = self.processor_time()
         lost, reason, reply = False, None, None
@@ -439,6 +456,13 @@ class Supervisor:
             self.signal_all(signal.SIGSTOP)
             self.still = self.shared
         about, output = kept.finish()
+        shown, self.body = self.body, b""
+        if "shown" not in reply:
+            reply["shown"], shown = [], b""
+        if self.config["artifacts"]:
+            files, bodies = self.written()
+            reply.update(files)
+            output = b"".join([output, shown, *bodies])
         reply.update(about, lost=lost, wall_us=int((time.monotonic() - start) * 1e6))
         reply["cpu_us"] = max(0, int((processor - before) * 1e6)) if processor and before is not None else 0
         return reply, output
@@ -471,21 +495,57 @@ class Supervisor:
             text, end, rest = self.pending.partition(b"\0")
             if not end:
                 return None, "protocol" if len(text) > 16 else None
-            self.pending = b""
+            self.pending = bytearray()
             if rest or not text.isdigit() or len(text) > 3 or int(text) > 255:
                 return None, "protocol"
             return {"outcome": "ok", "status": int(text)}, None
         if len(self.pending) < 8:
             return None, None
         head, body = struct.unpack(">II", self.pending[:8])
-        if head > MAX_HEADER or body:
+        limits = self.config["artifacts"]
+        if head > MAX_HEADER or body > (limits["together"] if limits else 0):
             return None, "protocol"
-        if len(self.pending) < 8 + head:
+        if len(self.pending) < 8 + head + body:
             return None, None
-        text, rest = self.pending[8 : 8 + head], self.pending[8 + head :]
-        self.pending = b""
-        reply = plain_reply(text)
+        text, self.body, rest = bytes(self.pending[8 : 8 + head]), bytes(self.pending[8 + head : 8 + head + body]), self.pending[8 + head + body :]
+        self.pending = bytearray()
+        reply = plain_reply(text, body, limits)
         return (None, "protocol") if rest or reply is None else (reply, None)
+
+    def folder(self):
+        """Where the code's own files are."""
+        return os.fsencode(branch_folder(self.pid)) if self.branch else b"/work"
+
+    def before(self):
+        """Takes note of the files, where that is not known, so that those are found that the call writes."""
+        if self.seen is None:
+            self.seen, self.newest = scan(self.folder())
+        # What is written within one tick of the clock of files has the same time: wait for the next.
+        for _ in range(10):
+            if not 0 <= self.newest - time.clock_gettime_ns(CLOCK_REALTIME_COARSE) < 20_000_000:
+                break
+            time.sleep(0.001)
+
+    def written(self):
+        """The files that the call wrote, by name, and what is in those that are not too large."""
+        limits, root = self.config["artifacts"], self.folder()
+        before, (self.seen, self.newest) = self.seen, scan(root)
+        names = sorted(name for name, stamp in self.seen.items() if before.get(name) != stamp)
+        listed, bodies, room = [], [], limits["together"]
+        for name in names:
+            if len(listed) >= limits["number"] or len(name) > MAX_NAME:
+                continue
+            size, data = self.seen[name][0], None
+            if size <= min(limits["each"], room):
+                try:
+                    data = contents(os.fsdecode(name), min(limits["each"], room), root)
+                except OSError:
+                    pass
+            if data is not None:
+                size, room = len(data), room - len(data)
+                bodies.append(data)
+            listed.append([name.decode("utf-8", "replace"), size, data is not None])
+        return {"files": listed, "more_files": len(names) - len(listed)}, bodies
 
     def processor_time(self):
         try:
@@ -530,6 +590,7 @@ class Supervisor:
             self.control.close()
             os.close(self.output)
             self.sock, self.pid, self.branch = socket.socket(fileno=fd), pid, True
+            self.seen = None
             self.adopt(ours, read)
             try:
                 answer(self.sock, {"ready": True})
@@ -558,8 +619,8 @@ def short_number(text):
     return int(text)
 
 
-def plain_reply(text):
-    """What a worker says is no more trusted than the code in it."""
+def plain_reply(text, body, limits):
+    """What a worker says is no more trusted than the code in it. `body` is how many bytes came with it."""
     try:
         given = json.loads(text, parse_int=short_number)
         if given["outcome"] not in ("ok", "error", "exit"):
@@ -575,6 +636,15 @@ def plain_reply(text):
                     reply[key] = given[key][: MAX_VALUE + 1024].encode("utf-8", "replace").decode()
                 elif not -(1 << 31) <= given[key] < 1 << 31:
                     return None
+        reply["shown"] = []
+        for name, about, size in given.get("shown", []):
+            if type(name) is not str or type(about) is not str or type(size) not in (int, type(None)):
+                return None
+            name, about = (part[:MAX_NAME].encode("utf-8", "replace").decode() for part in (name, about))
+            reply["shown"].append([name, about, size])
+        sizes = [size for _, _, size in reply["shown"] if size is not None]
+        if len(reply["shown"]) > (limits["number"] if limits else 0) or any(size < 0 for size in sizes) or sum(sizes) != body:
+            return None
         return reply
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
@@ -624,12 +694,12 @@ def memory(limit):
 # ---- files, which the supervisor reads and writes below /work without following links
 
 
-def opened(path, create):
+def opened(path, create, root="/work"):
     """The folder that holds `path`, open, and the last part of its name."""
     parts = path.split("/")
     if not path or len(parts) > 32 or any(p in ("", ".", "..") or "\0" in p for p in parts):
         raise OSError(errno.EINVAL, "the path must be relative to /work, without '.' and '..'")
-    folder = os.open("/work", os.O_RDONLY | os.O_DIRECTORY)
+    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     for part in parts[:-1]:
         if create:
             try:
@@ -659,17 +729,48 @@ def put(header, body):
 
 
 def get(header, _):
-    folder, name = opened(header["path"], False)
+    return {"done": True}, contents(header["path"], min(header["max"], MAX_BODY))
+
+
+def contents(path, most, root="/work"):
+    """What is in a plain file of at most `most` bytes."""
+    folder, name = opened(path, False, root)
     try:
         with open(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder), "rb") as f:
             found = os.fstat(f.fileno())
             if not stat.S_ISREG(found.st_mode):
                 raise OSError(errno.EINVAL, "not a plain file")
-            if found.st_size > min(header["max"], MAX_BODY):
+            if found.st_size > most:
                 raise OSError(errno.EFBIG, f"the file has {found.st_size} bytes, more than asked for")
-            return {"done": True}, f.read(min(header["max"], MAX_BODY))
+            return f.read(most)
     finally:
         os.close(folder)
+
+
+def scan(root):
+    """The plain files below `root`, each with what changes when it is written, and the latest time of them. Programs' own
+    files (below names that begin with a dot, and caches of compiled modules) are left out, and what is beyond
+    MAX_LOOKED."""
+    found, newest, looked, folders = {}, 0, 0, [root]
+    while folders:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    looked += 1
+                    if looked > MAX_LOOKED:
+                        return found, newest
+                    if entry.name.startswith(b".") or entry.name == b"__pycache__":
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    elif entry.is_file(follow_symlinks=False):
+                        of = entry.stat(follow_symlinks=False)
+                        found[entry.path[len(root) + 1 :]] = (of.st_size, of.st_mtime_ns, of.st_ino)
+                        newest = max(newest, of.st_mtime_ns)
+        except OSError:
+            # Nested more deeply than a path can say, closed, or gone.
+            pass
+    return found, newest
 
 
 def list_files(header, _):
@@ -746,6 +847,90 @@ def bash_worker(config, control, output):
     os.execve("/bin/bash", ["bash", "--noprofile", "--norc", "-c", script], environment)
 
 
+class Shown:
+    """What a call shows beside text: figures of matplotlib and tables of pandas, as the bytes of files. It is made by the
+    worker, which can forge it: the supervisor bounds it, and nobody believes it."""
+
+    def __init__(self, limits):
+        self.limits = limits
+        self.clear(0)
+        if limits and "matplotlib.pyplot" in sys.modules:
+            self.watch(sys.modules["matplotlib.pyplot"])
+        elif limits:
+            sys.meta_path.insert(0, self)
+
+    def find_spec(self, name, path=None, target=None):
+        """Waits for pyplot, whose `show` is to mean what it does in a notebook."""
+        if name != "matplotlib.pyplot":
+            return None
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)
+        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+        if spec is not None and spec.loader is not None:
+            load = spec.loader.exec_module
+
+            def execute(module):
+                load(module)
+                self.watch(module)
+
+            spec.loader.exec_module = execute
+        return spec
+
+    def watch(self, pyplot):
+        pyplot.show = lambda *_, **__: self.figures()
+
+    def clear(self, cell):
+        self.cell, self.parts, self.figure = cell, [], 0
+
+    def add(self, name, about, data):
+        """`data` is None where there is nothing but a reason, which is then in `about`."""
+        if len(self.parts) >= self.limits["number"]:
+            return
+        room = self.limits["together"] - sum(len(data) for _, _, data in self.parts if data is not None)
+        if data is not None and len(data) > min(self.limits["each"], room):
+            about, data = f"{len(data)} bytes are too many", None
+        self.parts.append((name, about, data))
+
+    def figures(self):
+        """Draws and closes the figures that are open."""
+        pyplot = sys.modules.get("matplotlib.pyplot")
+        for number in pyplot.get_fignums() if pyplot is not None else ():
+            self.figure += 1
+            name = f"figure-{self.cell}-{self.figure}.png"
+            if len(self.parts) >= self.limits["number"]:
+                pyplot.close(number)
+                continue
+            try:
+                drawn = io.BytesIO()
+                pyplot.figure(number).savefig(drawn, format="png", bbox_inches="tight")
+                self.add(name, "", drawn.getvalue())
+            except Exception as e:
+                self.add(name, cut(f"{type(e).__name__}: {e}", 200), None)
+            finally:
+                pyplot.close(number)
+
+    def table(self, value):
+        """The rows of a data frame or series."""
+        pandas = sys.modules.get("pandas")
+        if pandas is None or not isinstance(value, (pandas.DataFrame, pandas.Series)):
+            return
+        name, shape = f"table-{self.cell}.csv", value.shape
+        try:
+            width = shape[1] if len(shape) > 1 else 1
+            rows = max(1, MAX_CELLS // max(1, width))
+            about = f"{shape[0]} rows, {width} columns" if shape[0] <= rows else f"the first {rows} of {shape[0]} rows, {width} columns"
+            self.add(name, about, value.iloc[:rows].to_csv().encode("utf-8", "replace"))
+        except Exception as e:
+            self.add(name, cut(f"{type(e).__name__}: {e}", 200), None)
+
+    def take(self):
+        """For the reply's header and body."""
+        parts = self.parts
+        self.clear(self.cell)
+        about = [[name, about, None if data is None else len(data)] for name, about, data in parts]
+        return about, b"".join(data for _, _, data in parts if data is not None)
+
+
 class Worker:
     def __init__(self, config, control):
         self.config, self.control = config, control
@@ -776,6 +961,7 @@ class Worker:
         elif "numpy" in sys.modules:
             # Otherwise the same in all sessions. (Python's own is seeded anew after each fork.)
             sys.modules["numpy"].random.seed()
+        self.shown = Shown(self.config["artifacts"])
 
     def interrupt(self, _number, _frame):
         if self.running:
@@ -790,11 +976,11 @@ class Worker:
             try:
                 if header["stdin"]:
                     self.input(body[header["code"] :])
-                reply = self.execute(body[: header["code"]])
+                reply, shown = self.execute(body[: header["code"]])
             except BaseException as e:  # noqa: B036  (an interrupt between two lines of ours)
                 self.running = False
-                reply = {"outcome": "error", "type": type(e).__name__, "message": "", "traceback": type(e).__name__ + self.hint(e)}
-            data = frame(reply)
+                reply, shown = {"outcome": "error", "type": type(e).__name__, "message": "", "traceback": type(e).__name__ + self.hint(e)}, b""
+            data = frame(reply, shown)
             while data:
                 data = data[self.write(self.control.fileno(), data) :]
 
@@ -810,7 +996,8 @@ class Worker:
     def execute(self, body):
         self.cell += 1
         name = f"<cell {self.cell}>"
-        value = None
+        value = last_value = None
+        self.shown.clear(self.cell)
         try:
             try:
                 self.running = True
@@ -822,7 +1009,7 @@ class Worker:
                 if last is not None:
                     value = eval(compile(ast.Expression(last.value), name, "eval"), self.names)
                     if value is not None:
-                        self.names["_"] = value
+                        self.names["_"] = last_value = value
                         value = cut(repr(value), MAX_VALUE)
                 reply = {"outcome": "ok", "value": value}
             finally:
@@ -838,12 +1025,29 @@ class Worker:
             reply = {"outcome": "error", "type": "MemoryError", "message": "", "traceback": "MemoryError" + self.hint(MemoryError())}
         except BaseException as e:  # noqa: B036
             reply = self.failure(e)
+        # After an interrupt there is no time to draw; what is open waits for the next call.
+        late = reply.get("type") == "KeyboardInterrupt"
+        shown = self.show(reply, last_value) if self.shown.limits and not late else b""
         for stream in (sys.stdout, sys.stderr, self.out, self.err):
             try:
                 stream.flush()
             except Exception:
                 pass
-        return reply
+        return reply, shown
+
+    def show(self, reply, value):
+        """Adds to a reply what is shown beside text, within the call's time."""
+        try:
+            self.running = True
+            self.shown.figures()
+            self.shown.table(value)
+            reply["shown"], body = self.shown.take()
+            return body
+        except BaseException:  # noqa: B036  (the code may have replaced all of it)
+            reply.pop("shown", None)
+            return b""
+        finally:
+            self.running = False
 
     def failure(self, e):
         try:

@@ -4,6 +4,7 @@
 //! it with namespaces, folders and bounds of its own, so that starting one costs a few milliseconds and its memory is
 //! shared with all others until it is written to. Between calls nothing in a session runs.
 
+mod artifact;
 mod find;
 mod frame;
 mod judge;
@@ -24,6 +25,7 @@ use serde_json::{Value, json};
 
 use crate::process::seccomp;
 use crate::{Bounded, Error, Limits, Network, Running, Runtime, Spec, Streams};
+pub use artifact::{Artifact, ArtifactLimits};
 pub use judge::{Case, Verdict, judge};
 pub use session::{Call, Entry, Outcome, Reply, Session};
 
@@ -57,6 +59,8 @@ pub struct SessionSettings {
     pub stderr: bool,
     /// Fixed hashes, random numbers and clock (of Python; what other programs read is not changed).
     pub deterministic: Option<Deterministic>,
+    /// Whether figures, tables and files that a call makes come with its reply, and how much of them.
+    pub artifacts: Option<ArtifactLimits>,
 }
 
 impl SessionSettings {
@@ -66,6 +70,7 @@ impl SessionSettings {
             limits: Limits::default(),
             stderr: true,
             deterministic: None,
+            artifacts: None,
         }
     }
 }
@@ -181,6 +186,7 @@ impl Interpreter {
                 "a session needs at least 32 MiB of memory, 1 MiB of disk and 128 open files".to_owned(),
             ));
         }
+        settings.artifacts.iter().try_for_each(ArtifactLimits::check)?;
         let (ours, theirs) = UnixStream::pair().map_err(Error::io("cannot make a socket for a session"))?;
         let config = json!({
             "language": match settings.language { Language::Python => "python", Language::Bash => "bash" },
@@ -191,6 +197,7 @@ impl Interpreter {
             "disk": limits.disk,
             "stderr": settings.stderr,
             "deterministic": settings.deterministic.map(|d| json!({"seed": d.seed, "now": d.now})),
+            "artifacts": settings.artifacts,
         })
         .to_string();
         let parts = [std::io::IoSlice::new(config.as_bytes())];

@@ -9,7 +9,7 @@ use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Interpreter, SessionSettings, frame};
+use super::{Artifact, Interpreter, SessionSettings, artifact, frame};
 use crate::{Error, Limits, Output};
 
 /// How long the supervisor may take for what is not the code's doing, on a machine that is busy.
@@ -43,6 +43,14 @@ pub struct Reply {
     pub output: Output,
     /// `repr` of the last expression, unless it was `None`. For Python.
     pub value: Option<String>,
+    /// Figures of matplotlib that were shown or left open, and the table that the last expression is (of pandas). For
+    /// Python, where [`SessionSettings::artifacts`] asks for them.
+    pub shown: Vec<Artifact>,
+    /// Files below the session's own folder that were written, where [`SessionSettings::artifacts`] asks for them. Those
+    /// below names that begin with a dot are left out.
+    pub files: Vec<Artifact>,
+    /// How many more were written.
+    pub more_files: u64,
     /// The session's variables are gone, and a fresh interpreter is there; a branch is over.
     pub lost: bool,
     pub wall: Duration,
@@ -246,7 +254,8 @@ fn reply(header: &Value, output: &[u8]) -> Option<Reply> {
         _ => return None,
     };
     let head = usize::try_from(header["head"].as_u64()?).ok()?;
-    let (head, tail) = output.split_at_checked(head)?;
+    let (bytes, mut artifacts) = output.split_at_checked(output.len().checked_sub(artifact::bytes(header)?)?)?;
+    let (head, tail) = bytes.split_at_checked(head)?;
     Some(Reply {
         outcome,
         output: Output {
@@ -255,6 +264,9 @@ fn reply(header: &Value, output: &[u8]) -> Option<Reply> {
             dropped: header["dropped"].as_u64()?,
         },
         value: text("value"),
+        shown: artifact::shown(header, &mut artifacts)?,
+        files: artifact::files(header, &mut artifacts)?,
+        more_files: header["more_files"].as_u64().unwrap_or(0),
         lost: header["lost"].as_bool()?,
         wall: duration("wall_us")?,
         cpu: duration("cpu_us")?,

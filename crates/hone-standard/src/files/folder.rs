@@ -56,10 +56,12 @@ pub enum FilesError {
         path: String,
     },
     /// It is longer than what is read or written at once.
-    #[error("{path} is longer than {MAX_FILE_BYTES} bytes; use a smaller file")]
+    #[error("{path} is longer than {most} bytes; use a smaller file")]
     TooLong {
         /// The path.
         path: String,
+        /// How long it may be.
+        most: usize,
     },
     /// The folder would hold too much.
     #[error(
@@ -189,19 +191,29 @@ impl Folder {
     /// # Errors
     /// When there is none, or it is too long, or no text, or has another name outside.
     pub fn read(&self, path: &str) -> Result<String, FilesError> {
+        let bytes = self.content(path, MAX_FILE_BYTES)?;
+        String::from_utf8(bytes).map_err(|_| FilesError::NotText { path: clipped(path) })
+    }
+
+    /// What is in a file of at most `most` bytes.
+    ///
+    /// # Errors
+    /// When there is none, or it is longer, or has another name outside.
+    pub fn content(&self, path: &str, most: usize) -> Result<Vec<u8>, FilesError> {
         checked(path)?;
         let (file, found) = self.open_file(path)?;
         if !found.sole {
             return Err(kind(path, "known by several names, of which some may lie outside"));
         }
         let mut bytes = Vec::new();
-        file.take(MAX_FILE_BYTES as u64 + 1)
+        file.take(most as u64 + 1)
             .read_to_end(&mut bytes)
             .map_err(|error| system(path, &error))?;
-        if bytes.len() > MAX_FILE_BYTES {
-            return Err(FilesError::TooLong { path: clipped(path) });
+        if bytes.len() > most {
+            let path = clipped(path);
+            return Err(FilesError::TooLong { path, most });
         }
-        String::from_utf8(bytes).map_err(|_| FilesError::NotText { path: clipped(path) })
+        Ok(bytes)
     }
 
     /// Write a file, as a whole or not at all, and the folders on the way. What has another name is not written through:
@@ -212,7 +224,11 @@ impl Folder {
     pub fn write(&self, path: &str, text: &str) -> Result<(), FilesError> {
         checked(path)?;
         if text.len() > MAX_FILE_BYTES {
-            return Err(FilesError::TooLong { path: clipped(path) });
+            let path = clipped(path);
+            return Err(FilesError::TooLong {
+                path,
+                most: MAX_FILE_BYTES,
+            });
         }
         let files = self.walk()?;
         let others = files.iter().filter(|(other, _)| *other != path);

@@ -242,8 +242,10 @@ impl Workspace {
         }
         let grown = text.len() as u128 + times as u128 * new.len() as u128;
         if grown > 2 * MAX_FILE_BYTES as u128 {
-            let path = path.to_owned();
-            return Err(said(FilesError::TooLong { path }));
+            return Err(said(FilesError::TooLong {
+                path: path.to_owned(),
+                most: MAX_FILE_BYTES,
+            }));
         }
         self.folder.write(path, &text.replace(old, new)).map_err(said)?;
         Ok(ToolOutput::json(json!({"written": path, "replaced": times})))

@@ -57,6 +57,9 @@ const TABLES: [(&str, &str); 7] = [
     ),
 ];
 
+/// Contents of files by their hashes. Made with the first one: a run without any has none, and older programs pass it over.
+pub(super) const MEDIA: &str = "CREATE TABLE media (hash TEXT PRIMARY KEY NOT NULL, content BLOB NOT NULL)";
+
 pub(super) fn create(path: &Path) -> Result<Connection, StoreError> {
     // Taking the name first leaves no moment in which two processes could both make it.
     OpenOptions::new()
@@ -153,6 +156,11 @@ fn check_tables(connection: &Connection, version: i64) -> rusqlite::Result<Resul
         if found.as_deref() != Some(sql) {
             return Ok(Err(format!("`{name}` is missing or not what schema {version} says")));
         }
+    }
+    match statement.query_row(["media"], |row| row.get::<_, String>(0)) {
+        Ok(found) if found != MEDIA => return Ok(Err("`media` is not what it should be".to_owned())),
+        Ok(_) | Err(rusqlite::Error::QueryReturnedNoRows) => {}
+        Err(error) => return Err(error),
     }
     let triggers: i64 =
         connection.query_row("SELECT count(*) FROM sqlite_schema WHERE type = 'trigger'", [], |row| {

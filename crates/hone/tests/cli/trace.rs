@@ -212,3 +212,57 @@ fn damaged_and_foreign_files_are_refused_by_every_command() {
     place.ok("trace import imported all.jsonl");
     place.fails("eval --resume imported", 1, &["not the run of an evaluation"]);
 }
+
+/// A project whose tool is Python in a sandbox; a stand-in for matplotlib lies among the task's files.
+#[test]
+#[cfg(all(feature = "tools", target_os = "linux"))]
+fn files_that_code_made_are_named_and_come_out_of_the_record() {
+    use serde_json::{Value, json};
+    let place = Place::new();
+    let dir = place.path("plots");
+    std::fs::create_dir_all(&dir).unwrap();
+    let write = |name: &str, text: &str| std::fs::write(dir.join(name), text).unwrap();
+    write(
+        "hone.toml",
+        "name = \"plots\"\ntasks = \"tasks.jsonl\"\n[[tools]]\nstandard = [\"python\"]\n[checkers.answer]\nkind = \"exact\"\n",
+    );
+    let pyplot = "shown = [1]\ndef get_fignums(): return list(shown)\ndef close(n): shown.clear()\n\
+        class F:\n def savefig(self, file, **_): file.write(b'\\x89PNG')\ndef figure(n): return F()\n";
+    let code = "import matplotlib.pyplot\nprint(open('in.txt').read())\nn = open('../work/a b.csv', 'w').write('1,2')";
+    let calls = json!([{"name": "python", "arguments": {"code": code}}]);
+    let task = json!({
+        "prompt": "Plot.", "expected": {"answer": "done"}, "gold": {"calls": calls, "answer": "done"},
+        "files": {"in.txt": "hello", "matplotlib/__init__.py": "", "matplotlib/pyplot.py": pyplot},
+    });
+    write("tasks.jsonl", &task.to_string());
+    place.ok("eval plots --model script:gold --no-baselines --out run");
+    let shown = place.ok("trace show run eval/0/0").stdout;
+    for part in [
+        "hello\n",
+        "[figure figure-1-1.png, 4 bytes]",
+        "[file a b.csv, 3 bytes]",
+        "figure-1-1.png image/png, 4 bytes, sha256 ",
+        "a b.csv text/csv, 3 bytes, sha256 ",
+        ", kept\n",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let listed = place.ok("trace media run eval/0/0 --json").json_lines();
+    assert_eq!((&listed[0]["kept"], &listed[0]["file"]), (&json!(true), &Value::Null));
+    let written = place.ok("trace media run eval/0/0 --out out --json").json_lines();
+    assert_eq!(written[1]["name"], "a b.csv");
+    assert_eq!(std::fs::read(place.path("out/0-0-figure-1-1.png")).unwrap(), b"\x89PNG");
+    assert_eq!(std::fs::read(place.path("out/0-1-a_b.csv")).unwrap(), b"1,2");
+    place.fails(
+        "trace media run eval/0/0 --out out",
+        1,
+        &["choose a folder without such a file"],
+    );
+    place.fails("trace media run eval/7/0", 1, &["no episode"]);
+    // An exchange has hashes alone.
+    place.ok("trace export run -o run.jsonl");
+    place.ok("trace import copy run.jsonl");
+    let copied = place.ok("trace media copy eval/0/0 --json").json_lines();
+    assert_eq!((copied.len(), &copied[0]["kept"]), (2, &json!(false)));
+    assert_eq!(copied[0]["hash"], listed[0]["hash"]);
+}

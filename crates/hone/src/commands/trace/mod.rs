@@ -1,5 +1,6 @@
 //! `hone trace`: what is in a run.
 
+mod media;
 mod otlp;
 pub mod pending;
 mod replay;
@@ -11,7 +12,7 @@ use crate::episode_text;
 use anyhow::{Context, bail};
 use hone_trace::inspect::{InspectRun, export_inspect, import_inspect};
 use hone_trace::{
-    Episode, EpisodeSummary, Filter, Outcome, OutcomeKind, RunDigest, Store, StoreError, TokenId, export_jsonl,
+    Episode, EpisodeSummary, Filter, Outcome, OutcomeKind, RunDigest, Store, StoreError, TokenId, Turn, export_jsonl,
     import_jsonl,
 };
 use otlp::Otlp;
@@ -37,6 +38,7 @@ const EXAMPLES: &str = "\
 Examples:
   hone trace ls runs/quickstart-001 --phase eval --outcome policy_failed --limit 20
   hone trace show runs/quickstart-001 eval/3/0
+  hone trace media runs/eval-my-001 eval/3/0 --out plots   figures and files that its tools gave
   hone trace digest runs/quickstart-001                the same for the same seed
   hone trace replay runs/eval-shop-nano-001            the same again, from the record alone
   hone trace segments runs/quickstart-001 --phase rl   how its model calls join to training sequences
@@ -73,6 +75,20 @@ enum Action {
         run: PathBuf,
         /// The episode's id, as `ls` shows it: eval/3/0
         id: String,
+    },
+    /// Write the figures, tables and files that an episode's tools gave into a folder, each as CALL-NUMBER-NAME. Nothing that
+    /// is there is written over. They were made by code that nobody has read: see docs/security.md.
+    #[command(
+        after_help = "Examples:\n  hone trace media runs/eval-my-001 eval/3/0 --out plots\n  hone trace media runs/eval-my-001 eval/3/0 --json | jq -r .name    without --out they are only listed"
+    )]
+    Media {
+        /// Run directory or run.db
+        run: PathBuf,
+        /// The episode's id, as `ls` shows it: eval/3/0
+        id: String,
+        /// Folder to write them to; made if it is not there
+        #[arg(short, long, value_name = "DIR")]
+        out: Option<PathBuf>,
     },
     /// Print a hash of everything but the wall clock: equal runs have equal digests.
     #[command(
@@ -204,6 +220,7 @@ impl Args {
         match self.action {
             Action::Ls { run, which } => list(&read(&run)?, &which.into(), json),
             Action::Show { run, id } => show(&read(&run)?, &id, json),
+            Action::Media { run, id, out } => media::run(&read(&run)?, &id, out.as_deref(), json),
             Action::Digest { run, phase } => digest(&read(&run)?, phase, json),
             Action::Replay { run, phase } => replay::run(&read(&run)?, phase, json),
             Action::Segments { run, id, phase, splice } => {
@@ -314,11 +331,15 @@ fn summary(episode: &EpisodeSummary) -> Value {
     })
 }
 
-fn show(store: &Store, id: &str, json: bool) -> anyhow::Result<()> {
-    let episode: Episode = store.episode(id)?.ok_or_else(|| StoreError::NoEpisode {
+fn find(store: &Store, id: &str) -> Result<Episode, StoreError> {
+    store.episode(id)?.ok_or_else(|| StoreError::NoEpisode {
         path: store.path().into(),
         episode: id.into(),
-    })?;
+    })
+}
+
+fn show(store: &Store, id: &str, json: bool) -> anyhow::Result<()> {
+    let episode = find(store, id)?;
     if json {
         return print_json(&episode);
     }
@@ -335,6 +356,12 @@ fn show(store: &Store, id: &str, json: bool) -> anyhow::Result<()> {
     print(episode_text::message("episode", &facts))?;
     for turn in &episode.turns {
         print(episode_text::turn(&episode, turn))?;
+        if let Turn::Tool { tool_call } = turn {
+            let call = episode.tool_calls.get(*tool_call as usize);
+            for file in call.iter().flat_map(|call| &call.media) {
+                print(episode_text::message("file", &media::line(store, file)?))?;
+            }
+        }
     }
     for event in &episode.events {
         print(episode_text::message(
