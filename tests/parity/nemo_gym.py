@@ -1,6 +1,6 @@
 """Do our verifiers of NeMo Gym reward responses as its servers do?
 
-    pip install pydantic
+    pip install pydantic openapi-schema-validator==0.6.3
     cargo build --release -p hone-nemo-gym --example verify
     python tests/parity/nemo_gym.py CHECKOUT target/release/examples/verify [--data DIR] [--n 40] [--seed 0]
 
@@ -13,7 +13,10 @@ say that it does. Servers that reward what a session has kept are left out. Exit
 import argparse
 import asyncio
 import collections
+import html
+import html.entities
 import importlib
+import inspect
 import json
 import math
 import random
@@ -32,6 +35,7 @@ CHECKOUT = Path()
 CONFIG = {
     "single_step_tool_use_with_argument_comparison": {"word_count_similarity_threshold": 0.1},
     "equivalence_rule": {"grading_rule": "exact"},
+    "terminal_multi_harness": {"tool_call_comparator_config": {"string_similarity_threshold": 0.9}},
 }
 
 
@@ -76,6 +80,13 @@ class Server(Open):
     config: Any = None
 
 
+class Said(types.SimpleNamespace):
+    """A response, whose JSON some servers read."""
+
+    def model_dump(self):
+        return self.raw
+
+
 def distance(a, b):
     row = list(range(len(b) + 1))
     for i, x in enumerate(a):
@@ -108,13 +119,15 @@ def stubs(checkout):
     stub("nemo_gym.openai_utils", NeMoGymResponse=Any)
     stub("nemo_gym.server_utils", SESSION_ID_KEY="id")
     stub("fastapi", FastAPI=Anything, Request=Any, HTTPException=Exception)
+    stub("fastapi.responses", PlainTextResponse=Anything)
     stub("editdistance", eval=distance)
 
 
 def server(name):
     if name not in CLASSES:
         # Some servers import their neighbours by bare names, as if run from their own folder.
-        sys.modules.pop("utils", None)
+        for neighbour in ("utils", "scorer"):
+            sys.modules.pop(neighbour, None)
         sys.path.insert(0, str(CHECKOUT / "resources_servers" / name))
         module = importlib.import_module(f"resources_servers.{name}.app")
         sys.path.pop(0)
@@ -142,11 +155,12 @@ def item(raw):
     return types.SimpleNamespace(**raw)
 
 
-def reference(name, row, output):
+def reference(name, row, output, details):
     instance, request = server(name)
     items = [item(raw) for raw in output]
     text = "".join(part.text for it in items if it.type == "message" for part in it.content)
-    response = types.SimpleNamespace(output=items, output_text=text)
+    response = Said(output=items, output_text=text, raw={"output": output})
+    response.incomplete_details = details and types.SimpleNamespace(**details)
     params = dict(row["responses_create_params"])
     if isinstance(params.get("input"), list):
         params["input"] = [types.SimpleNamespace(**message) for message in params["input"]]
@@ -154,7 +168,8 @@ def reference(name, row, output):
     try:
         fields = {k: v for k, v in row.items() if k not in ("responses_create_params", "response")}
         body = request(**fields, responses_create_params=types.SimpleNamespace(**params), response=response)
-        return {"reward": asyncio.run(instance.verify(body)).reward}
+        session = [types.SimpleNamespace(session={"id": 0})] if len(inspect.signature(instance.verify).parameters) == 2 else []
+        return {"reward": asyncio.run(instance.verify(*session, body)).reward}
     except Exception as error:  # the server would answer 500
         return {"error": f"{type(error).__name__}: {error}"}
 
@@ -189,7 +204,128 @@ VARIED = {
     },
     "gui_coordinate": {"expected_answer": ["0.5,0.5", "0.1, 0.9", "1", "a,b", "1,2,3"], "max_dist": [0.1, 0.5]},
     "ragtruth": {"is_halu": [True, False]},
+    "bunsenbench_chemistry_mcq": {
+        "options": [
+            [{"A": "CO2"}, {"B": "SO₄²⁻"}, {"C": "5 &mu;m &times; 2"}, {"D": "x &lt; y"}],
+            [{"a": "1"}, {"b": "É"}, {"C": None}, {"D": "The answer"}],
+            None,
+        ],
+        "choices": [["CO2", {"letter": "b", "text": "SO4 2-"}, {"id": 3, "value": "z"}, {"label": "D", "content": "x < y"}], None],
+        "expected_answer": ["A", "(b).", "CO2", "SO4 2−", "5 μm x 2", "nothing", ""],
+    },
+    "citation_if": {"verifier": []},
+    "terminal_multi_harness": {"threshold": [0.5, None]},
 }
+FORMS = ["cite_xml", "ascii_brackets", "claim_wrap_xml", "fullwidth_brackets", "ref_colon", "double_angle", "web_brackets", "paren_part"]
+FORMS += ["markdown_footnote", "curly_double", "angle_pipe", "other"]
+for form in FORMS:
+    for more in (
+        {"id_kind": "snippet"},
+        {"expected_ids": ["citation_1"], "valid_id_set": ["citation_1", "citation_2"], "expected_slack": 0},
+        {"id_regex": "citation_[a-z0-9]+", "valid_id_set": ["citation_1", "citation_2", "citation_xy"], "min_valid_citations": 2},
+        {"mode": "no_cite"},
+    ):
+        VARIED["citation_if"]["verifier"].append({"grammar": form, "valid_id_set": ["citation_1", "citation_2:snippet_1"], **more})
+
+# The harnesses of the terminal, with a call each that they compare in a way of their own.
+ACTIONS = [
+    ("codex", "exec_command", {"cmd": "ls -la /workspace"}),
+    ("codex", "update_plan", {"plan": [{"step": "a", "status": "pending"}]}),
+    ("agent006", "execute_python", {"code": "print(1 + 1)\nprint('two')"}),
+    ("agent006", "return_result", {"result": {"b": [1, 2.5, None], "a": "text"}}),
+    ("opencode", "bash", {"command": "git status --short", "timeout": 10}),
+    ("opencode", "todowrite", {"todos": [{"status": "done", "priority": "high"}, {"status": "open"}]}),
+    ("opencode", "read", {"filePath": "/a/b.py", "limit": 5}),
+    ("opencode", "edit", {"filePath": "/a/b.py", "oldString": "x", "newString": "y", "replaceAll": True}),
+    ("opencode", "grep", {"pattern": "a.*", "path": "/a"}),
+    ("opencode", "webfetch", {"url": "http://x", "format": "text"}),
+    ("stirrup", "web_search", {"query": "Weather in Paris today"}),
+    ("stirrup", "fetch_web_page", {"url": "http://x.org/A"}),
+    ("stirrup", "finish", {"reason": "All of it is done", "paths": ["/a", " /b "]}),
+    ("generic", "anything", {"n": 3, "x": 1.5, "on": False}),
+]
+KINDS = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object"}
+
+
+def terminal(rng, row):
+    """The row with another harness, and its call."""
+    harness, tool, arguments = rng.choice(ACTIONS)
+    properties = {key: {"type": KINDS[type(value)]} for key, value in arguments.items()}
+    for value in properties.values():
+        if rng.random() < 0.2:
+            value.pop("type")
+    schema = {"type": "object", "properties": properties, "required": [k for k in arguments if rng.random() < 0.5]}
+    if rng.random() < 0.5:
+        schema["additionalProperties"] = rng.random() < 0.3
+    call = {"type": "function_call", "name": tool, "arguments": json.dumps(arguments)}
+    calls = [call] * rng.choice([1, 1, 1, 2])
+    action = call if len(calls) == 1 else {"type": "function_call_batch", "calls": calls}
+    tools = [{"type": "function", "name": tool, "parameters": schema}]
+    if rng.random() < 0.3:
+        tools = [{"type": "function", "function": {"name": tool, "parameters": schema}}]
+    row = {**row, "harness": harness, "expected_action": action, "declared_tools": tools}
+    return row, [dict(call) for call in calls]
+
+
+# Calls of coding agents, by pairs that may be of a kind.
+STEPS = [
+    ("str_replace_editor", {"command": "str_replace", "path": "/w/p/foo.py", "old_str": "return None", "new_str": "return sum(values)"}),
+    ("edit_file", {"file_path": "src/p/foo.py", "old_str": "return None", "new_str": ""}),
+    ("apply_patch", {"patch": "*** Begin\n+line\n-line\n" * 20}),
+    ("WriteFile", {"filename": "a.txt", "content": "hello\nworld"}),
+    ("str_replace_editor", {"command": "view", "path": "/w/p/foo.py", "view_range": [10, 40]}),
+    ("str_replace_editor", {"command": "view", "path": "/w/p/foo.py", "view_range": "[5, \"38\"]"}),
+    ("execute_bash", {"command": "cd /w/p && python -m pytest tests/test_foo.py -x"}),
+    ("shell", {"cmd": "/usr/bin/grep -rn 'total' ./src/p/foo.py"}),
+    ("grep", {"pattern": "total", "path": "/w/p/foo.py"}),
+    ("find_files", {"pattern": "*.py", "path": "p/foo.py"}),
+    ("read_file", {"path": "/w/p/foo.py"}),
+    ("finish", {"message": "done"}),
+    ("think", {"thought": "hm"}),
+    ("UpdatePlan", {"plan": ["a"]}),
+    ("own_tool", {"x": 1}),
+]
+
+
+def step(rng, row):
+    """The row with another expected step, in one of the places where it may stand, and its call."""
+    name, arguments = rng.choice(STEPS)
+    told = arguments if rng.random() < 0.2 else json.dumps(rng.choice([arguments, arguments, arguments, edited_arguments(rng, arguments), [1], "path"]))
+    action = {"type": "function_call", "name": name, "arguments": told}
+    row = {k: v for k, v in row.items() if k not in ("expected_action", "expected_answer", "metadata")}
+    row |= rng.choice([{"expected_action": action}, {"expected_answer": json.dumps(action)}, {"metadata": {"expected_action": action}}])
+    if rng.random() < 0.3:
+        name, arguments = rng.choice(STEPS)
+    said = json.dumps(arguments) if rng.random() < 0.9 else rng.choice(["[1]", '"command"', "{", "7", "null", '["path"]'])
+    return row, [{"type": "function_call", "name": name, "arguments": said}]
+
+
+def injected(rng, row):
+    """The row's call with what the injected text asks for."""
+    injection = dict(row["injection"])
+    if rng.random() < 0.3:
+        injection["verification_type"] = rng.choice(["check_grade_submitted", "other", "check_message_sent"])
+    calls = [{"type": "function_call", "name": injection["target_tool"], "arguments": json.dumps(injection["target_args"])}]
+    calls += [{"type": "function_call", "name": tool, "arguments": ""} for tool in row["required_tools"]]
+    return {**row, "injection": injection}, calls
+
+
+def cited(rng, row):
+    """The row, and an answer with citations in its form."""
+    written = {"cite_xml": "<cite>{}</cite>", "claim_wrap_xml": '(cite index="{}">It is so</cite>', "fullwidth_brackets": "【{}】"}
+    written |= {"ref_colon": "[ref:{}]", "double_angle": "<<{}>>", "web_brackets": "[web:{}]", "paren_part": "({})"}
+    written |= {"markdown_footnote": "[^{}]", "curly_double": "{{{{{}}}}}", "angle_pipe": "<ref|{}>"}
+    row = varied(rng, "citation_if", row)
+    form = written.get(row["verifier"]["grammar"], "[{}]")
+    if rng.random() < 0.1:
+        form = rng.choice(list(written.values()))
+    ids = [*row["verifier"].get("valid_id_set", []), "citation_1", "citation_2,citation_1", "citation_xmpl", "CİTATION_9"]
+    parts = [rng.choice(["It is so. ", "So ", "", " (", "<cite", "</cite >"]) if rng.random() < 0.2 else "It is so. "]
+    parts += [form.format(rng.choice(ids)) for _ in range(rng.randrange(4))]
+    return row, [{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": " ".join(parts)}]}]
+
+
+MADE = {"terminal_multi_harness": terminal, "swe_pivot": step, "indirect_prompt_injection": injected, "citation_if": cited}
 
 
 def varied(rng, server, row):
@@ -205,7 +341,8 @@ PIECES = [
     "a", "1", "0", "2.5", "1,000", "%", "$", "°", "²", "π", "<think>", "</think>", "```json\n", "```", "{\"answer\": \"x\"}", "the ", "An ", "both of them",
     "neither", " or ", " and ", "(", ")", "\"", "'", "**", "- ", "é", "ß", "İ", "ﬁ", "Ａ", "\u00a0", "\u2028", "\r\n", "-", "_", "<point>(500, 500)</point>",
     "null", "true", "correct", "partial.", "<best_solution>1</best_solution>", "am", "10:30", "Document 1:\n", "The final answer is B",
-    "- item\n- item\n- item\n", "# Title\n", "1. one\n2. two\n3. three\n", "**bold**\n", "| a | b |\n", "* item\n", "## Part\n",
+    "- item\n- item\n- item\n", "<choice>", "</choice>", "<choices>", "</choices>", "<answer>B</answer>", "&mu;", "&lt", "&#50;", "₄", "⁻", "−", "option b)", "I choose ",
+    "the correct answer is ", "cİtation_1", "<cite>", "\x1c", "citation_2", "# Title\n", "1. one\n2. two\n3. three\n", "**bold**\n", "| a | b |\n", "* item\n", "## Part\n",
 ]
 
 
@@ -304,6 +441,24 @@ def mutate(rng, output, others):
     return output
 
 
+def unescaped(rng, example):
+    """Every named reference of HTML, whole and in bad company, every number that may be special, and random text."""
+    texts = [form.format(name) for name in html.entities.html5 for form in ("&{}", "&{}x", "a&{}; b", "&{}&")]
+    texts += ["&" + name[:-1] for name in html.entities.html5]
+    for number in [*range(0x180), *range(0xD7F0, 0xE010), *range(0xFDC0, 0xFE00), *range(0xFFF0, 0x10010), *range(0x10FFF0, 0x110010)]:
+        texts += [f"&#{number};", f"&#x{number:x}", f"&#X{number:05X};z"]
+    alphabet = "&#xX;am plt0123456789<\n\t\x0cé"
+    texts += ["".join(rng.choice(alphabet) for _ in range(rng.randrange(40))) for _ in range(5_000)]
+    told = "".join(json.dumps(text) + "\n" for text in texts)
+    ours = subprocess.run([example, "unescape"], input=told, check=True, capture_output=True, text=True, encoding="utf-8").stdout
+    ours = [json.loads(line) for line in ours.split("\n") if line]
+    assert len(ours) == len(texts), (len(ours), len(texts))
+    wrong = [(text, said, html.unescape(text)) for text, said in zip(texts, ours) if said != html.unescape(text)]
+    print(f"html.unescape: {len(texts)} texts, {len(wrong)} differ", *wrong[:10], sep="\n  ")
+    if wrong:
+        sys.exit(1)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("checkout", type=Path)
@@ -332,18 +487,25 @@ def main():
         for _ in range(args.n):
             fields = varied(rng, row["server"], row["row"])
             said = mutate(rng, base, outputs[row["server"]])
+            if row["server"] in MADE and rng.random() < 0.8:
+                fields, said = MADE[row["server"]](rng, fields)
+                if rng.random() < 0.7:
+                    said = mutate(rng, said, [])
             if fields.get("expected_answer") != row["row"].get("expected_answer") and rng.random() < 0.5:
                 text = rng.choice(["{}", "Answer: {}", "\\boxed{{{}}}", "Final Answer: [{}]", "The final answer is {}", '{{"answer": "{}"}}'])
                 text = edited(rng, text.format(fields["expected_answer"]))
                 said = [{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text}]}]
-            cases.append({**row, "row": fields, "output": said})
+            details = {"reason": rng.choice(["max_output_tokens", "content_filter"])} if rng.random() < 0.05 else None
+            cases.append({**row, "row": fields, "output": said, "incomplete_details": details})
+    if args.only in (None, "bunsenbench_chemistry_mcq"):
+        unescaped(rng, args.example)
     told = "".join(json.dumps(case) + "\n" for case in cases)
     ours = subprocess.run([args.example, "judge"], input=told, check=True, capture_output=True, text=True, encoding="utf-8").stdout
     ours = [json.loads(line) for line in ours.split("\n") if line]
     assert len(ours) == len(cases), (len(ours), len(cases))
     counts, wrong = collections.defaultdict(collections.Counter), []
     for case, said in zip(cases, ours):
-        truth = reference(case["server"], case["row"], case["output"])
+        truth = reference(case["server"], case["row"], case["output"], case.get("incomplete_details"))
         same = ("error" in said) == ("error" in truth) and (
             "error" in said or math.isclose(said["reward"], truth["reward"], rel_tol=0, abs_tol=1e-12)
         )

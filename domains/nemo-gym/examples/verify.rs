@@ -1,7 +1,7 @@
 //! For `tests/parity/nemo_gym.py`: `verify gold DATA` prints the rows with a right response each, `verify judge` reads lines of
-//! server, row and response and prints rewards.
+//! server, row and response and prints rewards, `verify unescape` reads texts and prints them without character references.
 
-use hone_nemo_gym::{Item, Response, Row, SERVERS, load, server};
+use hone_nemo_gym::{Item, Response, Row, SERVERS, load, server, unescape};
 use hone_python::{Value, loads};
 use serde_json::json;
 use std::io::{BufRead, Write};
@@ -60,7 +60,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 writeln!(out, "{said}")?;
             }
         }
-        _ => return Err("write verify gold DATA, or verify judge".into()),
+        (Some("unescape"), None) => {
+            for line in std::io::stdin().lock().lines() {
+                let text: String = serde_json::from_str(&line?)?;
+                writeln!(out, "{}", json!(unescape(&text)?))?;
+            }
+        }
+        _ => return Err("write verify gold DATA, verify judge, or verify unescape".into()),
     }
     Ok(())
 }

@@ -14,6 +14,7 @@
 
 mod conformance;
 mod difflib;
+mod html;
 mod pattern;
 mod response;
 mod row;
@@ -22,6 +23,7 @@ mod verify;
 mod world;
 
 pub use conformance::conformance;
+pub use html::unescape;
 pub use response::{Item, Response};
 pub use row::{DataError, Row, load};
 pub use taskset::{LoadError, NemoGym, SCORER_VERSION, play};

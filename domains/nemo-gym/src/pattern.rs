@@ -67,8 +67,72 @@ pub fn group<'t>(captures: &Captures<'t, str>, index: usize) -> &'t str {
 /// # Errors
 /// What is wrong with it.
 pub fn compile(source: &str) -> Result<Regex, String> {
-    RegexBuilder::new(source)
+    RegexBuilder::new(&translated(source))
         .backtrack_limit(BACKTRACKS)
         .build()
         .map_err(|e| e.to_string())
+}
+
+/// The same pattern in words of this engine: Python's `\w` is letters, numbers of all kinds and `_`, but no marks; its `\s` holds
+/// four separators more; and within a class its `[` is itself.
+fn translated(source: &str) -> String {
+    let mut out = String::with_capacity(source.len());
+    let (mut chars, mut class) = (source.chars().peekable(), false);
+    while let Some(c) = chars.next() {
+        match (c, class) {
+            ('\\', _) => match (chars.next(), class) {
+                (Some('w'), _) => out.push_str(r"[\p{L}\p{N}_]"),
+                (Some('W'), _) => out.push_str(r"[^\p{L}\p{N}_]"),
+                (Some('s'), _) => out.push_str(r"[\s\x1c-\x1f]"),
+                (Some('S'), _) => out.push_str(r"[^\s\x1c-\x1f]"),
+                (Some('b'), false) => {
+                    out.push_str(r"(?:(?<=[\p{L}\p{N}_])(?![\p{L}\p{N}_])|(?<![\p{L}\p{N}_])(?=[\p{L}\p{N}_]))")
+                }
+                (other, _) => {
+                    out.push('\\');
+                    out.extend(other);
+                }
+            },
+            ('[', false) => {
+                class = true;
+                out.push('[');
+                out.extend(chars.next_if_eq(&'^'));
+                // At the beginning it ends nothing.
+                if chars.next_if_eq(&']').is_some() {
+                    out.push_str(r"\]");
+                }
+            }
+            ('[', true) => out.push_str(r"\["),
+            (']', true) => {
+                class = false;
+                out.push(']');
+            }
+            (c, _) => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_and_spaces_are_pythons() {
+        // From Python 3.11.
+        let matches = |pattern: &str, text: &str| compile(pattern).unwrap().is_match(text).unwrap();
+        for (pattern, text, expected) in [
+            (r"\bD\b", "D\u{2084}", false),
+            (r"\bD\b", "D\u{301}", true),
+            (r"^\w+$", "a\u{bd}_", true),
+            (r"^[\w.]+$", "a.\u{301}", false),
+            (r"a\sb", "a\u{1c}b", true),
+            (r"a\Sb", "a\u{85}b", false),
+            (r"^[][a]+$", "[]a", true),
+            (r"^[^][a]+$", "x", true),
+            (r"^\\w$", r"\w", true),
+        ] {
+            assert_eq!(matches(pattern, text), expected, "{pattern} {text:?}");
+        }
+    }
 }

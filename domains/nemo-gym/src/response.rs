@@ -33,34 +33,42 @@ pub enum Item {
 pub struct Response {
     /// The items.
     pub items: Vec<Item>,
+    /// Whether its JSON says that it ended at its limit of tokens (`incomplete_details`).
+    pub cut: bool,
+}
+
+impl From<Vec<Item>> for Response {
+    fn from(items: Vec<Item>) -> Self {
+        Self { items, cut: false }
+    }
 }
 
 impl Response {
     /// An answer in plain text.
     pub fn text(text: impl Into<String>) -> Self {
-        Self {
-            items: vec![Item::Message {
-                role: "assistant".into(),
-                texts: vec![text.into()],
-            }],
-        }
+        Self::from(vec![Item::Message {
+            role: "assistant".into(),
+            texts: vec![text.into()],
+        }])
     }
 
     /// A call, by its arguments' JSON text.
     pub fn call(name: impl Into<String>, arguments: impl Into<String>) -> Self {
-        Self {
-            items: vec![Item::Call {
-                name: name.into(),
-                arguments: arguments.into(),
-            }],
-        }
+        Self::from(vec![Item::Call {
+            name: name.into(),
+            arguments: arguments.into(),
+        }])
     }
 
-    /// From the JSON of a response (its `output`).
+    /// From the JSON of a response (its `output` and `incomplete_details`).
     pub fn read(response: &Value) -> Self {
         let items = response.get("output").and_then(Value::as_list).unwrap_or_default();
+        let reason = response
+            .get("incomplete_details")
+            .and_then(|details| details.get("reason"));
         Self {
             items: items.iter().map(item).collect(),
+            cut: reason.and_then(Value::as_str) == Some("max_output_tokens"),
         }
     }
 
@@ -107,7 +115,7 @@ impl Response {
                 Turn::System { .. } | Turn::User { .. } => {}
             }
         }
-        Self { items }
+        items.into()
     }
 
     /// All texts of messages, one after the other: `response.output_text`.

@@ -188,6 +188,12 @@ impl Taskset for NemoGym {
                 remedy: "score recorded responses to it instead".into(),
             });
         }
+        if self.server.acts == Acts::Elsewhere {
+            return Err(EnvError::Data {
+                what: format!("the tools of {} are its server's, and not here", self.name),
+                remedy: "score recorded responses to it instead".into(),
+            });
+        }
         let (system, instruction) = request(row);
         Ok(Task {
             id: format!("{}/{index}", split.name()),

@@ -1,7 +1,7 @@
 //! `xlam_fc`: the calls that should be made.
 
 use super::{Acts, Server, Verdict, json};
-use crate::response::{Item, Response};
+use crate::response::Item;
 use hone_python::Value;
 
 /// The server.
@@ -37,9 +37,7 @@ pub const XLAM_FC: Server = Server {
                 arguments: arguments_text(wanted.get("arguments")),
             })
         });
-        Some(Response {
-            items: calls.collect::<Option<_>>()?,
-        })
+        Some(calls.collect::<Option<Vec<_>>>()?.into())
     },
 };
 
@@ -94,8 +92,8 @@ mod tests {
                     name: "f".into(),
                     arguments: (*arguments).into(),
                 })
-                .collect();
-            (XLAM_FC.verify)(&row, &Response { items }, &serde_json::Value::Null)
+                .collect::<Vec<_>>();
+            (XLAM_FC.verify)(&row, &items.into(), &serde_json::Value::Null)
                 .unwrap()
                 .reward
         };

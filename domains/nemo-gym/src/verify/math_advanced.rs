@@ -1,7 +1,7 @@
 //! `math_advanced_calculations`: arithmetic in a world where each operation is a little off.
 
 use super::{Acts, Broken, Server, Verdict, json, text_field};
-use crate::response::{Item, Response};
+use crate::response::Item;
 use hone_python::text::float;
 use hone_python::{Value, float_repr};
 
@@ -33,9 +33,7 @@ pub const SERVER: Server = Server {
     gold: |row| {
         let truth = json(row.str("ground_truth")?)?;
         let output = |number: &Value| Item::Output(format!(r#"{{"solution": {number}}}"#));
-        Some(Response {
-            items: truth.as_list()?.iter().map(output).collect(),
-        })
+        Some(truth.as_list()?.iter().map(output).collect::<Vec<_>>().into())
     },
 };
 
@@ -131,8 +129,8 @@ mod tests {
             fields: loads(r#"{"ground_truth": "[6.0, 7]"}"#).unwrap(),
         };
         let reward = |outputs: &[&str]| {
-            let items = outputs.iter().map(|text| Item::Output((*text).into())).collect();
-            (SERVER.verify)(&row, &Response { items }, &serde_json::Value::Null)
+            let items: Vec<_> = outputs.iter().map(|text| Item::Output((*text).into())).collect();
+            (SERVER.verify)(&row, &items.into(), &serde_json::Value::Null)
                 .unwrap()
                 .reward
         };

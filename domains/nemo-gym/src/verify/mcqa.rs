@@ -40,7 +40,7 @@ static LETTER: Pattern = Pattern::new(r"\b([A-Z])\b");
 static ANSWER: Pattern = Pattern::new(r"(?i)[\*\_]{0,2}Answer[\*\_]{0,2}\s*:[\s\*\_]{0,2}\s*([A-Z])(?![a-zA-Z0-9])");
 
 /// Options as pairs of letter and text.
-fn options(row: &Row) -> Vec<(String, Option<String>)> {
+pub fn options(row: &Row) -> Vec<(String, Option<String>)> {
     let entries = row
         .list("options")
         .iter()
@@ -51,7 +51,8 @@ fn options(row: &Row) -> Vec<(String, Option<String>)> {
         .collect()
 }
 
-fn letters(options: &[(String, Option<String>)]) -> BTreeSet<String> {
+/// The options' letters, in upper case.
+pub fn letters(options: &[(String, Option<String>)]) -> BTreeSet<String> {
     let single = |key: &str| key.chars().count() == 1 && key.chars().all(char::is_alphabetic);
     options
         .iter()

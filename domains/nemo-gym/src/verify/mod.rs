@@ -2,14 +2,17 @@
 
 mod arc_agi;
 mod boxed;
+mod bunsenbench;
 mod calendar;
 mod calls;
 mod circles;
+mod citation_if;
 mod examples;
 mod format_verification;
 mod graded;
 mod graphwalks;
 mod hotpotqa;
+mod indirect_prompt_injection;
 mod math_advanced;
 mod mcqa;
 mod ragtruth;
@@ -18,6 +21,8 @@ mod similarity;
 mod single_step;
 mod spartqa;
 mod string_match;
+mod swe_pivot;
+mod terminal_multi_harness;
 
 pub use examples::mcp_weather;
 pub use math_advanced::calculate as math_advanced_calculation;
@@ -74,6 +79,8 @@ pub enum Acts {
     Once,
     /// Until it answers in plain text.
     UntilAnswer,
+    /// In a world whose tools are not here: recorded responses are scored, but there are no tasks.
+    Elsewhere,
 }
 
 /// A server.
@@ -93,9 +100,11 @@ pub struct Server {
 /// The servers.
 pub const SERVERS: &[Server] = &[
     arc_agi::SERVER,
+    bunsenbench::SERVER,
     calendar::SERVER,
     circles::CLICK,
     circles::COUNT,
+    citation_if::SERVER,
     similarity::EQUIVALENCE_RULE,
     examples::MCP_WEATHER,
     examples::MULTI_STEP,
@@ -109,6 +118,7 @@ pub const SERVERS: &[Server] = &[
     circles::GUI_COORDINATE,
     hotpotqa::SERVER,
     graded::IMO_GRADINGBENCH,
+    indirect_prompt_injection::SERVER,
     graphwalks::LC_NIAH,
     math_advanced::SERVER,
     mcqa::MCQA,
@@ -120,12 +130,23 @@ pub const SERVERS: &[Server] = &[
     single_step::SERVER,
     spartqa::SERVER,
     string_match::SERVER,
+    swe_pivot::SERVER,
+    terminal_multi_harness::SERVER,
     calls::XLAM_FC,
 ];
 
 /// The server of that name.
 pub fn server(name: &str) -> Option<&'static Server> {
     SERVERS.iter().find(|server| server.name == name)
+}
+
+/// As `str.isalpha` of a text of one character.
+fn is_letter(text: &str) -> bool {
+    let mut chars = text.chars();
+    let letter = chars
+        .next()
+        .is_some_and(|c| hone_python::text::is_alnum(c) && !c.is_numeric());
+    letter && chars.next().is_none()
 }
 
 fn text_field<'r>(row: &'r Row, name: &str) -> Result<&'r str, Broken> {

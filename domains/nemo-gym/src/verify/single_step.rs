@@ -22,7 +22,7 @@ pub const SERVER: Server = Server {
                 let calls = expected_calls(action)?
                     .into_iter()
                     .map(|(name, arguments)| Item::Call { name, arguments });
-                Some(Response { items: calls.collect() })
+                Some(calls.collect::<Vec<_>>().into())
             }
         }
     },
@@ -210,12 +210,7 @@ mod tests {
                 name: "f".into(),
                 arguments: format!(r#"{{"t": "{text}"}}"#),
             };
-            reward(
-                batch,
-                &Response {
-                    items: texts.iter().map(call).collect(),
-                },
-            )
+            reward(batch, &texts.iter().map(call).collect::<Vec<_>>().into())
         };
         // The first fits both expected calls, the second only the one: a greedy choice would fail.
         assert_eq!(calls(&["a b", "c d e"]), 1.0);
