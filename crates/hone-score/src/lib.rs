@@ -36,7 +36,7 @@ pub use failure::{Failure, FailureClass, Reference, Unpaired, answer, as_call, c
 pub use measures::{Measures, Outcomes, Tally};
 pub use paired::Paired;
 pub use summary::{Baseline, Bound, EvalSummary, alarms};
-pub use taxonomy::{ClassCount, JudgedClass, Reading, TAXONOMIES, Taxonomy};
+pub use taxonomy::{AGENT, ClassCount, ENVIRONMENT, JudgedClass, Party, Reading, TAXONOMIES, Taxonomy};
 
 #[cfg(test)]
 mod fixture;

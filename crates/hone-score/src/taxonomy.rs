@@ -3,6 +3,10 @@
 //! A judge is asked about each class by itself: whether it applies to a failed episode. So an episode may be of several
 //! classes, or of none, and a verdict is one like any other ([`crate::judge`]). FAMA asks so too, one analyst a class;
 //! τ-bench lets its judge choose one class, τ²-bench's reviewer lists errors with their tags.
+//!
+//! Both first ask who was at fault: of the user and the agent τ-bench's judge chooses one, and what is neither's fault is the
+//! environment's; τ²-bench's reviewer says it of each error. Here each of the two is asked about by itself, and both may be.
+//! As in τ-bench's program, the classes are then asked about only where the agent was.
 
 use crate::failure::{FailureClass, Reference, shown};
 use crate::judge::cohen_kappa;
@@ -21,6 +25,21 @@ pub struct JudgedClass {
     pub rules: &'static [FailureClass],
 }
 
+/// Who may be at fault.
+#[derive(Debug)]
+pub struct Party {
+    /// Its name in the source.
+    pub name: &'static str,
+    /// What holds of an episode that failed by its fault.
+    pub about: &'static str,
+}
+
+/// The party whose faults have classes.
+pub const AGENT: &str = "agent";
+
+/// Who is at fault where nobody is.
+pub const ENVIRONMENT: &str = "environment";
+
 /// Classes of one source.
 #[derive(Debug)]
 pub struct Taxonomy {
@@ -30,6 +49,9 @@ pub struct Taxonomy {
     pub source: &'static str,
     /// Whether the judge sees what solves the task, as in the source.
     pub sees_reference: bool,
+    /// Whose fault it may be, where the source asks; the judge then sees what the user was told, as there. One is the
+    /// [`AGENT`].
+    pub parties: &'static [Party],
     /// The classes.
     pub classes: &'static [JudgedClass],
 }
@@ -46,6 +68,7 @@ pub const TAXONOMIES: [Taxonomy; 3] = [
         name: "fama",
         source: "FAMA, arXiv:2604.25135",
         sees_reference: false,
+        parties: &[],
         classes: &[
             class(
                 "domain_policy_violation",
@@ -73,6 +96,17 @@ pub const TAXONOMIES: [Taxonomy; 3] = [
         name: "tau",
         source: "tau-bench, auto_error_identification.py",
         sees_reference: true,
+        parties: &[
+            Party {
+                name: "user",
+                about: "The user is responsible for the fault: they caused an action that was not grounded in what the user was told.",
+            },
+            Party {
+                name: AGENT,
+                about: "The agent is responsible for the fault: it took an action that was not correct, or took the action with \
+                    the wrong arguments.",
+            },
+        ],
         classes: &[
             class(
                 "called_wrong_tool",
@@ -95,6 +129,19 @@ pub const TAXONOMIES: [Taxonomy; 3] = [
         name: "tau2",
         source: "tau2-bench, evaluator/review_llm_judge.py: tags of agents' errors",
         sees_reference: true,
+        parties: &[
+            Party {
+                name: "user",
+                about: "The user made an error that hindered the agent or made the task impossible: it said what neither stands in \
+                    what it was told nor follows from it, did its task wrongly, contradicted itself, or gave up while the agent \
+                    made progress. Giving up on an agent that does not answer or fails again and again is none.",
+            },
+            Party {
+                name: AGENT,
+                about: "The agent made an error that caused the failure: it did not follow its rules, did its task wrongly, or \
+                    contradicted itself.",
+            },
+        ],
         classes: &[
             class(
                 "hallucination",
@@ -161,15 +208,45 @@ impl Taxonomy {
         TAXONOMIES.iter().find(|taxonomy| taxonomy.name == name)
     }
 
+    /// What a judge reads of a failed episode: `told` is what its simulated user was told.
+    fn subject(&self, episode: &Episode, reference: Option<&Reference>, told: Option<&str>) -> String {
+        let told = told.filter(|_| !self.parties.is_empty());
+        subject(episode, reference.filter(|_| self.sees_reference), told)
+    }
+
+    /// What a judge is asked first: a question for each party, in their order.
+    pub fn faults(&self, episode: &Episode, reference: Option<&Reference>, told: Option<&str>) -> Vec<Question> {
+        let subject = self.subject(episode, reference, told);
+        let question = |party: &Party| Question {
+            subject: subject.clone(),
+            statement: party.about.to_owned(),
+            judges: None,
+        };
+        self.parties.iter().map(question).collect()
+    }
+
     /// What a judge is asked about a failed episode: a question for each class, in their order.
-    pub fn questions(&self, episode: &Episode, reference: Option<&Reference>) -> Vec<Question> {
-        let subject = subject(episode, reference.filter(|_| self.sees_reference));
+    pub fn questions(&self, episode: &Episode, reference: Option<&Reference>, told: Option<&str>) -> Vec<Question> {
+        let subject = self.subject(episode, reference, told);
         let question = |class: &JudgedClass| Question {
             subject: subject.clone(),
             statement: format!("{}{COUNTS}", class.about),
             judges: None,
         };
         self.classes.iter().map(question).collect()
+    }
+
+    /// Whether the classes are asked about, by the answers to [`Self::faults`].
+    pub fn classed(&self, at_fault: &[bool]) -> bool {
+        let agent = self.parties.iter().position(|party| party.name == AGENT);
+        agent.is_none_or(|at| at_fault.get(at) == Some(&true))
+    }
+
+    /// Who is at fault, by those answers: several, or with none the [`ENVIRONMENT`].
+    pub fn at_fault(&self, answers: &[bool]) -> Vec<&'static str> {
+        let named = self.parties.iter().zip(answers).filter(|(_, holds)| **holds);
+        let named: Vec<&str> = named.map(|(party, _)| party.name).collect();
+        if named.is_empty() { vec![ENVIRONMENT] } else { named }
     }
 
     /// Whether one of the classes is what this class of the rules says.
@@ -218,25 +295,25 @@ pub struct ClassCount {
     pub cohen_kappa: Option<f64>,
 }
 
-/// A failed episode as a judge reads it: what was said and done, how it ended and was scored, and what solves the task if
-/// `reference` is given.
-fn subject(episode: &Episode, reference: Option<&Reference>) -> String {
-    let mut lines: Vec<String> = episode
-        .turns
-        .iter()
-        .map(|turn| match turn {
-            Turn::System { text } => format!("system: {text}"),
-            Turn::User { text } => format!("user: {text}"),
-            Turn::Agent { model_call } => {
-                let call = episode.model_calls.get(*model_call as usize);
-                format!("agent: {}", call.map_or("", |call| &call.text))
-            }
-            Turn::Tool { tool_call } => {
-                let call = episode.tool_calls.get(*tool_call as usize);
-                format!("tool: {}", call.map_or("", |call| &call.shown))
-            }
-        })
+/// A failed episode as a judge reads it: what was said and done, how it ended and was scored; what the user was told, and
+/// what solves the task, if they are given.
+fn subject(episode: &Episode, reference: Option<&Reference>, told: Option<&str>) -> String {
+    let mut lines: Vec<String> = told
+        .map(|told| format!("(the user was told:)\n{told}\n(this is what was said and done:)"))
+        .into_iter()
         .collect();
+    lines.extend(episode.turns.iter().map(|turn| match turn {
+        Turn::System { text } => format!("system: {text}"),
+        Turn::User { text } => format!("user: {text}"),
+        Turn::Agent { model_call } => {
+            let call = episode.model_calls.get(*model_call as usize);
+            format!("agent: {}", call.map_or("", |call| &call.text))
+        }
+        Turn::Tool { tool_call } => {
+            let call = episode.tool_calls.get(*tool_call as usize);
+            format!("tool: {}", call.map_or("", |call| &call.shown))
+        }
+    }));
     lines.push(format!("(the end: {}; the task failed)", end_name(episode.end)));
     let parts = episode.scores.iter().flat_map(|score| &score.parts);
     let lacking = parts.filter(|part| part.value < 1.0 && !part.why.is_empty());
@@ -266,7 +343,7 @@ mod tests {
         for taxonomy in &TAXONOMIES {
             assert_eq!(Taxonomy::named(taxonomy.name).unwrap().source, taxonomy.source);
             let names: BTreeSet<_> = taxonomy.classes.iter().map(|class| class.name).collect();
-            let asked = taxonomy.questions(&episode("t", Outcome::PolicyFailed), None);
+            let asked = taxonomy.questions(&episode("t", Outcome::PolicyFailed), None, None);
             let statements: BTreeSet<_> = asked.iter().map(|question| &question.statement).collect();
             assert_eq!(
                 (names.len(), statements.len()),
@@ -313,13 +390,42 @@ mod tests {
         let plain = "system: be brief\nuser: who is it?\ntool: C7, active\n(the end: answered; the task failed)\n\
             (scored 0 for answer: it was C8)";
         let subject = |name| {
-            Taxonomy::named(name).unwrap().questions(&failed, Some(&reference))[0]
-                .subject
-                .clone()
+            let told = Some("you are Mia");
+            let asked = Taxonomy::named(name)
+                .unwrap()
+                .questions(&failed, Some(&reference), told);
+            asked[0].subject.clone()
         };
         assert_eq!(subject("fama"), plain);
-        let all = format!("{plain}\n(these calls solve the task, and others may:)\nget()\n(with this answer:) C8");
+        let all = format!(
+            "(the user was told:)\nyou are Mia\n(this is what was said and done:)\n{plain}\n(these calls solve the task, and others may:)\nget()\n(with this answer:) C8"
+        );
         assert_eq!(subject("tau"), all);
+        assert_eq!(
+            Taxonomy::named("tau")
+                .unwrap()
+                .faults(&failed, Some(&reference), Some("you are Mia"))[0]
+                .subject,
+            all
+        );
+    }
+
+    #[test]
+    fn what_is_nobodys_fault_is_the_environments_and_only_the_agents_have_classes() {
+        for taxonomy in &TAXONOMIES {
+            let agents = taxonomy.parties.iter().filter(|party| party.name == AGENT).count();
+            assert_eq!(agents, usize::from(!taxonomy.parties.is_empty()), "{}", taxonomy.name);
+        }
+        let tau = Taxonomy::named("tau").unwrap();
+        for (answers, who, classed) in [
+            ([true, false], vec!["user"], false),
+            ([false, true], vec!["agent"], true),
+            ([true, true], vec!["user", "agent"], true),
+            ([false, false], vec!["environment"], false),
+        ] {
+            assert_eq!((tau.at_fault(&answers), tau.classed(&answers)), (who, classed));
+        }
+        assert!(Taxonomy::named("fama").unwrap().classed(&[]));
     }
 
     /// Ten episodes: of eight, which the rules give a class that FAMA has, they say three times that the task was left

@@ -138,7 +138,7 @@ pub fn suite(name: &str) -> anyhow::Result<Suite> {
     let secrets = RefCell::new(Secrets::default());
     let judges = |name: &str| {
         let spec = name.parse()?;
-        let mut judges = models::judges(&spec, &mut secrets.borrow_mut()).map_err(|error| format!("{error:#}"))?;
+        let mut judges = models::judges(&spec, &[], &mut secrets.borrow_mut()).map_err(|error| format!("{error:#}"))?;
         judges
             .pop()
             .filter(|_| judges.is_empty())

@@ -9,6 +9,7 @@ use hone_model::Scripted;
 use hone_rollout::{Player, UserPlayer};
 use hone_score::judge::{Judge, Panel};
 use hone_trace::{EndReason, Episode, Outcome, Secrets, Stream};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,11 +32,11 @@ pub struct User {
     pub secrets: Secrets,
 }
 
-/// The user's player.
+/// The user's player; `prices` are files with more prices.
 ///
 /// # Errors
 /// When the taskset has no users or no such script, or the model cannot be read or told what to do.
-pub fn user(spec: &ModelSpec, taskset: &Arc<dyn Taskset>) -> anyhow::Result<User> {
+pub fn user(spec: &ModelSpec, taskset: &Arc<dyn Taskset>, prices: &[PathBuf]) -> anyhow::Result<User> {
     let scripts = taskset.user_scripts();
     if scripts.is_empty() {
         bail!("taskset {} has no simulated users; leave --user out", taskset.name());
@@ -63,7 +64,7 @@ pub fn user(spec: &ModelSpec, taskset: &Arc<dyn Taskset>) -> anyhow::Result<User
         }
         model => {
             taskset.check_user()?;
-            let cast = models::cast(model, taskset, &[])?;
+            let cast = models::cast(model, taskset, prices)?;
             (cast.player, cast.identity, cast.secrets)
         }
     };
@@ -75,17 +76,17 @@ pub fn user(spec: &ModelSpec, taskset: &Arc<dyn Taskset>) -> anyhow::Result<User
     })
 }
 
-/// The panel of judges; `None` without any. Their secrets join the others.
+/// The panel of judges; `None` without any. `prices` are files with more prices. Their secrets join the others.
 ///
 /// # Errors
 /// When their number is even, or one is a script or cannot be read.
-pub fn judges(specs: &[ModelSpec], secrets: &mut Secrets) -> anyhow::Result<Option<Arc<Panel>>> {
+pub fn judges(specs: &[ModelSpec], prices: &[PathBuf], secrets: &mut Secrets) -> anyhow::Result<Option<Arc<Panel>>> {
     if specs.is_empty() {
         return Ok(None);
     }
     let mut judges = Vec::new();
     for spec in specs {
-        judges.extend(models::judges(spec, secrets)?.into_iter().map(|model| Judge {
+        judges.extend(models::judges(spec, prices, secrets)?.into_iter().map(|model| Judge {
             model,
             sampling: greedy_or(0.0),
             timeout: PATIENCE,

@@ -8,7 +8,7 @@ use hone_trace::{Episode, ModelCall};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A judge that says again what one judge of a recorded panel said to the same prompt, with the record of that call.
+/// A judge that says again what one judge of a recorded panel said to the same prompt, with the record of that call but for its price.
 pub struct Repeated {
     name: String,
     replies: Arc<BTreeMap<String, Vec<ModelCall>>>,
@@ -59,6 +59,10 @@ impl Model for Repeated {
         };
         let mut call = call.clone();
         call.id = request.call_id;
+        // Nobody pays for it again.
+        if let Some(remote) = &mut call.remote {
+            remote.cost_usd = None;
+        }
         Ok(Completion {
             turn: AgentTurn::Say(call.text.clone()),
             call,

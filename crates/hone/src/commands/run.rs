@@ -81,7 +81,9 @@ impl Args {
         let cast = models::cast(&self.model, &taskset, &self.prices)?;
         let player = cast.player.clone();
         let user = self.user.or_else(|| users::default_user(&taskset));
-        let user = user.map(|spec| users::user(&spec, &taskset)).transpose()?;
+        let user = user
+            .map(|spec| users::user(&spec, &taskset, &self.prices))
+            .transpose()?;
         secrets.extend(cast.secrets.clone());
         let user = user.map(|user| {
             secrets.extend(user.secrets);

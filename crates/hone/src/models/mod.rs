@@ -201,22 +201,37 @@ pub fn cast(spec: &ModelSpec, taskset: &Arc<dyn Taskset>, prices: &[PathBuf]) ->
     })
 }
 
-/// Models that judge, by a name as after `--model`: one, or all judges of a recorded run. Their secrets go where the
-/// record is made.
+/// Models that judge, by a name as after `--model`: one, or all judges of a recorded run; `prices` are files with more
+/// prices. Their secrets go where the record is made.
 ///
 /// # Errors
 /// When it names no model that can, cannot be read, or is not reached for want of a setting.
-pub fn judges(spec: &ModelSpec, secrets: &mut Secrets) -> anyhow::Result<Vec<Arc<dyn Model>>> {
+pub fn judges(spec: &ModelSpec, prices: &[PathBuf], secrets: &mut Secrets) -> anyhow::Result<Vec<Arc<dyn Model>>> {
     match spec {
         ModelSpec::Local(path) => Ok(vec![Arc::new(Local::read(path)?.sampler(spec.policy()))]),
         ModelSpec::Remote(address) => {
-            let connected = remote::connect(address, &[])?;
+            let connected = remote::connect(address, prices)?;
             secrets.extend(connected.secrets);
             Ok(vec![Arc::new(connected.model)])
         }
         ModelSpec::Replay(run) => public::repeated_judges(run, &spec.policy()),
         _ => bail!("{spec} cannot judge; name a model, or replay:RUN of a run with judges"),
     }
+}
+
+/// A bound on cost needs the prices of all whose calls cost something.
+///
+/// # Errors
+/// When one behind an API has no known price, or a file of prices cannot be read.
+pub fn affordable<'a>(specs: impl IntoIterator<Item = &'a ModelSpec>, prices: &[PathBuf]) -> anyhow::Result<()> {
+    for spec in specs {
+        if let ModelSpec::Remote(address) = spec
+            && !remote::connect(address, prices)?.priced
+        {
+            bail!("the price of {spec} is not known, so --max-cost cannot be kept; give it in a file with --prices");
+        }
+    }
+    Ok(())
 }
 
 /// A temperature, for the command line.

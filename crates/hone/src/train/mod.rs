@@ -182,7 +182,7 @@ fn user(recipe: &AgentRecipe, taskset: &Arc<dyn Taskset>) -> Result<Option<User>
         .map(|name| name.parse().map_err(anyhow::Error::msg));
     let spec = named.transpose().context("`user`")?;
     let spec = spec.or_else(|| users::default_user(taskset));
-    spec.map(|spec| users::user(&spec, taskset).context("`user`"))
+    spec.map(|spec| users::user(&spec, taskset, &[]).context("`user`"))
         .transpose()
 }
 

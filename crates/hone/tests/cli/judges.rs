@@ -111,8 +111,8 @@ fn judges_are_held_against_each_other_and_against_people() {
 }
 
 /// The agent guesses an address where the request is of even length, and gives up. A judge finds that it stopped too early
-/// wherever it guessed nothing, that it made something up wherever it guessed, and the rest untrue; `last` is what it cannot
-/// hear while it is deaf.
+/// wherever it guessed nothing, that it made something up wherever it guessed, by its own fault and with a wrong argument, and
+/// the rest untrue; that it stopped too early is what it cannot hear while it is deaf.
 fn reads(asked: &Asked, deaf: &AtomicBool) -> Answer {
     let request = asked.request();
     if asked.body["model"] == "agent" {
@@ -131,6 +131,8 @@ fn reads(asked: &Asked, deaf: &AtomicBool) -> Answer {
     let pass = match () {
         () if statement.contains("stopped before") => !guessed,
         () if statement.contains("misunderstood") => guessed,
+        () if statement.contains("agent is responsible") => guessed,
+        () if statement.contains("with a wrong argument") => true,
         () => false,
     };
     chat(&json!({"reasoning": "because", "pass": pass}).to_string(), &[])
@@ -216,6 +218,28 @@ fn a_judge_says_why_episodes_failed_and_the_rules_stand_beside() {
     let other = format!("eval failures run --judge {}", model("other"));
     place.fails(&other, 1, &["other judges", "--out"]);
     assert_eq!(asked() - before, 4 * guessed);
+    // τ-bench's judge says first who was at fault, and has classes only for the agent's faults.
+    let before = asked();
+    let tau = place.ok(&format!("{judge} --classes tau")).json();
+    assert_eq!(asked() - before, 2 * 8 + 3 * guessed);
+    assert_eq!(
+        (&tau["at_fault"], &tau["judged"], &tau["classed"]),
+        (
+            &json!({"agent": guessed, "environment": 8 - guessed}),
+            &json!(8),
+            &json!(guessed)
+        )
+    );
+    assert_eq!(
+        (&tau["classes"][1]["judge"], &tau["none"]),
+        (&json!(guessed), &json!(0))
+    );
+    assert_eq!(place.ok("eval failures run --classes tau --json").json(), tau);
+    let text = place.ok("eval failures run --classes tau").stdout;
+    assert!(
+        text.contains(&format!("at fault: agent {guessed}, environment")),
+        "{text}"
+    );
     // The run itself is as it was.
     assert_eq!(
         Store::open_read_only(place.path("run/run.db"))
@@ -233,4 +257,55 @@ fn a_judge_says_why_episodes_failed_and_the_rules_stand_beside() {
     place.fails(&hopeless, 1, &["gives no verdict", "not JSON"]);
     assert_eq!(server.asked().len(), 3);
     place.fails("eval failures run --classes mine", 2, &["fama, tau, tau2"]);
+}
+
+#[test]
+fn what_judges_of_failures_cost_is_told_and_bounded() {
+    let place = Place::new();
+    let deaf = Arc::new(AtomicBool::new(false));
+    let server = Server::start({
+        let deaf = deaf.clone();
+        move |asked| match (asked.body["model"].as_str(), deaf.load(Ordering::SeqCst)) {
+            (Some("judge"), true) => chat("Perhaps.", &[]),
+            _ => reads(asked, &AtomicBool::new(false)),
+        }
+    });
+    let price =
+        "[[price]]\nmodel = \"judge\"\ninput = 1000.0\noutput = 10000.0\ndate = \"2026-01-31\"\nsource = \"made up\"\n";
+    std::fs::write(place.path("p.toml"), price).unwrap();
+    place.ok(&format!(
+        "eval shop --model {}#agent --n 4 --no-baselines --out run",
+        server.url
+    ));
+    assert_eq!(place.ok("eval failures run --json").json()["cost_usd"], Value::Null);
+    let judge = |more: &str| format!("eval failures run --judge {}#judge --concurrency 1 {more}", server.url);
+    place.fails(&judge("--max-cost 5"), 1, &["price", "--prices"]);
+    // Each answer costs 2 USD, and each episode wants four.
+    place.fails(
+        &judge("--prices p.toml --max-cost 9"),
+        1,
+        &["16.0000 USD are spent", "2 of 4 failed episodes"],
+    );
+    let told = place.ok("eval failures run --json").json();
+    assert_eq!((&told["judged"], &told["cost_usd"]), (&json!(2), &json!(16.0)));
+    place.fails(&judge("--prices p.toml --max-cost 9"), 1, &["0 of 2 failed episodes"]);
+    let whole = place.ok(&judge("--prices p.toml --max-cost 50 --json"));
+    assert!(whole.stderr.contains("judge fama"), "{}", whole.stderr);
+    assert_eq!(whole.json()["cost_usd"], 32.0);
+    assert!(place.ok("eval failures run").stdout.contains("asking cost 32.0000 USD"));
+    // What is said again costs nothing; what could not be read was paid for.
+    let again = place
+        .ok("eval failures run --judge replay:run/failures --out again --json")
+        .json();
+    assert_eq!((&again["judged"], &again["cost_usd"]), (&json!(4), &Value::Null));
+    deaf.store(true, Ordering::SeqCst);
+    let unread = judge("--classes tau --limit 1 --prices p.toml --json");
+    place.fails(&unread, 1, &["no verdict"]);
+    let paid = place.ok("eval failures run --classes tau --json").json()["cost_usd"]
+        .as_f64()
+        .unwrap();
+    deaf.store(false, Ordering::SeqCst);
+    let one = place.ok(&unread).json();
+    let asked = if one["classed"] == 1 { 5.0 } else { 2.0 };
+    assert_eq!(one["cost_usd"].as_f64().unwrap(), paid + asked * 2.0);
 }

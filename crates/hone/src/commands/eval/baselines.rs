@@ -60,7 +60,7 @@ pub(super) fn play(
         Store::create(&path)?
     };
     let codec = models::script_codec()?;
-    let user = users::default_user(taskset).map(|spec| users::user(&spec, taskset));
+    let user = users::default_user(taskset).map(|spec| users::user(&spec, taskset, &[]));
     let user = user.transpose()?.map(|user| user.player);
     for (name, _) in scripts {
         let phase = format!("{BASELINE}/{name}");

@@ -316,7 +316,7 @@ fn panel(judges: Vec<String>, judged: &[Judged], labels: Option<&Labels>) -> Pan
 /// Ask a model about the first statements and their negations.
 fn lint<'a>(spec: &ModelSpec, judged: impl Iterator<Item = &'a Judged>, n: u64) -> anyhow::Result<Lint> {
     // Nothing of it is recorded, so there is nothing to hide its key from.
-    let [model] = &models::judges(spec, &mut Secrets::default())?[..] else {
+    let [model] = &models::judges(spec, &[], &mut Secrets::default())?[..] else {
         bail!("--lint {spec} is a panel of several judges; name a model");
     };
     let judge = Judge {

@@ -42,10 +42,19 @@ struct Others {
 }
 
 impl Others {
-    fn of(user: Option<ModelSpec>, judges: &[ModelSpec], suite: &Suite) -> anyhow::Result<Self> {
+    fn of(
+        user: Option<ModelSpec>,
+        judges: &[ModelSpec],
+        suite: &Suite,
+        prices: &[PathBuf],
+        max_cost: Option<f64>,
+    ) -> anyhow::Result<Self> {
+        if max_cost.is_some() {
+            models::affordable(user.iter().chain(judges), prices)?;
+        }
         let taskset = &suite.taskset;
         let mut secrets = suite.secrets.clone();
-        let judge = users::judges(judges, &mut secrets)?;
+        let judge = users::judges(judges, prices, &mut secrets)?;
         let default = users::default_user(taskset);
         if let (None, Some(spec)) = (&user, &default) {
             say(format!(
@@ -59,7 +68,7 @@ impl Others {
                 ..Self::default()
             });
         };
-        let user = users::user(&spec, taskset)?;
+        let user = users::user(&spec, taskset, prices)?;
         secrets.extend(user.secrets);
         Ok(Self {
             named: Some((spec.to_string(), user.hash)),
@@ -124,7 +133,7 @@ impl Run {
         let sampling = args.sampling.settings(args.temperature, &model)?;
         let cast = models::cast(&model, &taskset, &args.prices)?;
         affordable(&model, &cast, args.max_cost)?;
-        let others = Others::of(args.user, &args.judges, &suite)?;
+        let others = Others::of(args.user, &args.judges, &suite, &args.prices, args.max_cost)?;
         if args.confidence && !taskset.user_scripts().is_empty() {
             bail!("--confidence asks the agent after its answer, and in {name} a simulated user has the last word");
         }
@@ -243,7 +252,7 @@ impl Run {
         let spec = |name: &String| name.parse::<ModelSpec>().map_err(anyhow::Error::msg);
         let user = settings.user.as_ref().map(|(name, _)| spec(name)).transpose()?;
         let judges = settings.judges.iter().map(spec).collect::<anyhow::Result<Vec<_>>>()?;
-        let others = Others::of(user, &judges, &suite)?;
+        let others = Others::of(user, &judges, &suite, prices, max_cost)?;
         if others.named != settings.user {
             bail!(
                 "the simulated user of {} is not there as it was; bring its model back, or start a new evaluation",

@@ -37,7 +37,7 @@ impl Recorder {
     /// When a judge is not to be had or the directory cannot be made.
     pub fn new(judges: &[ModelSpec], suite: &str, out: Option<&Path>) -> anyhow::Result<Option<Self>> {
         let mut secrets = Secrets::default();
-        let Some(panel) = users::judges(judges, &mut secrets)? else {
+        let Some(panel) = users::judges(judges, &[], &mut secrets)? else {
             return Ok(None);
         };
         let dir = match out {
