@@ -97,6 +97,22 @@ impl<'a> Reader<'a> {
     }
 
     fn identifier(&mut self) -> Option<&'a str> {
+        let words = if self.java { JAVA } else { JAVASCRIPT };
+        self.word().filter(|word| !words.contains(word))
+    }
+
+    /// What stands behind a dot.
+    fn member(&mut self) -> Option<&'a str> {
+        // As a member it has no other meaning in Java.
+        let from = self.at;
+        if self.java && self.word() == Some("open") {
+            return Some("open");
+        }
+        self.at = from;
+        self.identifier()
+    }
+
+    fn word(&mut self) -> Option<&'a str> {
         let rest = self.source.get(self.at..)?.as_bytes();
         let simple = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'$');
         let len = rest.iter().position(|b| !simple(b)).unwrap_or(rest.len());
@@ -105,8 +121,7 @@ impl<'a> Reader<'a> {
         }
         let word = self.source.get(self.at..self.at + len)?;
         self.at += len;
-        let words = if self.java { JAVA } else { JAVASCRIPT };
-        (!words.contains(&word)).then_some(word)
+        Some(word)
     }
 
     /// A name with dots.
@@ -114,7 +129,7 @@ impl<'a> Reader<'a> {
         let from = self.at;
         self.identifier()?;
         while self.next(b'.') {
-            self.identifier()?;
+            self.member()?;
         }
         self.source.get(from..self.at)
     }
@@ -134,31 +149,32 @@ impl<'a> Reader<'a> {
     }
 
     /// `new Type(…)` of names, texts, numbers and calls of names with such: the decoder puts it together as it was, if its
-    /// commas have one space behind them. What the calls hold it takes as it is.
+    /// commas have one space behind them. What the calls hold it takes as it is. `new Type[]{…}` as well, but there the
+    /// decoder leaves no spaces.
     fn made(&mut self) -> Option<()> {
         self.at += "new ".len();
         self.dotted()?;
-        if self.source[self.at..].starts_with("<>") {
-            self.at += 2;
-        }
-        if !self.next(b'(') {
+        let rest = &self.source[self.at..];
+        let array = rest.starts_with("[]{");
+        let close = if array { b'}' } else { b')' };
+        self.at += if array {
+            "[]{".len()
+        } else if rest.starts_with("<>(") {
+            "<>(".len()
+        } else if rest.starts_with('(') {
+            "(".len()
+        } else {
             return None;
-        }
-        if self.next(b')') {
+        };
+        if self.next(close) {
             return Some(());
         }
         loop {
-            let from = self.at;
-            if self.dotted().is_some() && self.peek() == b'(' {
-                self.all(b'(', b')', Self::scalar)?;
-            } else {
-                self.at = from;
-                self.scalar()?;
-            }
-            if self.next(b')') {
+            self.scalar(0)?;
+            if self.next(close) {
                 return Some(());
             }
-            if !(self.next(b',') && self.next(b' ')) {
+            if !(self.next(b',') && (array || self.next(b' '))) {
                 return None;
             }
         }
@@ -178,15 +194,26 @@ impl<'a> Reader<'a> {
         self.source.get(from..self.at)
     }
 
-    /// A text, a number or a name.
-    fn scalar(&mut self) -> Option<()> {
+    /// A text, a number, a name, a call or a reference of a method, or names and numbers with minus signs between them, as
+    /// names of files are: without spaces all of it is taken as it is.
+    fn scalar(&mut self, depth: usize) -> Option<()> {
         match self.peek() {
             b'"' | b'\'' => self.text().map(|_| ()),
-            b'0'..=b'9' | b'-' => self.number(),
+            b'0'..=b'9' | b'-' => {
+                self.number()?;
+                self.subtracted()
+            }
             _ => {
                 let from = self.at;
                 if self.dotted().is_some() {
-                    return Some(());
+                    return match self.peek() {
+                        b'(' if depth < MAX_DEPTH => self.all(b'(', b')', |reader| reader.value(depth + 1)),
+                        b':' if self.java && self.source[self.at..].starts_with("::") => {
+                            self.at += "::".len();
+                            self.identifier().map(|_| ())
+                        }
+                        _ => self.subtracted(),
+                    };
                 }
                 if self.java && self.source[from..self.at].ends_with(".class") {
                     return Some(());
@@ -204,9 +231,20 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// What is taken from a name or a number, each with a minus sign before it.
+    fn subtracted(&mut self) -> Option<()> {
+        while self.next(b'-') {
+            match self.peek() {
+                b'0'..=b'9' => self.number()?,
+                _ => self.dotted().map(|_| ())?,
+            }
+        }
+        Some(())
+    }
+
     fn value(&mut self, depth: usize) -> Option<()> {
         if self.java || depth > MAX_DEPTH {
-            return self.scalar();
+            return self.scalar(depth);
         }
         match self.peek() {
             b'[' => self.all(b'[', b']', |reader| reader.value(depth + 1)),
@@ -222,7 +260,7 @@ impl<'a> Reader<'a> {
                 reader.space();
                 reader.value(depth + 1)
             }),
-            _ => self.scalar(),
+            _ => self.scalar(depth),
         }
     }
 
@@ -255,7 +293,7 @@ impl<'a> Reader<'a> {
             self.at += 1;
         }
         // What follows a number ends it.
-        matches!(self.peek(), b' ' | b',' | b')' | b']' | b'}').then_some(())
+        matches!(self.peek(), b' ' | b',' | b')' | b']' | b'}' | b'-').then_some(())
     }
 }
 

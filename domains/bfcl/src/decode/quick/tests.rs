@@ -33,6 +33,10 @@ fn plain_calls_are_read_here_as_the_grammars_read_them() {
         "someFunctionName(params='new HashMap<>() {{ put(\"a\", \"b\"); }}', count=-5)",
         "format( first=System.out.x , second='it' , third=null )",
         "f(a=[1, {x: 'y', \"z\": [true]}], b={}, c=5n, d=2.5)",
+        "someFunctionName(file=gc-analysis.log, count=a.b-5-c, from=ByteBuffer.allocate(1024, Type.class))",
+        "someFunctionName(at=FSDirectory.open(Paths.get('/a/b', x-y), 2.5), by=A.Builder::getIt, to=now())",
+        "someFunctionName(all=new Object[]{verbose,\"a b\",f( x , 1 )}, none=new a.B[]{}, only=new a.B[]{c})",
+        "f(context=React.createContext(), hooks={use: make([1, 'a'], {}), name: utf-8})",
     ] {
         assert!(agrees(source), "{source}");
     }
@@ -92,6 +96,10 @@ const PARTS: &[&str] = &[
     "<>",
     ".class",
     "Arrays.asList(",
+    "Object[]{",
+    "::",
+    "-x",
+    "-8",
     "[",
     "]",
     "{",

@@ -8,7 +8,7 @@ use crate::interrupt::{self, Interrupted};
 use anyhow::{bail, ensure};
 use serde_json::json;
 use std::num::NonZero;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// Something to do again and again.
@@ -92,20 +92,36 @@ pub fn measure(args: &Args, work: &Work<'_>, mut peer: Option<&mut Peer>) -> any
     Ok(kinds.into_iter().map(figure).collect())
 }
 
-/// Sums what `one` gives for each item, on that many threads.
+/// Items that a thread takes at a time.
+const BLOCK: usize = 16;
+
+/// Counts the items of which `one` holds, on that many threads. They take blocks in turns, since some items cost many times
+/// what others do.
 pub fn on_threads<T: Sync>(threads: usize, items: &[T], one: impl Fn(&T) -> bool + Sync) -> usize {
     let count = |items: &[T]| items.iter().filter(|item| one(item)).count();
     if threads <= 1 {
         return count(items);
     }
+    let taken = AtomicUsize::new(0);
+    let part = || {
+        let mut found = 0;
+        while let Some(rest) = items.get(taken.fetch_add(BLOCK, Ordering::Relaxed)..) {
+            if rest.is_empty() {
+                break;
+            }
+            found += count(&rest[..rest.len().min(BLOCK)]);
+        }
+        found
+    };
     std::thread::scope(|scope| {
-        let parts = items.chunks(items.len().div_ceil(threads).max(1));
-        let running: Vec<_> = parts.map(|part| scope.spawn(|| count(part))).collect();
+        // This thread is one of them.
+        let running: Vec<_> = (1..threads.min(items.len())).map(|_| scope.spawn(part)).collect();
+        let own = part();
         // A panic of a part is a panic here.
-        running
+        let others = running
             .into_iter()
-            .map(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .sum()
+            .map(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        own + others.sum::<usize>()
     })
 }
 
