@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
 /// What a sandbox keeps code from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Property {
     /// Seeing or changing the host's files.
@@ -37,7 +37,7 @@ pub enum Property {
 }
 
 /// How well a property holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
     /// Not at all.
@@ -55,6 +55,8 @@ pub struct Guarantees {
     pub runtime: &'static str,
     /// Who the code is on the host, in words.
     pub identity: String,
+    /// Why sandboxes have no control groups (cgroup v2), where they have none.
+    pub without_groups: Option<String>,
     pub properties: Vec<Guarantee>,
 }
 
@@ -72,6 +74,31 @@ impl Guarantees {
             .iter()
             .find(|g| g.property == property)
             .map_or(Level::None, |g| g.level)
+    }
+
+    /// What is less than enforced, in a line for who starts a run; `None` if there is nothing.
+    pub fn weak(&self) -> Option<String> {
+        let at = |level| {
+            let rows = self.properties.iter().filter(|row| row.level == level);
+            rows.map(|row| row.property.to_string()).collect::<Vec<_>>().join(", ")
+        };
+        let parts = [Level::None, Level::Watched].map(|level| (at(level), level));
+        let parts = parts.iter().filter(|(names, _)| !names.is_empty());
+        let said = parts
+            .map(|(names, level)| format!("{level}: {names}"))
+            .collect::<Vec<_>>();
+        let why = self
+            .without_groups
+            .iter()
+            .map(|why| format!(" (no control groups: {why})"));
+        match said.is_empty() {
+            true => None,
+            false => Some(format!(
+                "sandbox bounds that the system does not enforce here: {}{}; see `hone doctor`",
+                said.join("; "),
+                why.collect::<String>()
+            )),
+        }
     }
 
     /// Refuses where a property holds less well than demanded.
@@ -127,6 +154,7 @@ mod tests {
         let here = Guarantees {
             runtime: "test",
             identity: String::new(),
+            without_groups: None,
             properties: vec![Guarantee {
                 property: Property::Memory,
                 level: Level::Watched,
@@ -143,5 +171,10 @@ mod tests {
             "{error}"
         );
         assert!(here.require(&[(Property::Network, Level::Watched)]).is_err());
+        let said = here.weak().unwrap();
+        assert!(
+            said.contains("watched: memory") && !said.contains("control groups"),
+            "{said}"
+        );
     }
 }

@@ -30,7 +30,9 @@ pub use output::{Bounded, Output};
 #[cfg(target_os = "linux")]
 pub use pool::{Lease, Pool, PoolCounts, PoolError, PoolSettings};
 #[cfg(target_os = "linux")]
-pub use process::ProcessRuntime;
+pub use process::cgroup::Groups;
+#[cfg(target_os = "linux")]
+pub use process::{ProcessRuntime, in_use};
 #[cfg(target_os = "linux")]
 pub use python::{
     Artifact, ArtifactLimits, Call, Case, Deterministic, Entry, Interpreter, InterpreterSettings, Language, Outcome,

@@ -10,6 +10,12 @@ use crate::{Error, Guarantees, Spec};
 pub trait Runtime: Send + Sync {
     fn guarantees(&self) -> &Guarantees;
 
+    /// Control groups for what is started in a sandbox that makes others, if there are any.
+    #[cfg(target_os = "linux")]
+    fn groups(&self) -> Option<std::sync::Arc<crate::Groups>> {
+        None
+    }
+
     /// Starts a program. Dropping the result ends it and everything that it started.
     fn start(&self, spec: &Spec, streams: Streams) -> Result<Box<dyn Running>, Error>;
 }

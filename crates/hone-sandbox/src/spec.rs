@@ -69,6 +69,8 @@ pub struct Limits {
     pub memory: u64,
     /// Processor time of each process.
     pub cpu: Duration,
+    /// Processors at a time, of all processes together; all that there are without it. Only control groups can bound that.
+    pub processors: Option<u32>,
     /// Time by the clock, from the start of the program to its end. For a session: of each call.
     pub wall: Duration,
     /// Processes and threads at a time.
@@ -103,6 +105,9 @@ impl Limits {
                 return wrong(format!("the bound '{name}' is longer than a year; choose less"));
             }
         }
+        if self.processors == Some(0) {
+            return wrong("the bound 'processors' is 0; choose 1 or more".to_owned());
+        }
         for (name, n, most) in [
             ("processes", self.processes, Self::PROCESSES),
             ("memory", self.memory, Self::LARGEST),
@@ -123,6 +128,7 @@ impl Default for Limits {
         Self {
             memory: 512 << 20,
             cpu: Duration::from_secs(30),
+            processors: None,
             wall: Duration::from_secs(30),
             processes: 64,
             open_files: 256,

@@ -568,6 +568,7 @@ const ATTACKS: &[Attack] = &[
 const LIMITS: Limits = Limits {
     memory: 192 << 20,
     cpu: Duration::from_secs(10),
+    processors: None,
     wall: Duration::from_millis(1500),
     processes: 16,
     open_files: 128,

@@ -8,13 +8,14 @@ use crate::files::{Folder, MAX_BYTES};
 use crate::{Card, Kit};
 use hone_env::{EnvError, Environment, Fork, Task};
 use hone_sandbox::{
-    Artifact, ArtifactLimits, Call, Deterministic, Error, InterpreterSettings, Language, Lease, Limits, Outcome, Pool,
-    PoolError, PoolSettings, ProcessRuntime, Reply, SessionSettings,
+    Artifact, ArtifactLimits, Call, Deterministic, Error, InterpreterSettings, Language, Lease, Level, Limits, Outcome,
+    Pool, PoolError, PoolSettings, ProcessRuntime, Property, Reply, Runtime, SessionSettings,
 };
 use hone_tool::{ToolError, ToolHost, ToolOutput, ToolSpec, object_schema};
 use hone_trace::{Media, ToolErrorClass};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,8 +44,13 @@ pub struct Settings {
     pub seconds: Option<u64>,
     /// MiB of memory; 512 without it.
     pub memory: Option<u64>,
+    /// Processors at a time; all without it.
+    pub processors: Option<u32>,
     /// MiB of figures, tables and files that are kept with the record of an episode; 4 without it.
     pub keep: Option<u64>,
+    /// The least that must hold of a sandbox's bounds here, such as `memory = "enforced"`.
+    #[serde(default)]
+    pub demand: BTreeMap<Property, Level>,
 }
 
 /// The kit of one language.
@@ -96,11 +102,11 @@ fn spec(language: Language) -> ToolSpec {
 pub(crate) fn card(language: Language) -> Card {
     let limits = limits(&Settings::default());
     let kept = ArtifactLimits::default();
-    let shared = "`seconds`: of a call, up to 60 (default: 10); `memory`: in MiB (default: 512); `keep`: MiB of files that are kept with an episode (default: 4)";
+    let shared = "`seconds`: of a call, up to 60 (default: 10); `memory`: in MiB (default: 512); `processors`: at a time (default: all; needs cgroup v2); `keep`: MiB of files that are kept with an episode (default: 4); `demand`: the least that must hold here, such as `{memory = \"enforced\"}` (see `hone doctor`)";
     let (about, settings) = match language {
         Language::Python => (
             "Python in a sandbox; variables are kept, the last expression is shown",
-            "`python`: the interpreter, such as that of a virtual environment (default: `python3`); `preload`: modules to import once; `seconds`: of a call, up to 60 (default: 10); `memory`: in MiB (default: 512); `keep`: MiB of figures, tables and files that are kept with an episode (default: 4)",
+            "`python`: the interpreter, such as that of a virtual environment (default: `python3`); `preload`: modules to import once; `seconds`: of a call, up to 60 (default: 10); `memory`: in MiB (default: 512); `processors`: at a time (default: all; needs cgroup v2); `keep`: MiB of figures, tables and files that are kept with an episode (default: 4); `demand`: the least that must hold here, such as `{memory = \"enforced\"}` (see `hone doctor`)",
         ),
         Language::Bash => (
             "bash in a sandbox; the folder, variables and functions are kept",
@@ -129,6 +135,7 @@ fn limits(settings: &Settings) -> Limits {
     Limits {
         wall: Duration::from_secs(settings.seconds.unwrap_or(10)),
         memory: settings.memory.unwrap_or(512) << 20,
+        processors: settings.processors,
         output: 32 << 10,
         ..Limits::default()
     }
@@ -152,6 +159,10 @@ impl Code {
                 "choose more, in MiB".to_owned(),
             ));
         }
+        if settings.processors == Some(0) {
+            let what = "code needs a processor".to_owned();
+            return Err(("processors", what, "choose 1 or more, or leave it out".to_owned()));
+        }
         if settings.keep.unwrap_or(0) > MAX_KEEP {
             let what = format!("at most {MAX_KEEP} MiB are kept of an episode");
             return Err(("keep", what, "choose less, in MiB".to_owned()));
@@ -172,6 +183,16 @@ impl Code {
             ),
         };
         let runtime = ProcessRuntime::new().map_err(refused)?;
+        let bounded = settings.processors.map(|_| (Property::Cpu, Level::Enforced));
+        let demand = settings.demand.iter().map(|(&property, &level)| (property, level));
+        for (key, demand) in [
+            ("processors", bounded.into_iter().collect::<Vec<_>>()),
+            ("demand", demand.collect()),
+        ] {
+            if let Err(Error::TooWeak { what, remedy }) = runtime.guarantees().require(&demand) {
+                return Err((key, what, remedy));
+            }
+        }
         let start = InterpreterSettings {
             python: settings.python.clone(),
             preload: settings.preload.clone(),

@@ -123,6 +123,17 @@ fn settings_are_checked_first() {
     let Some(_) = kit(Language::Python, Settings::default()) else {
         return;
     };
+    // Nobody can promise that; what is not known is no demand.
+    let weak = wrong(
+        Language::Python,
+        r#"{"demand": {"files": "enforced", "wall": "enforced"}}"#,
+    );
+    assert!(
+        weak.0 == "demand" && weak.1.contains("wall time is watched here"),
+        "{weak:?}"
+    );
+    assert_eq!(wrong(Language::Bash, r#"{"processors": 0}"#).0, "processors");
+    assert!(serde_json::from_str::<Settings>(r#"{"demand": {"luck": "enforced"}}"#).is_err());
     let none = wrong(Language::Python, r#"{"preload": ["no_such_module"]}"#);
     assert!(none.0 == "python" && none.1.contains("no_such_module"), "{none:?}");
 }

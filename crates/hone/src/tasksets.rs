@@ -117,6 +117,22 @@ impl Suite {
 /// # Errors
 /// When there is none, its data is missing, or a project has a mistake.
 pub fn suite(name: &str) -> anyhow::Result<Suite> {
+    let suite = load(name)?;
+    say_bounds();
+    Ok(suite)
+}
+
+/// Says once what the system does not enforce of sandboxes' bounds, where there is a sandbox.
+pub fn say_bounds() {
+    #[cfg(all(feature = "tools", target_os = "linux"))]
+    static SAID: std::sync::Once = std::sync::Once::new();
+    #[cfg(all(feature = "tools", target_os = "linux"))]
+    if let Some(weak) = hone_sandbox::in_use().and_then(hone_sandbox::Guarantees::weak) {
+        SAID.call_once(|| crate::console::say(weak));
+    }
+}
+
+fn load(name: &str) -> anyhow::Result<Suite> {
     let built_in = TASKSETS.iter().any(|(known, _)| *known == name) && name != "DIR";
     let folder = Path::new(name);
     if built_in || !folder.is_dir() {
@@ -205,7 +221,7 @@ pub fn taskset(name: &str) -> anyhow::Result<Arc<dyn Taskset>> {
                 kind == "harbor-possible",
             )?)
         }
-        _ if Path::new(name).is_dir() => suite(name)?.taskset,
+        _ if Path::new(name).is_dir() => load(name)?.taskset,
         _ => match published(name)? {
             Some(taskset) => taskset,
             None => bail!("there is no taskset `{name}`; choose one of:\n{}", listed()),

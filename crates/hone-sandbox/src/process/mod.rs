@@ -2,6 +2,7 @@
 //! no set-uid file is needed, and nothing is written to the host's file system: a sandbox's folders and mounts are
 //! gone with its last process.
 
+pub(crate) mod cgroup;
 mod helper;
 mod plan;
 mod root;
@@ -12,6 +13,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -19,7 +21,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 
 use crate::guarantee::{Guarantee, Level, Property};
-use crate::{End, Error, Guarantees, Running, Runtime, Spec, Streams};
+use crate::{Cause, End, Error, Guarantees, Running, Runtime, Spec, Streams};
+use cgroup::{Group, Groups};
 use plan::{Plan, Report};
 
 /// Host users that sandboxes of root run as, one each, in turn: a range that no system hands out (systemd's unused
@@ -30,17 +33,50 @@ const COVERED: &[&str] = &["/tmp", "/work", "/dev", "/proc", "/.box", "/.old"];
 /// How long setting up may take on a machine that is busy.
 const SET_UP: Duration = Duration::from_secs(30);
 
+static IN_USE: OnceLock<Guarantees> = OnceLock::new();
+
+/// What holds for the code that this process runs in sandboxes; `None` as long as it has made no runtime.
+pub fn in_use() -> Option<&'static Guarantees> {
+    IN_USE.get()
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct ProcessRuntime {
     guarantees: Guarantees,
+    groups: Option<Arc<Groups>>,
 }
 
 impl ProcessRuntime {
-    /// Proves by an empty sandbox that code can be isolated here.
+    /// Proves by an empty sandbox that code can be isolated here. Where control groups (cgroup v2) can be made, they bound
+    /// memory; where a sandbox cannot be put into one, it is as if there were none.
     pub fn new() -> Result<Self, Error> {
+        let made = Self::make()?;
+        let _ = IN_USE.set(made.guarantees.clone());
+        Ok(made)
+    }
+
+    fn make() -> Result<Self, Error> {
+        let why = match Groups::find() {
+            Ok(groups) => match Self::tried(Ok(Arc::new(groups))) {
+                Ok(runtime) => return Ok(runtime),
+                Err(error) => error.to_string(),
+            },
+            Err(why) => why,
+        };
+        Self::tried(Err(why))
+    }
+
+    /// Without control groups, whether there are any or not.
+    pub fn without_groups() -> Result<Self, Error> {
+        Self::tried(Err("they were not asked for".to_owned()))
+    }
+
+    /// One that works.
+    fn tried(groups: Result<Arc<Groups>, String>) -> Result<Self, Error> {
         let runtime = Self {
-            guarantees: guarantees(),
+            guarantees: guarantees(groups.as_ref().map(|groups| &**groups)),
+            groups: groups.ok(),
         };
         let null = || {
             std::fs::OpenOptions::new()
@@ -59,7 +95,7 @@ impl ProcessRuntime {
         let mut running = runtime.start(&Spec::new(["true"]), streams)?;
         match running.wait(SET_UP)? {
             Some(End {
-                cause: crate::Cause::Exited(0),
+                cause: Cause::Exited(0),
                 ..
             }) => Ok(runtime),
             end => Err(Error::Lost(format!("the trial ended with {end:?}"))),
@@ -70,6 +106,10 @@ impl ProcessRuntime {
 impl Runtime for ProcessRuntime {
     fn guarantees(&self) -> &Guarantees {
         &self.guarantees
+    }
+
+    fn groups(&self) -> Option<Arc<Groups>> {
+        self.groups.clone()
     }
 
     fn start(&self, spec: &Spec, streams: Streams) -> Result<Box<dyn Running>, Error> {
@@ -88,12 +128,24 @@ impl Runtime for ProcessRuntime {
         let helper = command
             .spawn()
             .map_err(Error::io("cannot start the sandbox's helper"))?;
-        let running = Process {
+        let mut running = Process {
             helper,
             socket: Some(ours),
             program: spec.argv[0].clone(),
             ended: false,
+            early: None,
+            group: None,
+            start: Instant::now(),
         };
+        // What makes sandboxes bounds them itself.
+        if let Some(groups) = self.groups.as_ref().filter(|_| !spec.nesting) {
+            let cannot = Error::io("cannot make a control group for the sandbox");
+            let group = groups.make(&spec.limits).map_err(cannot)?;
+            let (_, group) = running.group.insert((Arc::clone(groups), group));
+            // The helper waits for its order: nothing runs yet that could have started something else.
+            let added = group.add(running.helper.id());
+            added.map_err(Error::io("cannot put the sandbox into its control group"))?;
+        }
         static NEXT: AtomicU32 = AtomicU32::new(0);
         // Of several programs at once each begins elsewhere.
         let n = NEXT
@@ -120,6 +172,11 @@ impl Runtime for ProcessRuntime {
         drop(streams);
         match running.report(SET_UP)? {
             Some(Report::Ready) => Ok(Box::new(running)),
+            // On a busy machine a short bound is over before the program begins.
+            Some(Report::End(end)) => {
+                running.early = Some(end);
+                Ok(Box::new(running))
+            }
             Some(_) => Err(Error::Lost("it said nothing that makes sense".to_owned())),
             None => Err(Error::Lost(format!("it was not set up within {} s", SET_UP.as_secs()))),
         }
@@ -165,9 +222,24 @@ struct Process {
     socket: Option<OwnedFd>,
     program: String,
     ended: bool,
+    /// What was reported before anybody waited.
+    early: Option<End>,
+    group: Option<(Arc<Groups>, Group)>,
+    start: Instant,
 }
 
 impl Process {
+    /// The end that the kernel made when the group had more memory than it may.
+    fn out_of_memory(&self) -> Option<End> {
+        let (_, group) = self.group.as_ref()?;
+        (group.killed() > 0).then(|| End {
+            cause: Cause::Memory,
+            wall: self.start.elapsed(),
+            cpu: group.cpu(),
+            peak_memory: group.peak(),
+        })
+    }
+
     fn socket(&self) -> Result<BorrowedFd<'_>, Error> {
         self.socket
             .as_ref()
@@ -207,7 +279,21 @@ impl Process {
 
 impl Running for Process {
     fn wait(&mut self, timeout: Duration) -> Result<Option<End>, Error> {
-        match self.report(timeout)? {
+        if let Some(end) = self.early.take() {
+            self.kill();
+            return Ok(Some(end));
+        }
+        let report = match self.report(timeout) {
+            Err(Error::Lost(why)) => match self.out_of_memory() {
+                Some(end) => {
+                    self.kill();
+                    return Ok(Some(end));
+                }
+                None => return Err(Error::Lost(why)),
+            },
+            report => report?,
+        };
+        match report {
             Some(Report::End(end)) => {
                 self.kill();
                 Ok(Some(end))
@@ -228,11 +314,14 @@ impl Running for Process {
             // The helper ends by itself when it sees the socket closed, after everything inside has ended.
             self.ended = self.helper.wait().is_ok();
         }
+        if let Some((groups, group)) = self.group.take() {
+            groups.end(&group);
+        }
     }
 }
 
 fn null() -> BorrowedFd<'static> {
-    static NULL: std::sync::OnceLock<Option<OwnedFd>> = std::sync::OnceLock::new();
+    static NULL: OnceLock<Option<OwnedFd>> = OnceLock::new();
     let open = || std::fs::File::open("/dev/null").ok().map(OwnedFd::from);
     match NULL.get_or_init(open) {
         Some(fd) => fd.as_fd(),
@@ -267,7 +356,8 @@ fn unavailable(step: &str, errno: Errno) -> Error {
     Error::Unavailable { what, remedy }
 }
 
-fn guarantees() -> Guarantees {
+/// What holds with these control groups, or without any for that reason.
+fn guarantees(groups: Result<&Groups, &String>) -> Guarantees {
     use Level::{Enforced, Watched};
     let root = nix::unistd::geteuid().is_root();
     let identity = if root {
@@ -280,9 +370,11 @@ fn guarantees() -> Guarantees {
         )
     };
     let row = |property, level, how| Guarantee { property, level, how };
+    let (grouped, processors) = (groups.is_ok(), groups.is_ok_and(Groups::bound_processors));
     Guarantees {
         runtime: "process",
         identity,
+        without_groups: groups.err().cloned(),
         properties: vec![
             row(
                 Property::Files,
@@ -301,20 +393,37 @@ fn guarantees() -> Guarantees {
                 Enforced,
                 "no capabilities, no_new_privs, no set-uid programs",
             ),
-            row(
-                Property::Memory,
-                Watched,
-                "address space of each process by rlimit; the sum looked at every 20 ms",
-            ),
-            row(
-                Property::Cpu,
-                Watched,
-                "rlimit for each process; for all together only by wall time",
-            ),
+            match grouped {
+                true => row(
+                    Property::Memory,
+                    Enforced,
+                    "cgroup v2: with the files in memory at most both bounds and 32 MiB; the processes' sum looked at every 20 ms",
+                ),
+                false => row(
+                    Property::Memory,
+                    Watched,
+                    "address space of each process by rlimit; the sum looked at every 20 ms",
+                ),
+            },
+            match processors {
+                true => row(
+                    Property::Cpu,
+                    Enforced,
+                    "rlimit for each process; cgroup v2 for the processors of all together, where they are bounded",
+                ),
+                false => row(
+                    Property::Cpu,
+                    Watched,
+                    "rlimit for each process; for all together only by wall time",
+                ),
+            },
             row(
                 Property::ProcessCount,
                 Enforced,
-                "rlimit, counted in a user namespace of its own",
+                match grouped {
+                    true => "rlimit, counted in a user namespace of its own, and cgroup v2",
+                    false => "rlimit, counted in a user namespace of its own",
+                },
             ),
             row(Property::OpenFiles, Enforced, "rlimit for each process"),
             row(

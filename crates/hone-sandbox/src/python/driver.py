@@ -281,6 +281,9 @@ class Supervisor:
         self.status = None
         self.pid = os.fork()
         if self.pid == 0:
+            if self.config["group"]:
+                # Whoever sends this is put into the session's control group.
+                answer(self.sock, {"worker": True})
             self.sock.close()
             ours.close()
             os.close(read)
@@ -292,6 +295,9 @@ class Supervisor:
         theirs.close()
         os.close(write)
         self.adopt(ours, read)
+        # Nothing is asked of the worker before.
+        if self.config["group"] and receive(self.sock)[0].get("op") != "go":
+            raise Closed
 
     def adopt(self, control, output):
         control.setblocking(False)

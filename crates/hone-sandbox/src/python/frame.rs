@@ -1,9 +1,12 @@
 //! Frames between us and a session's supervisor: the lengths of a header and a body, the header as JSON, the body.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, IoSliceMut, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixCredentials, recvmsg};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -41,6 +44,43 @@ pub(super) fn write(
 pub(super) fn read(socket: &mut UnixStream, deadline: Instant) -> io::Result<(Value, Vec<u8>)> {
     let mut lengths = [0; 8];
     fill(socket, &mut lengths, deadline)?;
+    rest(socket, lengths, deadline)
+}
+
+/// Reads one frame as [`read`] does, and says which process began it, as this namespace numbers it, if the socket tells.
+pub(super) fn read_from(socket: &mut UnixStream, deadline: Instant) -> io::Result<(Value, Vec<u8>, Option<u32>)> {
+    let mut lengths = [0; 8];
+    let (mut filled, mut sender) = (0, None);
+    while filled == 0 {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        socket.set_read_timeout(Some(left))?;
+        let mut space = nix::cmsg_space!(UnixCredentials);
+        let mut parts = [IoSliceMut::new(&mut lengths)];
+        let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+        match recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut space), flags) {
+            Ok(message) if message.bytes == 0 => return Err(ErrorKind::UnexpectedEof.into()),
+            Ok(message) => {
+                filled = message.bytes;
+                for control in message.cmsgs()? {
+                    if let ControlMessageOwned::ScmCredentials(credentials) = control {
+                        sender = u32::try_from(credentials.pid()).ok().filter(|pid| *pid != 0);
+                    }
+                }
+            }
+            Err(Errno::EINTR) => {}
+            Err(Errno::EAGAIN) => return Err(ErrorKind::TimedOut.into()),
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    fill(socket, lengths.get_mut(filled..).unwrap_or_default(), deadline)?;
+    let (header, body) = rest(socket, lengths, deadline)?;
+    Ok((header, body, sender))
+}
+
+fn rest(socket: &mut UnixStream, lengths: [u8; 8], deadline: Instant) -> io::Result<(Value, Vec<u8>)> {
     let length = |i: usize| u32::from_be_bytes([lengths[i], lengths[i + 1], lengths[i + 2], lengths[i + 3]]) as usize;
     let (header, body) = (length(0), length(4));
     if header > MAX_HEADER || body > MAX_BODY {

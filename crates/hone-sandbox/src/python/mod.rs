@@ -7,6 +7,7 @@
 mod artifact;
 mod find;
 mod frame;
+mod group;
 mod judge;
 mod session;
 
@@ -23,9 +24,11 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, send, sendmsg, socketpair};
 use serde_json::{Value, json};
 
+use crate::process::cgroup::Groups;
 use crate::process::seccomp;
 use crate::{Bounded, Error, Limits, Network, Running, Runtime, Spec, Streams};
 pub use artifact::{Artifact, ArtifactLimits};
+use group::SessionGroup;
 pub use judge::{Case, Verdict, judge};
 pub use session::{Call, Entry, Outcome, Reply, Session};
 
@@ -94,6 +97,7 @@ pub struct Interpreter {
 struct Zygote {
     control: OwnedFd,
     version: String,
+    groups: Option<Arc<Groups>>,
     /// Ends with us.
     _running: Mutex<Box<dyn Running>>,
 }
@@ -162,6 +166,7 @@ impl Interpreter {
             inner: Arc::new(Zygote {
                 control,
                 version,
+                groups: runtime.groups(),
                 _running: Mutex::new(running),
             }),
         })
@@ -188,6 +193,10 @@ impl Interpreter {
         }
         settings.artifacts.iter().try_for_each(ArtifactLimits::check)?;
         let (ours, theirs) = UnixStream::pair().map_err(Error::io("cannot make a socket for a session"))?;
+        let group = match &self.inner.groups {
+            Some(groups) => Some(SessionGroup::new(groups, settings, &ours)?),
+            None => None,
+        };
         let config = json!({
             "language": match settings.language { Language::Python => "python", Language::Bash => "bash" },
             "memory": limits.memory,
@@ -198,6 +207,7 @@ impl Interpreter {
             "stderr": settings.stderr,
             "deterministic": settings.deterministic.map(|d| json!({"seed": d.seed, "now": d.now})),
             "artifacts": settings.artifacts,
+            "group": self.inner.groups.is_some(),
         })
         .to_string();
         let parts = [std::io::IoSlice::new(config.as_bytes())];
@@ -211,7 +221,7 @@ impl Interpreter {
         )
         .map_err(|errno| Error::Lost(format!("Python has ended ({})", errno.desc())))?;
         drop(theirs);
-        Session::open(ours, *settings, self.clone())
+        Session::open(ours, *settings, self.clone(), group)
     }
 }
 

@@ -3,12 +3,14 @@
 use std::io::{ErrorKind, IoSlice};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::group::SessionGroup;
 use super::{Artifact, Interpreter, SessionSettings, artifact, frame};
 use crate::{Error, Limits, Output};
 
@@ -21,6 +23,10 @@ pub struct Session {
     settings: SessionSettings,
     /// Set once the supervisor has gone.
     over: Option<String>,
+    /// Ends what is in it when the last of a session and its branches goes.
+    group: Option<Arc<SessionGroup>>,
+    /// How many processes of the group the kernel had ended by the last call.
+    killed: u64,
     /// For a branch its root session's; ends last.
     _interpreter: Interpreter,
 }
@@ -88,11 +94,18 @@ pub enum Outcome {
 pub struct Entry(pub String, pub u64);
 
 impl Session {
-    pub(super) fn open(socket: UnixStream, settings: SessionSettings, interpreter: Interpreter) -> Result<Self, Error> {
+    pub(super) fn open(
+        socket: UnixStream,
+        settings: SessionSettings,
+        interpreter: Interpreter,
+        group: Option<Arc<SessionGroup>>,
+    ) -> Result<Self, Error> {
         let mut session = Self {
             socket,
             settings,
             over: None,
+            killed: group.as_ref().map_or(0, |group| group.killed()),
+            group,
             _interpreter: interpreter,
         };
         let (answer, _) = session.read(GRACE)?;
@@ -139,7 +152,15 @@ impl Session {
         });
         self.write(&header, &[call.code.as_bytes(), stdin.as_bytes()].concat())?;
         let (header, output) = self.read(wall + GRACE)?;
-        reply(&header, &output).ok_or_else(|| self.lose("it answered with what makes no sense"))
+        let reply = reply(&header, &output);
+        let mut reply = reply.ok_or_else(|| self.lose("it answered with what makes no sense"))?;
+        // The kernel may have been faster than the supervisor's look.
+        let killed = self.group.as_ref().map_or(0, |group| group.killed());
+        if matches!(reply.outcome, Outcome::Died { signal: Some(9), .. }) && killed > self.killed {
+            reply.outcome = Outcome::Memory;
+        }
+        self.killed = killed;
+        Ok(reply)
     }
 
     /// Writes a file below `/work`. Folders on the way are made.
@@ -189,7 +210,7 @@ impl Session {
         let (answer, _) = self.read(GRACE)?;
         match answer["refused"].as_str() {
             Some(reason) => Err(Error::Spec(reason.to_owned())),
-            None => Session::open(ours, self.settings, self._interpreter.clone()),
+            None => Session::open(ours, self.settings, self._interpreter.clone(), self.group.clone()),
         }
     }
 
@@ -212,11 +233,28 @@ impl Session {
     }
 
     fn read(&mut self, timeout: Duration) -> Result<(Value, Vec<u8>), Error> {
-        frame::read(&mut self.socket, Instant::now() + timeout).map_err(|e| match e.kind() {
+        let deadline = Instant::now() + timeout;
+        let Some(group) = self.group.clone() else {
+            return frame::read(&mut self.socket, deadline).map_err(|e| self.unread(&e));
+        };
+        loop {
+            let (header, body, sender) = frame::read_from(&mut self.socket, deadline).map_err(|e| self.unread(&e))?;
+            if header["worker"] != json!(true) {
+                return Ok((header, body));
+            }
+            // A new worker, which waits until it is in its group.
+            let sender = sender.ok_or_else(|| self.lose("it does not say who it is"))?;
+            group.add(sender).map_err(|error| self.lose(&error.to_string()))?;
+            self.write(&json!({"op": "go"}), b"")?;
+        }
+    }
+
+    fn unread(&mut self, error: &std::io::Error) -> Error {
+        match error.kind() {
             ErrorKind::UnexpectedEof => self.lose("it has ended"),
             ErrorKind::TimedOut => self.lose("it does not answer"),
-            _ => self.lose(&e.to_string()),
-        })
+            _ => self.lose(&error.to_string()),
+        }
     }
 
     /// After this the supervisor ends, and everything in the session with it.

@@ -60,7 +60,7 @@ fn check(name: &str, state: Health, found: impl Into<String>, advice: &str) -> C
 impl Args {
     /// Look and say.
     pub fn run(self, json: bool) -> anyhow::Result<()> {
-        let mut checks = vec![processor(), cores(), memory(), disk(), namespaces(), cgroups(), gpu()];
+        let mut checks = vec![processor(), cores(), memory(), disk(), namespaces(), gpu()];
         #[cfg(all(feature = "tools", target_os = "linux"))]
         let guarantees = sandbox(&mut checks);
         #[cfg(not(all(feature = "tools", target_os = "linux")))]
@@ -250,24 +250,6 @@ fn namespaces() -> Check {
     }
 }
 
-fn cgroups() -> Check {
-    let name = "cgroup v2";
-    let advice = "not needed: sandboxes bound memory by looking at it";
-    match fs::read_to_string("/sys/fs/cgroup/cgroup.controllers") {
-        Err(_) => check(name, Health::Missing, "not mounted at /sys/fs/cgroup", advice),
-        Ok(controllers) => {
-            let found = controllers.trim().to_owned();
-            // Making and removing an empty group is the only question that gets a sure answer.
-            let probe = format!("/sys/fs/cgroup/hone-doctor-{}", std::process::id());
-            if fs::create_dir(&probe).and_then(|()| fs::remove_dir(&probe)).is_ok() {
-                check(name, Health::Ok, found, "")
-            } else {
-                check(name, Health::Limited, format!("{found}; no groups can be made"), advice)
-            }
-        }
-    }
-}
-
 /// Whether code can be isolated here, and what holds then.
 #[cfg(all(feature = "tools", target_os = "linux"))]
 fn sandbox(checks: &mut Vec<Check>) -> Option<hone_sandbox::Guarantees> {
@@ -277,12 +259,20 @@ fn sandbox(checks: &mut Vec<Check>) -> Option<hone_sandbox::Guarantees> {
         Err(error) => {
             let advice = "only needed by the tools `python` and `bash`, which do not run without it";
             checks.push(check("sandbox", Health::Missing, error.to_string(), advice));
+            checks.push(check("cgroup v2", Health::Missing, "no sandbox can be made", advice));
             return None;
         }
     };
     let guarantees = runtime.guarantees().clone();
     let found = format!("code runs as {}", guarantees.identity);
     checks.push(check("sandbox", Health::Ok, found, ""));
+    checks.push(match &guarantees.without_groups {
+        None => check("cgroup v2", Health::Ok, "a group for each sandbox", ""),
+        Some(why) => {
+            let advice = "not needed: sandboxes bound memory by looking at it; see docs/security.md";
+            check("cgroup v2", Health::Limited, why, advice)
+        }
+    });
     checks.push(match Interpreter::start(&runtime, &InterpreterSettings::default()) {
         Ok(python) => check("sandbox Python", Health::Ok, python.version(), ""),
         Err(error) => {

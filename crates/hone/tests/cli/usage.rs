@@ -94,6 +94,7 @@ fn doctor_answers_for_everything() {
         "memory",
         "disk",
         "user namespaces",
+        #[cfg(all(feature = "tools", target_os = "linux"))]
         "cgroup v2",
         "GPU",
         "nano base",

@@ -79,6 +79,7 @@ impl Args {
             ..ServiceSettings::default()
         };
         let service = Arc::new(Service::new(self.tools()?, settings));
+        tasksets::say_bounds();
         let names = service.names().join(", ");
         let server = Server::bind(service, self.http)?;
         say(format!("http://{}/get_observation with {names}", server.address()));

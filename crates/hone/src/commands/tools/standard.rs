@@ -1,6 +1,7 @@
 //! The standard tools by name.
 
 use super::source::Told;
+use crate::tasksets;
 use anyhow::{anyhow, bail};
 use hone_standard::{Card, Place, Standard, catalogue};
 use hone_tool::ToolHost;
@@ -105,7 +106,9 @@ impl Ground {
             folder: Path::new("."),
             confined: false,
         };
-        Ok(Standard::new(&settings, &place)?)
+        let standard = Standard::new(&settings, &place)?;
+        tasksets::say_bounds();
+        Ok(standard)
     }
 
     /// Their tools, ready to be called.
