@@ -31,6 +31,13 @@ pub const TASKSETS: &[(&str, &str)] = &[
         "maths",
         "generated problems of mathematics that take a program, with Python in a sandbox",
     ),
+    #[cfg(feature = "tools")]
+    (
+        "questions",
+        "answer questions with a search over a generated encyclopedia; some need none",
+    ),
+    #[cfg(feature = "tools")]
+    ("questions-guided", "the same, with a system message that says so"),
     #[cfg(all(feature = "tools", target_os = "linux"))]
     ("harbor:DIR", "tasks in Harbor's format that need no container image"),
     #[cfg(all(feature = "tools", target_os = "linux"))]
@@ -212,6 +219,10 @@ pub fn taskset(name: &str) -> anyhow::Result<Arc<dyn Taskset>> {
         }
         #[cfg(all(feature = "tools", target_os = "linux"))]
         "maths" => Arc::new(hone_maths::Maths::new()?),
+        #[cfg(feature = "tools")]
+        "questions" => Arc::new(hone_questions::Questions::new()?),
+        #[cfg(feature = "tools")]
+        "questions-guided" => Arc::new(hone_questions::Questions::guided()?),
         #[cfg(all(feature = "tools", target_os = "linux"))]
         _ if name.starts_with("harbor:") || name.starts_with("harbor-possible:") => {
             let (kind, folder) = name.split_once(':').unwrap_or_default();
