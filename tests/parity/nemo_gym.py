@@ -16,6 +16,7 @@ import collections
 import html
 import html.entities
 import importlib
+import importlib.util
 import inspect
 import json
 import math
@@ -102,6 +103,10 @@ def stubs(checkout):
 
     mode = enum.Enum("ReverifyMode", "STATELESS UNKNOWN STATEFUL")
     stub("nemo_gym")
+    # Texts of these formats are not compared.
+    for package in ("yaml", "xmltodict"):
+        if importlib.util.find_spec(package) is None:
+            stub(package)
     stub(
         "nemo_gym.base_resources_server",
         BaseResourcesServerConfig=Open,
@@ -160,6 +165,7 @@ def reference(name, row, output, details):
     items = [item(raw) for raw in output]
     text = "".join(part.text for it in items if it.type == "message" for part in it.content)
     response = Said(output=items, output_text=text, raw={"output": output})
+    response.error = None
     response.incomplete_details = details and types.SimpleNamespace(**details)
     params = dict(row["responses_create_params"])
     if isinstance(params.get("input"), list):
@@ -213,6 +219,7 @@ VARIED = {
         "choices": [["CO2", {"letter": "b", "text": "SO4 2-"}, {"id": 3, "value": "z"}, {"label": "D", "content": "x < y"}], None],
         "expected_answer": ["A", "(b).", "CO2", "SO4 2−", "5 μm x 2", "nothing", ""],
     },
+    "structured_outputs": {"response_mode": ["tool_call", "tool_call", "text"], "tool_payload_key": [None, "extraction", "result"]},
     "citation_if": {"verifier": []},
     "terminal_multi_harness": {"threshold": [0.5, None]},
 }
@@ -325,7 +332,33 @@ def cited(rng, row):
     return row, [{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": " ".join(parts)}]}]
 
 
-MADE = {"terminal_multi_harness": terminal, "swe_pivot": step, "indirect_prompt_injection": injected, "citation_if": cited}
+def structured(rng, row):
+    """The row with another schema, and what it allows, as text or as a call."""
+    row = {**row, "response_mode": rng.choice(["tool_call", "text"]), "schema_type": "json"}
+    value, schema = {}, {"type": "object", "properties": {}}
+    for name in rng.sample(["a", "properties", "pattern", "type", "n", "é"], 3):
+        if name == "properties" and rng.random() < 0.7:
+            continue
+        kind, made = rng.choice(
+            [("string", "x"), ("integer", 3), ("number", 2.5), ("boolean", True), ("array", [1]), (["null", "string"], None), ("object", {"k": 1})]
+        )
+        own = {"type": kind}
+        if kind == "array":
+            own["items"] = {"type": "integer"}
+        if kind == "object":
+            own["properties"] = {"k": {"enum": [1, "1"]}}
+        schema["properties"][name], value[name] = own, made
+    if rng.random() < 0.5:
+        value = edited_arguments(rng, value)
+    row["schema_str"] = json.dumps(schema)
+    if row["response_mode"] == "text":
+        return row, [{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": json.dumps(value)}]}]
+    if row.get("tool_payload_key"):
+        value = {row["tool_payload_key"]: value}
+    return row, [{"type": "function_call", "name": row["tool_name"], "arguments": json.dumps(value)}]
+
+
+MADE = {"structured_outputs": structured, "terminal_multi_harness": terminal, "swe_pivot": step, "indirect_prompt_injection": injected, "citation_if": cited}
 
 
 def varied(rng, server, row):

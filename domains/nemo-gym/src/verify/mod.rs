@@ -17,10 +17,12 @@ mod math_advanced;
 mod mcqa;
 mod ragtruth;
 mod ruler;
+mod schema;
 mod similarity;
 mod single_step;
 mod spartqa;
 mod string_match;
+mod structured_outputs;
 mod swe_pivot;
 mod terminal_multi_harness;
 
@@ -130,6 +132,7 @@ pub const SERVERS: &[Server] = &[
     single_step::SERVER,
     spartqa::SERVER,
     string_match::SERVER,
+    structured_outputs::SERVER,
     swe_pivot::SERVER,
     terminal_multi_harness::SERVER,
     calls::XLAM_FC,

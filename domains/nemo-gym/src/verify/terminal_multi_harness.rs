@@ -1,5 +1,6 @@
 //! `terminal_multi_harness`: the next action of an agent in a terminal, beside the expected one.
 
+use super::schema::valid;
 use super::similarity::bounded;
 use super::{Acts, Broken, Server, Verdict, json};
 use crate::difflib::ratio;
@@ -20,9 +21,6 @@ pub const SERVER: Server = Server {
 
 /// The threshold of rows that have none (`string_similarity_threshold`, as in all configurations).
 const ALIKE: f64 = 0.9;
-
-/// Keywords of schemas whose verdict is not surely the original's: patterns are Python's there, divisions its floats'.
-const INEXACT: &[&str] = &["pattern", "patternProperties", "multipleOf", "discriminator"];
 
 /// A call: its tool and its arguments' JSON text.
 type Call<'a> = (&'a str, &'a str);
@@ -73,35 +71,6 @@ fn schemas(row: &Row) -> BTreeMap<&str, &Value> {
     let offered = || row.get("responses_create_params")?.get("tools");
     let tools = row.get("declared_tools").or_else(offered).and_then(Value::as_list);
     tools.unwrap_or_default().iter().filter_map(declared).collect()
-}
-
-/// The first keyword of a schema that is judged in another way.
-fn inexact(schema: &Value) -> Option<&str> {
-    match schema {
-        Value::Dict(dict) => dict.iter().find_map(|(key, value)| match key.as_str()? {
-            key if INEXACT.contains(&key) => Some(key),
-            // Names of properties are no keywords.
-            "properties" | "$defs" | "definitions" | "dependentSchemas" => value.as_dict()?.values().find_map(inexact),
-            "enum" | "const" | "default" | "examples" => None,
-            _ => inexact(value),
-        }),
-        Value::List(items) => items.iter().find_map(inexact),
-        _ => None,
-    }
-}
-
-/// Whether a schema (of OpenAPI 3.1, which is JSON Schema 2020-12) allows these arguments.
-fn valid(arguments: &Value, schema: &Value) -> Result<bool, Broken> {
-    if let Some(keyword) = inexact(schema) {
-        return Err(Broken(format!(
-            "a tool's schema has `{keyword}`, which is judged by Python's rules"
-        )));
-    }
-    let plain = |value: &Value| {
-        serde_json::to_value(value).map_err(|error| Broken(format!("a call's arguments are not plain JSON: {error}")))
-    };
-    let (arguments, schema) = (plain(arguments)?, plain(schema)?);
-    Ok(jsonschema::draft202012::new(&schema).is_ok_and(|schema| schema.is_valid(&arguments)))
 }
 
 /// Lists and objects that were written as texts, where the schema wants them.
