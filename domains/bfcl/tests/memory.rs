@@ -172,8 +172,9 @@ fn gold_and_nothing_are_prepared_too() {
     let taskset = load(dir.path());
     let gold =
         |taskset: &Arc<dyn Taskset>, task: &Task| taskset.script("gold", task, &hone_trace::Stream::new(0)).unwrap();
-    let nothing =
-        |taskset: &Arc<dyn Taskset>, task: &Task| taskset.script("nothing", task, &hone_trace::Stream::new(0)).unwrap();
+    let nothing = |taskset: &Arc<dyn Taskset>, task: &Task| {
+        taskset.script("do_nothing", task, &hone_trace::Stream::new(0)).unwrap()
+    };
     let (ready, _) = prepared(&taskset, gold);
     assert!(play(&ready, &taskset, gold, "eval")[0].succeeded());
     let (ready, _) = prepared(&taskset, nothing);

@@ -104,7 +104,7 @@ fn gold_and_nothing(name: &str) {
     if name.starts_with("bfcl-prompt") {
         return;
     }
-    for (kind, (ok, n)) in tally(&play(&taskset, "nothing", u64::MAX)) {
+    for (kind, (ok, n)) in tally(&play(&taskset, "do_nothing", u64::MAX)) {
         let right = matches!(
             Category::of(&kind),
             Some(Category::Irrelevance | Category::LiveIrrelevance)

@@ -9,6 +9,7 @@ use hone_env::{Budget, EnvError, Environment, OnMalformed, ScriptInfo, ScriptRol
 use hone_model::{AgentTurn, Message, Script};
 use hone_python::Value;
 use hone_trace::{Episode, Score, ScorePart, Stream};
+use rand::seq::IndexedRandom;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -100,6 +101,11 @@ const SCRIPTS: &[ScriptInfo] = &[
     ScriptInfo {
         name: "do_nothing",
         about: "Commits an empty answer at once.",
+        role: ScriptRole::Baseline,
+    },
+    ScriptInfo {
+        name: "random",
+        about: "Commits a word of the request by chance.",
         role: ScriptRole::Baseline,
     },
     ScriptInfo {
@@ -226,7 +232,7 @@ impl Taskset for Dbbench {
         SCRIPTS
     }
 
-    fn script(&self, name: &str, task: &Task, _: &Stream) -> Option<Box<dyn Script>> {
+    fn script(&self, name: &str, task: &Task, stream: &Stream) -> Option<Box<dyn Script>> {
         let record = self.record(task)?;
         let commit = |answers: serde_json::Value| AgentTurn::call("commit_final_answer", json!({"answers": answers}));
         let turns = match name {
@@ -238,6 +244,11 @@ impl Taskset for Dbbench {
                 Kind::Read => vec![commit(label(record))],
             },
             "do_nothing" => vec![commit(json!([]))],
+            "random" => {
+                let words: Vec<&str> = task.instruction.split_whitespace().collect();
+                let word = words.choose(&mut stream.named("random")).copied().unwrap_or_default();
+                vec![commit(json!([word]))]
+            }
             "silent" => vec![AgentTurn::Say("I will not.".into())],
             _ => return None,
         };

@@ -8,6 +8,8 @@ use hone_env::{Budget, EnvError, Environment, OnMalformed, ScriptInfo, ScriptRol
 use hone_model::{AgentTurn, CallRequest, Message, Script};
 use hone_tool::ToolHost;
 use hone_trace::{Episode, Score, ScorePart, Stream};
+use rand::RngExt;
+use rand::seq::IndexedRandom;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -116,6 +118,11 @@ const SCRIPTS: &[ScriptInfo] = &[
         about: "Says nothing.",
         role: ScriptRole::Baseline,
     },
+    ScriptInfo {
+        name: "random",
+        about: "Calls one of the tools, if there are any, and says a word of the request, all by chance.",
+        role: ScriptRole::Baseline,
+    },
 ];
 
 /// Turns, one after the other; then silence.
@@ -155,6 +162,30 @@ fn turns(row: &Row, response: Response) -> Vec<AgentTurn> {
             row.list("follow_ups").len() + 1,
         ));
     }
+    turns
+}
+
+/// A call of an offered tool, with words of the request or small numbers as arguments, then a word.
+fn by_chance(row: &Row, request: &str, mut stream: Stream) -> Vec<AgentTurn> {
+    let words: Vec<&str> = request.split_whitespace().collect();
+    let word = |stream: &mut Stream| words.choose(stream).copied().unwrap_or_default().to_owned();
+    let mut turns = vec![];
+    if let Some(tool) = row.tools().choose(&mut stream) {
+        let fields = tool.input_schema["properties"].as_object();
+        let mut argument = |(name, schema): (&String, &serde_json::Value)| {
+            let value = match schema["type"].as_str() {
+                Some("integer" | "number") => json!(stream.random_range(0..10)),
+                Some("boolean") => json!(stream.random_bool(0.5)),
+                Some("array") => json!([word(&mut stream)]),
+                Some("object") => json!({}),
+                _ => json!(word(&mut stream)),
+            };
+            (name.clone(), value)
+        };
+        let arguments: serde_json::Map<_, _> = fields.into_iter().flatten().map(&mut argument).collect();
+        turns.push(AgentTurn::call(&tool.name, arguments.into()));
+    }
+    turns.push(AgentTurn::Say(word(&mut stream)));
     turns
 }
 
@@ -257,11 +288,12 @@ impl Taskset for NemoGym {
         SCRIPTS
     }
 
-    fn script(&self, name: &str, task: &Task, _: &Stream) -> Option<Box<dyn Script>> {
+    fn script(&self, name: &str, task: &Task, stream: &Stream) -> Option<Box<dyn Script>> {
         let row = self.row(task)?;
         let turns = match name {
             "gold" => turns(row, (self.server.gold)(row)?),
             "do_nothing" => vec![],
+            "random" => by_chance(row, &task.instruction, stream.named("random")),
             _ => return None,
         };
         Some(Box::new(Recital(turns.into_iter())))

@@ -1,8 +1,10 @@
 //! The published example rows: right responses, silence, hostile responses, and what is played.
 
 use hone_env::{Split, Taskset};
+use hone_model::AgentTurn;
 use hone_nemo_gym::{Item, NemoGym, Response, SERVERS, World, conformance, load, play};
 use hone_tool::ToolHost;
+use hone_trace::Stream;
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -136,6 +138,13 @@ fn rows_become_tasks() {
             .filter(|spec| spec.unchecked)
             .count()
     );
+    // Chance makes calls that the tools can take, and is the same again.
+    let chance = || taskset.script("random", &task, &Stream::new(3)).unwrap().next(&[]);
+    let AgentTurn::Calls { calls, .. } = chance() else {
+        panic!("{:?}", chance());
+    };
+    let specs = taskset.environment(&task).specs().to_vec();
+    assert!(specs.iter().any(|spec| spec.name == calls[0].name) && chance() == chance());
     assert!(taskset.task(Split::Test, 5).is_err());
     // Earlier turns are told; images cannot be.
     let told = NemoGym::load("nemo-gym:mrcr", &data)

@@ -18,7 +18,7 @@ pub(super) const SCRIPTS: &[ScriptInfo] = &[
         role: ScriptRole::Expert,
     },
     ScriptInfo {
-        name: "nothing",
+        name: "do_nothing",
         about: "Says nothing and calls nothing.",
         role: ScriptRole::Baseline,
     },
@@ -129,7 +129,7 @@ pub(super) fn script(
 ) -> Option<Box<dyn Script>> {
     let turns = match name {
         "gold" => golden(entry, shared)?,
-        "nothing" => vec![],
+        "do_nothing" => vec![],
         "random" => {
             return Some(Box::new(Random {
                 entry: entry.clone(),
