@@ -20,6 +20,11 @@ use std::time::Duration;
 pub const TASKSETS: &[(&str, &str)] = &[
     ("shop", "serve a store's customers as policy asks"),
     ("shop-guided", "the same, with the policy in a system message"),
+    (
+        "shop-dialogue",
+        "the same kind of tasks with a simulated customer, who says the rest when asked",
+    ),
+    ("shop-dialogue-guided", "the same, with the policy in a system message"),
     ("textcraft", "craft items with the real Minecraft recipes"),
     (
         "textcraft-invented",
@@ -210,6 +215,8 @@ pub fn taskset(name: &str) -> anyhow::Result<Arc<dyn Taskset>> {
     Ok(match name {
         "shop" => hone_shop::shop(),
         "shop-guided" => Arc::new(Shop::guided()),
+        "shop-dialogue" => Arc::new(Shop::new().in_dialogue()),
+        "shop-dialogue-guided" => Arc::new(Shop::guided().in_dialogue()),
         _ if matches!(name.split(':').next(), Some("textcraft" | "textcraft-invented")) => {
             let selection = Selection::of(name).ok_or_else(|| {
                 anyhow!("`{name}` names no depths of textcraft; write textcraft, textcraft:2 or textcraft:2-3, with depths from 1 to 4")
@@ -371,8 +378,9 @@ mod tests {
 
     #[test]
     fn names_are_found_or_refused_with_the_list() {
-        assert_eq!(taskset("shop").unwrap().name(), "shop");
-        assert_eq!(taskset("shop-guided").unwrap().name(), "shop-guided");
+        for name in ["shop", "shop-guided", "shop-dialogue", "shop-dialogue-guided"] {
+            assert_eq!(taskset(name).unwrap().name(), name);
+        }
         let error = |name: &str| taskset(name).err().unwrap().to_string();
         assert!(error("shopp").contains("textcraft:D-D"), "{}", error("shopp"));
         assert!(error("textcraft:0-9").contains("from 1 to 4"));

@@ -2,7 +2,8 @@
 //!
 //! A customer writes a short request; the agent finds the order, reads it, and either does what is asked or, where
 //! policy forbids it, notes why not; then it says what came of it in one line. What policy asks for depends on what the
-//! tools answer, and the tools themselves forbid nothing.
+//! tools answer, and the tools themselves forbid nothing. In a dialogue the customer is a simulated user, who says the rest
+//! of the request only when asked.
 //!
 //! Invariants:
 //! * Success is two facts: the state's hash equals the one that policy leads to, and the answer states its outcome.
@@ -12,6 +13,7 @@
 //!
 //! Deliberately not here: agent loops, models, and how turns become text.
 
+mod dialogue;
 pub mod policy;
 mod roles;
 pub mod scenario;
@@ -21,14 +23,16 @@ mod tools;
 pub mod wording;
 pub mod words;
 
+pub use dialogue::STOP;
 pub use tools::{TOOLS, World};
 
-use hone_env::{Budget, EnvError, Environment, OnMalformed, Role, ScriptInfo, Split, Task, Taskset};
+use dialogue::{Customer, USER_SCRIPTS};
+use hone_env::{Budget, EnvError, Environment, OnMalformed, Role, ScriptInfo, SimulatedUser, Split, Task, Taskset};
 use hone_model::Script;
 use hone_trace::{Episode, Score, ScorePart, Stream, ToolErrorClass, Turn};
-use policy::{GUIDE, Outcome};
+use policy::{ASK, GUIDE, Outcome};
 use roles::{HELPERS, Part};
-use scenario::{Case, Request, Scenario};
+use scenario::{Case, Fact, Request, Scenario};
 use scripts::{Agent, Past, SCRIPTS};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -44,8 +48,11 @@ pub struct Assignment {
     pub split: Split,
     /// The branch that policy takes.
     pub case: Case,
-    /// What the request says.
+    /// What the customer says, in a dialogue piece by piece.
     pub request: Request,
+    /// What of it is said only when asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withheld: Vec<Fact>,
     /// Hash of the state to reach.
     pub state: String,
     /// The answer to give, such as `refused: shipped`.
@@ -69,6 +76,7 @@ impl Assignment {
 #[derive(Default)]
 pub struct Shop {
     guided: bool,
+    dialogue: bool,
     past: OnceLock<Past>,
 }
 
@@ -82,17 +90,46 @@ impl Shop {
     pub fn guided() -> Self {
         Self {
             guided: true,
-            past: OnceLock::new(),
+            ..Self::default()
         }
     }
 
-    fn seed(split: Split, index: u64) -> u64 {
-        Stream::new(0).named("shop/1").named(split.name()).at(index).seed()
+    /// Tasks of the same kind in a dialogue with a simulated customer, who says at first only what it wishes for, and who it
+    /// is and half of the time which color or street when asked.
+    #[must_use]
+    pub fn in_dialogue(self) -> Self {
+        Self { dialogue: true, ..self }
+    }
+
+    fn seed(&self, split: Split, index: u64) -> u64 {
+        let name = if self.dialogue { "shop-dialogue/1" } else { "shop/1" };
+        let stream = Stream::new(0).named(name).named(split.name()).at(index);
+        if !self.dialogue {
+            return stream.seed();
+        }
+        // Whoever hands every customer on without a question would be right about the unknown ones. So they are rare here.
+        let mut attempt = stream.at(0);
+        for next in 1.. {
+            let unknown = Scenario::generate(split, attempt.seed()).case == Case::Unknown;
+            if !unknown || attempt.uniform(0) < 0.25 {
+                break;
+            }
+            attempt = stream.at(next);
+        }
+        attempt.seed()
+    }
+
+    /// What the customer keeps back, and what it says first.
+    fn opening(scenario: &Scenario, split: Split, seed: u64) -> (Vec<Fact>, String) {
+        let mut rng = Stream::new(seed).named("shop-dialogue/1");
+        let withheld = dialogue::withheld(&scenario.request, &mut rng);
+        let opening = wording::phrase(split, &scenario.request.without(&withheld), &mut rng);
+        (withheld, opening)
     }
 
     fn past(&self) -> &Past {
         self.past
-            .get_or_init(|| Past::new((0..PAST_TASKS).map(|index| Self::seed(Split::Train, index))))
+            .get_or_init(|| Past::new((0..PAST_TASKS).map(|index| self.seed(Split::Train, index))))
     }
 }
 
@@ -101,9 +138,10 @@ pub fn shop() -> Arc<dyn Taskset> {
     Arc::new(Shop::new())
 }
 
-/// The text that an episode ended with: its last turn, if that turn is a model call that led to no tool call.
+/// The text that an episode ended with: its last turn but the user's, if that turn is a model call that led to no tool call.
 fn answer(episode: &Episode) -> Option<&str> {
-    let Some(Turn::Agent { model_call }) = episode.turns.last() else {
+    let mut turns = episode.turns.iter().rev();
+    let Some(Turn::Agent { model_call }) = turns.find(|turn| !matches!(turn, Turn::User { .. })) else {
         return None;
     };
     let acted = episode
@@ -116,7 +154,12 @@ fn answer(episode: &Episode) -> Option<&str> {
 
 impl Taskset for Shop {
     fn name(&self) -> &str {
-        if self.guided { "shop-guided" } else { "shop" }
+        match (self.dialogue, self.guided) {
+            (false, false) => "shop",
+            (false, true) => "shop-guided",
+            (true, false) => "shop-dialogue",
+            (true, true) => "shop-dialogue-guided",
+        }
     }
 
     fn about(&self) -> &'static str {
@@ -128,22 +171,33 @@ impl Taskset for Shop {
     }
 
     fn task(&self, split: Split, index: u64) -> Result<Task, EnvError> {
-        let seed = Self::seed(split, index);
+        let seed = self.seed(split, index);
         let scenario = Scenario::generate(split, seed);
         let solution = scenario.solve();
+        let (withheld, instruction) = match self.dialogue {
+            true => Self::opening(&scenario, split, seed),
+            false => (Vec::new(), scenario.instruction),
+        };
         let kind = format!("{}/{}", scenario.request.intent.name(), scenario.case.name());
         let assignment = Assignment {
             split,
             case: scenario.case,
             request: scenario.request,
+            withheld,
             state: solution.state,
             outcome: solution.outcome.to_string(),
         };
         Ok(Task {
             id: format!("{}/{index}", split.name()),
             kind,
-            system: self.guided.then(|| GUIDE.to_owned()),
-            instruction: scenario.instruction,
+            system: self.guided.then(|| {
+                if self.dialogue {
+                    format!("{GUIDE} {ASK}")
+                } else {
+                    GUIDE.to_owned()
+                }
+            }),
+            instruction,
             seed,
             data: serde_json::to_value(assignment).map_err(|error| EnvError::Data {
                 what: format!("the task cannot be written as JSON ({error})"),
@@ -156,7 +210,30 @@ impl Taskset for Shop {
         Box::new(World::default())
     }
 
+    fn user(&self, task: &Task) -> Option<SimulatedUser> {
+        let request = Assignment::of(task).ok()?.request;
+        self.dialogue.then(|| dialogue::role(&request, &task.instruction))
+    }
+
+    fn user_scripts(&self) -> &'static [ScriptInfo] {
+        if self.dialogue { USER_SCRIPTS } else { &[] }
+    }
+
+    fn user_script(&self, name: &str, task: &Task, _: &Stream) -> Option<Box<dyn Script>> {
+        self.user_scripts().iter().find(|script| script.name == name)?;
+        Some(Box::new(Customer::new(&Assignment::of(task).ok()?, task)))
+    }
+
     fn budget(&self) -> Budget {
+        if self.dialogue {
+            return Budget {
+                max_turns: 12,
+                // Wide, for a model that plays the customer and is told how to.
+                max_turn_tokens: 1_024,
+                max_tokens: 16_384,
+                ..Shop::new().budget()
+            };
+        }
         Budget {
             max_turns: 8,
             max_calls: 7,

@@ -20,6 +20,9 @@ pub const GUIDE: &str = "You serve a store's customers with its tools. Find the 
     line and nothing else: `done: cancelled`, `done: refunded`, `done: exchanged`, `done: moved`, `refused: REASON`, \
     `status: STATUS` or `escalated: unknown`.";
 
+/// What is added to the rules in a dialogue.
+pub const ASK: &str = "Ask the customer for what the tools need and you have not been told.";
+
 /// An effect that a customer may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Deed {

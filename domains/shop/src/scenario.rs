@@ -174,6 +174,23 @@ impl Who {
     }
 }
 
+/// What a customer may keep back until asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fact {
+    /// Name, e-mail address or order id, whichever the request has.
+    Who,
+    /// The wanted color.
+    Color,
+    /// The new street.
+    Street,
+}
+
+impl Fact {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Who, Self::Color, Self::Street];
+}
+
 /// What a request says, and nothing that it does not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
@@ -200,6 +217,29 @@ pub struct Request {
 }
 
 impl Request {
+    /// What it says of a fact; of who the customer is, what the order is to be found by.
+    pub fn value(&self, fact: Fact) -> Option<&str> {
+        let value = match fact {
+            Fact::Who => self.name.as_ref().or(self.email.as_ref()).or(self.order.as_ref()),
+            Fact::Color => self.color.as_ref(),
+            Fact::Street => self.street.as_ref(),
+        };
+        value.map(String::as_str)
+    }
+
+    /// The same without some facts.
+    pub fn without(&self, facts: &[Fact]) -> Self {
+        let mut request = self.clone();
+        for fact in facts {
+            match fact {
+                Fact::Who => (request.name, request.email, request.order) = (None, None, None),
+                Fact::Color => request.color = None,
+                Fact::Street => request.street = None,
+            }
+        }
+        request
+    }
+
     /// How the order is to be found.
     pub fn who(&self) -> Who {
         match (&self.name, &self.email) {

@@ -1,8 +1,9 @@
 //! Scripted agents: the expert, an imperfect demonstrator, and baselines.
 //!
-//! All of them see the conversation only; what they know of their task is the [`Request`], that is, what the request
-//! says. They differ in how they choose the next [`Step`].
+//! All of them see the conversation only; what they know of their task is the [`Request`], as far as the customer has said
+//! it. They differ in how they choose the next [`Step`]; where one lacks what the customer knows, all of them ask.
 
+use crate::dialogue::{question, said};
 use crate::policy::{Deed, Facts, Outcome, Step, decide};
 use crate::scenario::{Intent, Request, Scenario, Who};
 use crate::store::{Reason, Status};
@@ -12,7 +13,7 @@ use hone_model::{AgentTurn, Message, Script};
 use hone_trace::Stream;
 use rand::RngExt;
 use rand::seq::IndexedRandom;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// What is on offer.
 pub(crate) const SCRIPTS: &[ScriptInfo] = &[
@@ -63,7 +64,7 @@ enum Choice {
         stream: Stream,
     },
     /// These steps, as far as their arguments are known.
-    Replay(std::vec::IntoIter<Step>),
+    Replay(VecDeque<Step>),
 }
 
 /// A scripted agent.
@@ -89,13 +90,13 @@ impl Agent {
                 slips: stream.random_bool(0.1),
                 stream,
             },
-            "do_nothing" => Choice::Replay(vec![Step::Say(Outcome::Status(Status::Shipped))].into_iter()),
+            "do_nothing" => Choice::Replay([Step::Say(Outcome::Status(Status::Shipped))].into()),
             "random" => Choice::Random {
                 left: stream.random_range(1..=5),
                 stream,
             },
-            "fixed_plan" => Choice::Replay(past().usual(&request).into_iter()),
-            "nearest_template" => Choice::Replay(past().nearest(instruction).into_iter()),
+            "fixed_plan" => Choice::Replay(past().usual(&request).into()),
+            "nearest_template" => Choice::Replay(past().nearest(instruction).into()),
             _ => return None,
         };
         Some(Self { request, choice })
@@ -104,11 +105,13 @@ impl Agent {
 
 impl Script for Agent {
     fn next(&mut self, messages: &[Message]) -> AgentTurn {
-        let request = &self.request;
+        let request = &said(&self.request, messages);
         let facts = Facts::read(request, messages);
         let honest = decide(request, &facts);
+        let ask = |step: Step| question(step, &self.request, request);
+        let take = |step: Step| ask(step).or_else(|| step.turn(request, &facts));
         let turn = match &mut self.choice {
-            Choice::Expert => honest.turn(request, &facts),
+            Choice::Expert => take(honest),
             Choice::OverEager { bold, slips, stream } => {
                 let eager = if *bold {
                     decide(request, &facts.rosy(request.intent))
@@ -119,7 +122,7 @@ impl Script for Agent {
                     true => slip(request.intent, honest, &facts, stream),
                     false => eager,
                 };
-                step.turn(request, &facts)
+                take(step)
             }
             Choice::Random { left: 0, stream } => {
                 let all: Vec<Outcome> = Outcome::all().collect();
@@ -128,20 +131,36 @@ impl Script for Agent {
             }
             Choice::Random { left, stream } => {
                 *left -= 1;
-                let possible: Vec<AgentTurn> = moves(stream).iter().filter_map(|s| s.turn(request, &facts)).collect();
+                let possible: Vec<AgentTurn> = moves(stream).into_iter().filter_map(take).collect();
                 possible.choose(stream).cloned()
             }
-            Choice::Replay(steps) => steps.find_map(|step| step.turn(request, &facts)),
+            // A step that waits for an answer is not over.
+            Choice::Replay(steps) => loop {
+                let Some(step) = steps.front().copied() else { break None };
+                let question = ask(step);
+                if question.is_some() {
+                    break question;
+                }
+                steps.pop_front();
+                let turn = step.turn(request, &facts);
+                if turn.is_some() {
+                    break turn;
+                }
+            },
         };
         match turn {
             // Before the first call the agent says what is wished for, in the same words however the customer put it.
-            Some(turn @ AgentTurn::Calls { .. }) if !messages.iter().any(|m| matches!(m, Message::Agent(_))) => {
+            Some(turn @ AgentTurn::Calls { .. }) if !messages.iter().any(called) => {
                 turn.after(request.intent.name().replace('_', " "))
             }
             Some(turn) => turn,
             None => AgentTurn::Say(Outcome::Escalated.to_string()),
         }
     }
+}
+
+fn called(message: &Message) -> bool {
+    matches!(message, Message::Agent(AgentTurn::Calls { .. }))
 }
 
 /// One step of each kind.

@@ -2,7 +2,7 @@
 
 use hone_env::{Split, Taskset};
 use hone_shop::scenario::{Intent, Scenario, Who};
-use hone_shop::wording::{templates, wishes};
+use hone_shop::wording::{lines, templates, wishes};
 use hone_shop::words::{ITEMS, items, split_of};
 use hone_shop::{Assignment, Shop};
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,7 +27,8 @@ fn words(template: &str) -> Vec<String> {
 
 fn five_grams(split: Split) -> BTreeMap<Vec<String>, String> {
     let mut all = BTreeMap::new();
-    for template in Intent::ALL.into_iter().flat_map(|intent| templates(split, intent)) {
+    let both = |intent| [templates(split, intent), lines(split, intent)].concat();
+    for template in Intent::ALL.into_iter().flat_map(both) {
         for gram in words(&template).windows(5) {
             all.entry(gram.to_vec()).or_insert_with(|| template.clone());
         }
@@ -82,11 +83,8 @@ fn wishes_are_many_and_held_out_ones_use_words_that_training_uses_for_them() {
     let mut known = BTreeSet::new();
     for intent in Intent::ALL {
         assert!(wishes(Split::Train, intent).len() >= 12);
-        known.extend(
-            templates(Split::Train, intent)
-                .iter()
-                .flat_map(|template| words(template)),
-        );
+        let all = [templates(Split::Train, intent), lines(Split::Train, intent)].concat();
+        known.extend(all.iter().flat_map(|template| words(template)));
         for word in wishes(Split::Train, intent).iter().flat_map(|wish| words(wish)) {
             uses.entry(word).or_default().insert(intent);
         }
@@ -95,7 +93,7 @@ fn wishes_are_many_and_held_out_ones_use_words_that_training_uses_for_them() {
     for split in [Split::Validation, Split::Test] {
         for intent in Intent::ALL {
             assert!(wishes(split, intent).len() >= 6);
-            for template in templates(split, intent) {
+            for template in [templates(split, intent), lines(split, intent)].concat() {
                 let strange: Vec<_> = words(&template)
                     .into_iter()
                     .filter(|word| !known.contains(word))

@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{PLAYERS}"))]
 pub struct Args {
-    /// Taskset: shop, shop-guided, textcraft, textcraft:2-3, or the folder of your own tasks
+    /// Taskset: shop, shop-guided, shop-dialogue, textcraft, textcraft:2-3, or the folder of your own tasks
     taskset: String,
     /// The task, as SPLIT/INDEX: test/3, train/0
     #[arg(long)]

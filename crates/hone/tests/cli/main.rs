@@ -8,6 +8,7 @@ mod branching;
 mod confidence;
 #[cfg(unix)]
 mod data;
+mod dialogue;
 mod eval;
 mod judges;
 #[cfg(all(feature = "tools", target_os = "linux"))]

@@ -21,6 +21,21 @@ pub(super) fn phrasings(split: Split, intent: Intent) -> &'static [&'static str]
     }
 }
 
+/// The split's wordings of a wish that leaves out the color or the street; `None` if it has neither.
+pub(super) fn vague(split: Split, intent: Intent) -> Option<&'static [&'static str]> {
+    let (train, validation, test) = match intent {
+        Intent::Address => VAGUE_ADDRESS,
+        Intent::Exchange => VAGUE_EXCHANGE,
+        Intent::ExchangeElseRefund => VAGUE_EXCHANGE_ELSE_REFUND,
+        Intent::Cancel | Intent::Refund | Intent::Status | Intent::CancelElseStatus => return None,
+    };
+    Some(match split {
+        Split::Train => train,
+        Split::Validation => validation,
+        Split::Test => test,
+    })
+}
+
 /// Training, validation, test.
 type Wordings = (
     &'static [&'static str],
@@ -322,5 +337,90 @@ const EXCHANGE_ELSE_REFUND: Wordings = (
         "switch {it} with {color} but if out of stock pay me back",
         "is {color} in stock if so exchange {it} otherwise my money back",
         "refund {it} if {color} is gone else replace it",
+    ],
+);
+
+const VAGUE_ADDRESS: Wordings = (
+    &[
+        "please send {it} to another address",
+        "change the address of {it} please",
+        "i moved so {it} must go to another address",
+        "can you deliver {it} to another address",
+        "the address of {it} is wrong now",
+        "redirect {it} to my new home please",
+        "we moved house so the address of {it} is not right",
+        "i want {it} to go to my new house",
+        "update the address of {it} for me",
+        "i need a new address on {it}",
+        "could you send {it} over to my new home",
+        "{it} should go to another address please",
+    ],
+    &[
+        "please redirect {it} as i moved",
+        "let {it} have a new address",
+        "we moved please update {it}",
+        "i want another address for {it}",
+    ],
+    &[
+        "please deliver {it} to the new home",
+        "we have a new house so update {it}",
+        "change where {it} should go",
+        "{it} at my new address please",
+    ],
+);
+
+const VAGUE_EXCHANGE: Wordings = (
+    &[
+        "please exchange {it} for another color",
+        "i want {it} in another color",
+        "can you swap {it} for a different one",
+        "the color of {it} is wrong please exchange it",
+        "i would like to trade {it} for another color",
+        "replace {it} with a different color please",
+        "{it} has the wrong color so swap it",
+        "may i have another color for {it}",
+        "i do not like the color of {it} please exchange it",
+        "switch {it} to a new color for me",
+        "kindly swap {it} as i prefer a different color",
+        "could you exchange the color of {it}",
+    ],
+    &[
+        "exchange {it} to a different color please",
+        "i prefer {it} in a different color",
+        "wrong color so replace {it}",
+        "you can trade {it} to another color",
+    ],
+    &[
+        "my choice is another color so swap {it}",
+        "i need another color so switch {it}",
+        "please replace {it} by another color",
+        "give me a different color for {it}",
+    ],
+);
+
+const VAGUE_EXCHANGE_ELSE_REFUND: Wordings = (
+    &[
+        "swap {it} for another color or refund it if that is gone",
+        "exchange {it} for a different one but refund me if there is none",
+        "if you have another color swap {it} otherwise refund it",
+        "replace {it} with a new color and if it is out of stock refund me",
+        "please trade {it} for another color else give my money back",
+        "can you exchange {it} for another color or else pay me back",
+        "i want {it} in a new color and my money back if none is left",
+        "switch {it} to a new color if you have it otherwise a refund please",
+        "give me {it} in another color or if gone the money back",
+        "kindly exchange {it} for a different color or refund me if none is in stock",
+    ],
+    &[
+        "exchange {it} with another color or else refund it",
+        "is there another color if so swap {it} else pay me back",
+        "trade {it} to another color otherwise money back please",
+        "if there is no new color refund {it} otherwise exchange it",
+    ],
+    &[
+        "if another color is left swap {it} else a refund",
+        "is another color in stock if so exchange {it} otherwise my money back",
+        "give me a different color for {it} else my money",
+        "please switch {it} and if no color is left pay me back",
     ],
 );

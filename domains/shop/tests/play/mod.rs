@@ -1,8 +1,8 @@
-//! A bare agent loop for the tests: no limits, no validation but the tools' own.
+//! A bare agent loop for the tests: no validation but the tools' own. In a dialogue the taskset's customer answers.
 #![allow(dead_code, reason = "each test file uses a part")]
 
-use hone_env::{Split, Task, Taskset};
-use hone_model::{AgentTurn, CallRequest, Message};
+use hone_env::{SimulatedUser, Split, Task, Taskset};
+use hone_model::{AgentTurn, CallRequest, Message, Script};
 use hone_trace::{
     Approval, EndReason, Episode, FinishReason, ModelCall, Outcome, Prompt, SCHEMA, SamplingSettings, Score, Stream,
     ToolCall, ToolFailure, Turn,
@@ -27,6 +27,36 @@ impl Played {
             .iter()
             .find(|part| part.name == name)
             .map_or(f64::NAN, |part| part.value)
+    }
+}
+
+/// A simulated customer.
+pub struct Customer {
+    script: Box<dyn Script>,
+    role: SimulatedUser,
+    messages: Vec<Message>,
+}
+
+impl Customer {
+    pub fn new(script: Box<dyn Script>, role: SimulatedUser) -> Self {
+        let messages = vec![Message::System(role.instructions.clone())];
+        Self { script, role, messages }
+    }
+
+    pub fn open(&mut self) -> String {
+        let cue = self.role.cue.clone().expect("the customer speaks first");
+        self.answer(cue).expect("nobody leaves at once")
+    }
+
+    /// What it says to this; nothing once it left.
+    pub fn answer(&mut self, text: String) -> Option<String> {
+        self.messages.push(Message::User(text));
+        let turn = self.script.next(&self.messages);
+        self.messages.push(Message::Agent(turn.clone()));
+        match turn {
+            AgentTurn::Say(text) => Some(text).filter(|text| !self.role.stop.iter().any(|stop| text.contains(stop))),
+            other => panic!("customers talk, and do not {other:?}"),
+        }
     }
 }
 
@@ -69,7 +99,17 @@ pub fn play(shop: &dyn Taskset, task: &Task, script: &str) -> Played {
     world.reset(task).expect("the shop's own task fits its environment");
     let stream = Stream::new(5).named(&task.id);
     let mut script = shop.script(script, task, &stream).expect("the script is on offer");
-    let mut messages = vec![Message::User(task.instruction.clone())];
+    let mut customer = shop.user_scripts().first().map(|info| {
+        let script = shop.user_script(info.name, task, &stream);
+        Customer::new(
+            script.expect("the customer is on offer"),
+            shop.user(task).expect("there is a user"),
+        )
+    });
+    let opening = customer
+        .as_mut()
+        .map_or(task.instruction.clone(), |customer| customer.open());
+    let mut messages = vec![Message::User(opening.clone())];
     let mut episode = Episode {
         schema: SCHEMA,
         id: task.id.clone(),
@@ -83,9 +123,7 @@ pub fn play(shop: &dyn Taskset, task: &Task, script: &str) -> Played {
         harness: "test".into(),
         policy: "script".into(),
         forked_from: None,
-        turns: vec![Turn::User {
-            text: task.instruction.clone(),
-        }],
+        turns: vec![Turn::User { text: opening }],
         model_calls: Vec::new(),
         tool_calls: Vec::new(),
         events: Vec::new(),
@@ -103,9 +141,15 @@ pub fn play(shop: &dyn Taskset, task: &Task, script: &str) -> Played {
         let call = match turn {
             AgentTurn::Calls { mut calls, .. } if calls.len() == 1 => calls.remove(0),
             AgentTurn::Say(text) => {
-                episode.model_calls.push(model_call(id, text));
-                episode.end = EndReason::Answered;
-                break;
+                episode.model_calls.push(model_call(id, text.clone()));
+                let reply = customer.as_mut().and_then(|customer| customer.answer(text));
+                let Some(reply) = reply else {
+                    episode.end = EndReason::Answered;
+                    break;
+                };
+                episode.turns.push(Turn::User { text: reply.clone() });
+                messages.push(Message::User(reply));
+                continue;
             }
             other => panic!("scripts write well-formed turns of one call, not {other:?}"),
         };

@@ -57,7 +57,7 @@ pub use settings::make_run;
 pub struct Args {
     #[command(subcommand)]
     other: Option<Other>,
-    /// Taskset: shop, shop-guided, textcraft, textcraft:2-3, or the folder of your own tasks
+    /// Taskset: shop, shop-guided, shop-dialogue, textcraft, textcraft:2-3, or the folder of your own tasks
     #[arg(required_unless_present = "resume")]
     taskset: Option<String>,
     /// Who plays: a model's directory, openai:MODEL, http://HOST/v1#MODEL, gold, … (see Players below). With --resume: where
