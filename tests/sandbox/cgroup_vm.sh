@@ -56,7 +56,7 @@ ok=yes
 run() {
   echo "--- as $1"
   shift
-  "$@" sh /run/command || { echo "--- failed: $?"; ok=no; }
+  "$@" bash /run/command || { echo "--- failed: $?"; ok=no; }
 }
 run root env
 # What systemd does with Delegate=yes.
