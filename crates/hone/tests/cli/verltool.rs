@@ -29,16 +29,23 @@ fn serve(arguments: &[&str]) -> Option<Served> {
         child,
         url: String::new(),
     };
-    let mut line = String::new();
-    BufReader::new(served.child.stderr.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
-    let Some(url) = line.split_whitespace().find(|word| word.starts_with("http://")) else {
-        assert!(std::env::var_os("CI").is_none(), "{line}");
-        eprintln!("skipped: {line}");
-        return None;
+    // What the system does not enforce is said before it.
+    let mut told = String::new();
+    let mut lines = BufReader::new(served.child.stderr.take().unwrap());
+    let url = loop {
+        let mut line = String::new();
+        let read = lines.read_line(&mut line).unwrap();
+        if let Some(url) = line.split_whitespace().find(|word| word.starts_with("http://")) {
+            break url.to_owned();
+        }
+        told += &line;
+        if read == 0 {
+            assert!(std::env::var_os("CI").is_none(), "{told}");
+            eprintln!("skipped: {told}");
+            return None;
+        }
     };
-    served.url = url.to_owned();
+    served.url = url;
     Some(served)
 }
 
