@@ -104,7 +104,7 @@ with tempfile.TemporaryDirectory() as folder:
         [hone, "serve", "tools", "--verltool", "--http", "127.0.0.1:0"], stderr=subprocess.PIPE, text=True
     )
     try:
-        urls = [f"http://127.0.0.1:{port}/get_observation", ours.stderr.readline().split()[0]]
+        urls = [f"http://127.0.0.1:{port}/get_observation", next(line.split()[0] for line in ours.stderr if line.startswith("http://"))]
         for _ in range(600):
             try:
                 urllib.request.urlopen(urls[0].replace("get_observation", "health"), timeout=5).close()
